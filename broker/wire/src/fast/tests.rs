@@ -1,0 +1,1 @@
+//! Scans and templates against the general codec.

@@ -1,0 +1,166 @@
+//! Content headers and the fourteen properties of class basic.
+//!
+//! ```text
+//! content header payload: class u16 | weight u16 (0) | body size u64 | flags u16 | the properties whose flag is set
+//! ```
+//! A broker keeps the payload as it came; it decodes properties only where it must look at one.
+
+use crate::cursor::{Argument, Reader, Writer};
+use crate::error::WireError;
+use crate::frame::{FrameKind, encode_frame_with};
+use crate::method::CLASS_BASIC;
+use crate::table::TableRef;
+
+/// Class, weight and body size: what precedes the flags.
+pub(crate) const CONTENT_PREFIX_SIZE: usize = 12;
+
+/// A content header, with its properties still encoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ContentHeader<'a> {
+    /// The class of the method that it follows; always 60 (basic) in practice.
+    pub class_id: u16,
+    /// Octets of body to come, over all body frames.
+    pub body_size: u64,
+    /// Flags and property list as they came.
+    pub properties: &'a [u8],
+}
+
+impl<'a> ContentHeader<'a> {
+    /// Decodes the payload of a header frame. The weight is ignored; the properties are not looked at.
+    ///
+    /// # Errors
+    /// [`WireError::Truncated`] when the payload ends before the property flags do.
+    #[inline]
+    pub fn decode(payload: &'a [u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::new(payload);
+        let class_id = reader.u16()?;
+        reader.u16()?;
+        let body_size = reader.u64()?;
+        let properties = reader.rest();
+        reader.u16()?;
+        Ok(Self {
+            class_id,
+            body_size,
+            properties,
+        })
+    }
+}
+
+macro_rules! properties {
+    ($($(#[$doc:meta])* $field:ident: $ty:ty = $bit:literal;)*) => {
+        /// The properties of class basic.
+        #[derive(Clone, Copy, PartialEq, Debug, Default)]
+        pub struct BasicProperties<'a> {
+            $($(#[$doc])* pub $field: Option<$ty>,)*
+        }
+
+        impl<'a> BasicProperties<'a> {
+            /// Every flag that has a property.
+            const KNOWN_FLAGS: u16 = $(1 << $bit)|*;
+
+            /// Decodes flags and property list, as in [`ContentHeader::properties`].
+            ///
+            /// # Errors
+            /// A value that is cut short, not UTF-8 or not a valid table; a flag without a property (a second flags
+            /// word included: the class has no use for one).
+            pub fn decode(bytes: &'a [u8]) -> Result<Self, WireError> {
+                let mut reader = Reader::new(bytes);
+                let flags = reader.u16()?;
+                if flags & !Self::KNOWN_FLAGS != 0 {
+                    return Err(WireError::UnknownProperty { flags });
+                }
+                Ok(Self {$(
+                    $field: if flags & (1 << $bit) != 0 { Some(Argument::read(&mut reader)?) } else { None },
+                )*})
+            }
+
+            /// Appends flags and property list.
+            pub fn encode(&self, out: &mut Vec<u8>) {
+                let flags: u16 = $((self.$field.is_some() as u16) << $bit)|*;
+                let mut writer = Writer::new(out);
+                flags.write(&mut writer);
+                $(if let Some(value) = &self.$field {
+                    value.write(&mut writer);
+                })*
+            }
+        }
+    };
+}
+
+// In wire order, from the highest flag down.
+properties! {
+    /// MIME type of the body.
+    content_type: &'a str = 15;
+    /// MIME encoding of the body.
+    content_encoding: &'a str = 14;
+    /// Headers, for applications and for headers exchanges.
+    headers: TableRef<'a> = 13;
+    /// 1 transient, 2 persistent.
+    delivery_mode: u8 = 12;
+    /// 0 to 9, or what the queue allows.
+    priority: u8 = 11;
+    /// Ties a reply to its request.
+    correlation_id: &'a str = 10;
+    /// Queue for replies.
+    reply_to: &'a str = 9;
+    /// Time to live in milliseconds, as decimal text.
+    expiration: &'a str = 8;
+    /// Identifier given by the application.
+    message_id: &'a str = 7;
+    /// Seconds since the Unix epoch.
+    timestamp: u64 = 6;
+    /// Name of the message type (`type` in the specification).
+    kind: &'a str = 5;
+    /// User that published; brokers check it against the connection's.
+    user_id: &'a str = 4;
+    /// Application that published.
+    app_id: &'a str = 3;
+    /// Deprecated; carried through.
+    cluster_id: &'a str = 2;
+}
+
+/// Appends a whole content header frame.
+pub fn encode_content_header(
+    out: &mut Vec<u8>,
+    channel: u16,
+    body_size: u64,
+    properties: &BasicProperties<'_>,
+) {
+    encode_frame_with(out, FrameKind::Header, channel, |out| {
+        let mut writer = Writer::new(out);
+        CLASS_BASIC.write(&mut writer);
+        0u16.write(&mut writer);
+        body_size.write(&mut writer);
+        properties.encode(out);
+    });
+}
+
+/// The delivery mode in a header frame's payload, read without decoding the rest; 1 (transient) when absent or cut short.
+#[inline]
+pub fn delivery_mode(header_payload: &[u8]) -> u8 {
+    let Some((flags, mut rest)) = header_payload
+        .get(CONTENT_PREFIX_SIZE..)
+        .and_then(|properties| properties.split_first_chunk::<2>())
+    else {
+        return 1;
+    };
+    let flags = u16::from_be_bytes(*flags);
+    if flags & (1 << 12) == 0 {
+        return 1;
+    }
+    for bit in [15, 14] {
+        if flags & (1 << bit) != 0 {
+            rest = rest
+                .split_first()
+                .and_then(|(&len, text)| text.get(usize::from(len)..))
+                .unwrap_or_default();
+        }
+    }
+    if flags & (1 << 13) != 0 {
+        rest = rest
+            .split_first_chunk::<4>()
+            .and_then(|(len, table)| table.get(u32::from_be_bytes(*len) as usize..))
+            .unwrap_or_default();
+    }
+    rest.first().copied().unwrap_or(1)
+}

@@ -1,0 +1,1 @@
+//! Tables: round trips, hostile input, bounds.
