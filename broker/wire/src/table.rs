@@ -3,11 +3,11 @@
 //! ```text
 //! table: (key short string, tag octet, value)*        array: (tag octet, value)*
 //!
-//! t bool   b i8   B u8   s i16   u u16   I i32   i u32   l i64   L u64   f f32   d f64   D decimal (u8 scale, u32)
+//! t bool   b i8   B u8   s i16   u u16   I i32   i u32   l L i64   f f32   d f64   D decimal (u8 scale, u32)
 //! S long string   x bytes   T timestamp (u64 s)   A array   F table   V void
 //! ```
 //! These are the tags RabbitMQ and its clients use; they differ from the specification's own list (`s`, `l`, `u`, `x`).
-//! `L` is read as the specification has it (unsigned), although RabbitMQ itself refuses it.
+//! Both `l` and `L` are signed on reading, as RabbitMQ has it; `l` is written.
 //!
 //! [`TableRef`] borrows bytes that [`TableRef::parse`] has checked from end to end; reading it cannot fail afterwards.
 //! [`FieldTable`] is the owned twin, for building.
@@ -53,10 +53,8 @@ pub enum ValueRef<'a> {
     I32(i32),
     /// `i`
     U32(u32),
-    /// `l`
+    /// `l`, and `L` when read.
     I64(i64),
-    /// `L`
-    U64(u64),
     /// `f`
     F32(f32),
     /// `d`
@@ -155,7 +153,7 @@ impl<'a> ArrayRef<'a> {
 }
 
 impl<'a> ValueRef<'a> {
-    /// Any integer that fits; timestamps, decimals and floats are not integers.
+    /// Any integer; timestamps, decimals and floats are not integers.
     pub fn as_i64(self) -> Option<i64> {
         match self {
             Self::I8(value) => Some(value.into()),
@@ -165,7 +163,6 @@ impl<'a> ValueRef<'a> {
             Self::I32(value) => Some(value.into()),
             Self::U32(value) => Some(value.into()),
             Self::I64(value) => Some(value),
-            Self::U64(value) => value.try_into().ok(),
             _ => None,
         }
     }
@@ -213,7 +210,6 @@ impl<'a> ValueRef<'a> {
             Self::I32(value) => FieldValue::I32(value),
             Self::U32(value) => FieldValue::U32(value),
             Self::I64(value) => FieldValue::I64(value),
-            Self::U64(value) => FieldValue::U64(value),
             Self::F32(value) => FieldValue::F32(value),
             Self::F64(value) => FieldValue::F64(value),
             Self::Decimal { scale, value } => FieldValue::Decimal { scale, value },
@@ -343,8 +339,7 @@ fn read_value<'a>(reader: &mut Reader<'a>) -> Result<ValueRef<'a>, WireError> {
         b'u' => ValueRef::U16(reader.u16()?),
         b'I' => ValueRef::I32(i32::from_be_bytes(reader.array()?)),
         b'i' => ValueRef::U32(reader.u32()?),
-        b'l' => ValueRef::I64(i64::from_be_bytes(reader.array()?)),
-        b'L' => ValueRef::U64(reader.u64()?),
+        b'l' | b'L' => ValueRef::I64(i64::from_be_bytes(reader.array()?)),
         b'f' => ValueRef::F32(f32::from_be_bytes(reader.array()?)),
         b'd' => ValueRef::F64(f64::from_be_bytes(reader.array()?)),
         b'D' => ValueRef::Decimal {

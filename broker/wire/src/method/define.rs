@@ -79,7 +79,12 @@ macro_rules! methods {
 
         /// Writes the arguments of a method with values from `source`, as the table says: reserved ones zero or empty.
         #[cfg(test)]
-        fn generate_arguments(class_id: u16, method_id: u16, source: &mut tests::Source, writer: &mut Writer<'_>) {
+        fn generate_arguments<'a>(
+            class_id: u16,
+            method_id: u16,
+            source: &mut tests::Source,
+            writer: &mut Writer<'_>,
+        ) {
             use tests::Generate;
             match (class_id, method_id) {
                 $($(($class, $id) => {

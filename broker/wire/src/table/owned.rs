@@ -28,8 +28,6 @@ pub enum FieldValue {
     U32(u32),
     /// `l`
     I64(i64),
-    /// `L`
-    U64(u64),
     /// `f`
     F32(f32),
     /// `d`
@@ -110,7 +108,7 @@ impl FieldTable {
 }
 
 impl FieldValue {
-    /// Any integer that fits; timestamps, decimals and floats are not integers.
+    /// Any integer; timestamps, decimals and floats are not integers.
     pub fn as_i64(&self) -> Option<i64> {
         match *self {
             Self::I8(value) => Some(value.into()),
@@ -120,7 +118,6 @@ impl FieldValue {
             Self::I32(value) => Some(value.into()),
             Self::U32(value) => Some(value.into()),
             Self::I64(value) => Some(value),
-            Self::U64(value) => value.try_into().ok(),
             _ => None,
         }
     }
@@ -160,7 +157,6 @@ impl FieldValue {
             Self::I32(value) => tagged(out, b'I', &value.to_be_bytes()),
             Self::U32(value) => tagged(out, b'i', &value.to_be_bytes()),
             Self::I64(value) => tagged(out, b'l', &value.to_be_bytes()),
-            Self::U64(value) => tagged(out, b'L', &value.to_be_bytes()),
             Self::F32(value) => tagged(out, b'f', &value.to_be_bytes()),
             Self::F64(value) => tagged(out, b'd', &value.to_be_bytes()),
             Self::Decimal { scale, value } => {
