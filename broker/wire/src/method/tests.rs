@@ -3,7 +3,7 @@
 use super::*;
 use crate::frame::{FRAME_OVERHEAD, decode_frame};
 use crate::table::FieldTable;
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
 
 /// A stream of test values drawn from bytes; zeros when they run out.
 pub(super) struct Source {
@@ -84,6 +84,10 @@ fn payload(class_id: u16, method_id: u16, bytes: Vec<u8>) -> Vec<u8> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 4096, rng_seed: RngSeed::Fixed(0x0A09_0100), failure_persistence: None, ..ProptestConfig::default()
+    })]
+
     #[test]
     fn every_method_survives_decode_and_encode(
         index in 0..Method::ALL.len(), channel: u16, bytes in prop::collection::vec(any::<u8>(), 0..600),
