@@ -1,0 +1,53 @@
+//! A byte count with a ceiling, charged by any thread.
+//!
+//! Only the count is shared: memory itself changes hands through the pool's mutex or stays with its owner. So
+//! every access is `Relaxed`; the atomic's own modification order is all that the ceiling needs.
+
+use crate::sync::{AtomicUsize, Ordering};
+
+/// Invariant: `used <= limit` at every instant.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: usize) -> Budget {
+        Budget {
+            used: AtomicUsize::new(0),
+            limit,
+        }
+    }
+
+    /// Adds `bytes` unless that would pass the limit.
+    pub(crate) fn try_charge(&self, bytes: usize) -> bool {
+        let mut used = self.used.load(Ordering::Relaxed);
+        loop {
+            if bytes > self.limit - used {
+                return false;
+            }
+            match self
+                .used
+                .compare_exchange_weak(used, used + bytes, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return true,
+                Err(current) => used = current,
+            }
+        }
+    }
+
+    /// Takes back what an earlier charge added.
+    pub(crate) fn release(&self, bytes: usize) {
+        let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
+        assert!(before >= bytes, "released {bytes} bytes of {before} charged");
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+}
