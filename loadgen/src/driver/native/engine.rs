@@ -1,0 +1,385 @@
+//! The event loop: all connections of the load on one thread.
+
+use std::io;
+use std::time::Duration;
+
+use mio::{Events, Interest, Poll, Token};
+
+use super::consumer::Consumer;
+use super::link::Link;
+use super::producer::{Next, Producer};
+use super::ticker::Ticker;
+use crate::clock::Clock;
+use crate::control::{Control, Phase};
+use crate::driver::DriverError;
+use crate::driver::drain::DrainWatch;
+use crate::driver::pace::Pace;
+use crate::ledger::Ledger;
+use crate::live::{Live, Totals};
+use crate::plan::{Plan, Schedule};
+use crate::recorder::{LatencyRecorder, Outcome, Recording, Second, Series, ServerProperties};
+use crate::target::Target;
+
+/// The shared read buffer. A message in one frame of the largest size fits with room to spare.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// Socket events taken from one wait.
+const EVENTS_MAX: usize = 1_024;
+/// Open loop: due messages are gathered for so long, to be sent in one write.
+const TICK_NS: u64 = 200_000;
+/// The longest wait, so that phases, ack timers and the series are looked after.
+const WAIT_MAX: Duration = Duration::from_millis(5);
+/// How often the loop asks whether the load has begun.
+const BEGIN_POLL: Duration = Duration::from_millis(1);
+
+/// What every connection writes into.
+#[derive(Debug)]
+pub(super) struct Books {
+    pub(super) clock: Clock,
+    pub(super) ledger: Ledger,
+    pub(super) recorder: LatencyRecorder,
+    pub(super) totals: Totals,
+    pub(super) blocked: u64,
+}
+
+/// The event loop with its connections. Tokens: producers first, then consumers, then the ticker.
+#[derive(Debug)]
+pub(super) struct Engine {
+    poll: Poll,
+    ticker: Ticker,
+    producers: Vec<Producer>,
+    consumers: Vec<Consumer>,
+    /// Tokens of sockets that may have input.
+    ready: Vec<usize>,
+    buffer: Vec<u8>,
+    books: Books,
+    /// Where the round of producers starts, so that none is always first.
+    first_producer: usize,
+    next_send_ns: u64,
+    open_loop: bool,
+}
+
+impl Engine {
+    /// Opens every connection: consumers first, so that nothing piles up before them.
+    pub(super) fn connect(plan: &Plan, target: &Target, control: &Control) -> Result<Self, DriverError> {
+        let go_on = || {
+            if control.interrupted() {
+                Err(DriverError::Interrupted)
+            } else {
+                Ok(())
+            }
+        };
+        let consumers = plan.consumers.iter().map(|consumer| {
+            go_on()?;
+            Consumer::connect(plan, consumer, target)
+        });
+        let consumers: Vec<_> = consumers.collect::<Result<_, _>>()?;
+        let producers = plan.producers.iter().enumerate().map(|(index, producer)| {
+            go_on()?;
+            Producer::connect(plan, index, producer, target)
+        });
+        let producers: Vec<_> = producers.collect::<Result<_, _>>()?;
+        let open_loop = plan
+            .producers
+            .iter()
+            .any(|producer| matches!(producer.schedule, Schedule::OpenLoop { .. }));
+        let failed = |source| DriverError::Generator {
+            what: "set up its event loop",
+            source,
+        };
+        let poll = Poll::new().map_err(failed)?;
+        let ticker =
+            Ticker::new(poll.registry(), Token(producers.len() + consumers.len())).map_err(failed)?;
+        let mut engine = Self {
+            poll,
+            ticker,
+            producers,
+            consumers,
+            ready: Vec::new(),
+            buffer: vec![0; BUFFER_BYTES],
+            books: Books {
+                clock: control.clock(),
+                ledger: Ledger::new(plan),
+                recorder: LatencyRecorder::new(open_loop),
+                totals: Totals::default(),
+                blocked: 0,
+            },
+            first_producer: 0,
+            next_send_ns: 0,
+            open_loop,
+        };
+        engine.register().map_err(failed)?;
+        Ok(engine)
+    }
+
+    fn register(&mut self) -> io::Result<()> {
+        let links = self.producers.iter_mut().map(|producer| &mut producer.link);
+        let links = links.chain(self.consumers.iter_mut().map(|consumer| &mut consumer.link));
+        for (token, link) in links.enumerate() {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            self.poll
+                .registry()
+                .register(&mut link.socket.stream, Token(token), interest)?;
+            if link.socket.readable {
+                self.ready.push(token);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the load to begin, carries it through to the end of the drain, and closes every connection.
+    pub(super) fn run(
+        mut self,
+        plan: &Plan,
+        control: &Control,
+        live: &Live,
+        server: ServerProperties,
+    ) -> Result<Recording, DriverError> {
+        control.connected();
+        let started_ns = await_begin(control)?;
+        for (producer, planned) in self.producers.iter_mut().zip(&plan.producers) {
+            producer.begin(Pace::new(&planned.schedule, started_ns));
+        }
+        let mut series = Series::new(self.open_loop, started_ns);
+        let mut second = Second::default();
+        let (mut drain, mut events) = (DrainWatch::default(), Events::with_capacity(EVENTS_MAX));
+        let mut window = (0, 0);
+        let ended_ns = loop {
+            let now_ns = self.books.clock.now_ns();
+            let phase = control.phase_at(now_ns);
+            if control.measure_window() != window {
+                window = control.measure_window();
+                self.books.recorder.set_window(window);
+                self.producers
+                    .iter_mut()
+                    .for_each(|producer| producer.set_end(window.1));
+            }
+            live.set_totals(self.books.totals);
+            if now_ns >= series.interval_end_ns() {
+                self.end_interval(&mut series, &mut second, now_ns, live);
+            }
+            if phase >= Phase::Drain && drain.is_over(now_ns, phase, self.progress(), self.is_complete()) {
+                break now_ns;
+            }
+            self.turn(&mut events, now_ns, phase)?;
+        };
+        self.end_interval(&mut series, &mut second, ended_ns, live);
+        let with_confirms = plan.scenario.confirm_window.is_some();
+        Ok(series.into_recording(control, live, self.finish(with_confirms, server)))
+    }
+
+    /// One turn: read, acknowledge, send, wait.
+    fn turn(&mut self, events: &mut Events, now_ns: u64, phase: Phase) -> Result<(), DriverError> {
+        self.read_ready()?;
+        self.flush_due_acks(now_ns, phase)?;
+        let more = self.send(now_ns, phase < Phase::Drain)?;
+        let timeout = if more || !self.ready.is_empty() {
+            Duration::ZERO
+        } else {
+            WAIT_MAX
+        };
+        match self.poll.poll(events, Some(timeout)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(source) => {
+                return Err(DriverError::Generator {
+                    what: "wait for its sockets",
+                    source,
+                });
+            }
+        }
+        for event in events.iter() {
+            let token = event.token().0;
+            let Some(link) = self.link(token) else { continue };
+            let woken = event.is_readable() || event.is_read_closed() || event.is_error();
+            let queued = link.socket.readable;
+            link.socket.readable |= woken;
+            if event.is_writable() {
+                link.socket.writable = true;
+                // Half-written output must not wait for its owner's next turn: a consumer may have none.
+                if link.socket.is_backed_up() {
+                    self.flush(token)?;
+                }
+            }
+            if woken && !queued {
+                self.ready.push(token);
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, token: usize) -> Option<&mut Link> {
+        let producers = self.producers.len();
+        match token.checked_sub(producers) {
+            None => Some(&mut self.producers[token].link),
+            Some(index) => self.consumers.get_mut(index).map(|consumer| &mut consumer.link),
+        }
+    }
+
+    fn flush(&mut self, token: usize) -> Result<(), DriverError> {
+        let Self {
+            producers,
+            consumers,
+            buffer,
+            ..
+        } = self;
+        match token.checked_sub(producers.len()) {
+            None => producers[token].link.flush(buffer),
+            Some(index) => consumers[index].link.flush(buffer),
+        }
+    }
+
+    /// Reads each ready socket once; those with more to read stay on the list.
+    fn read_ready(&mut self) -> Result<(), DriverError> {
+        let Self {
+            producers,
+            consumers,
+            books,
+            buffer,
+            ready,
+            ..
+        } = self;
+        let mut kept = 0;
+        for at in 0..ready.len() {
+            let token = ready[at];
+            let readable = match token.checked_sub(producers.len()) {
+                None => {
+                    producers[token].read(books, buffer)?;
+                    producers[token].link.socket.readable
+                }
+                Some(index) => {
+                    consumers[index].read(books, buffer)?;
+                    consumers[index].link.socket.readable
+                }
+            };
+            if readable {
+                ready[kept] = token;
+                kept += 1;
+            }
+        }
+        ready.truncate(kept);
+        Ok(())
+    }
+
+    /// Sends acks whose timer has run out; in the drain none needs to wait for more.
+    fn flush_due_acks(&mut self, now_ns: u64, phase: Phase) -> Result<(), DriverError> {
+        let Self {
+            consumers,
+            books,
+            buffer,
+            ..
+        } = self;
+        for consumer in consumers {
+            if consumer
+                .ack_due_ns()
+                .is_some_and(|due_ns| due_ns <= now_ns || phase >= Phase::Drain)
+            {
+                consumer.flush_acks(books, buffer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets each producer send a batch; whether one of them could go on at once. An open loop sends once a tick.
+    fn send(&mut self, now_ns: u64, loading: bool) -> Result<bool, DriverError> {
+        if self.open_loop && now_ns < self.next_send_ns {
+            return Ok(false);
+        }
+        let Self {
+            producers,
+            books,
+            buffer,
+            ..
+        } = self;
+        let (mut more, mut blocked, mut next_due_ns) = (false, false, u64::MAX);
+        let (before, after) = producers.split_at_mut(self.first_producer);
+        for producer in after.iter_mut().chain(before) {
+            match producer.send(books, buffer, loading)? {
+                Next::Now => more = true,
+                Next::At(due_ns) => next_due_ns = next_due_ns.min(due_ns),
+                Next::Blocked => blocked = true,
+                Next::Finished => {}
+            }
+        }
+        self.first_producer = (self.first_producer + 1) % self.producers.len().max(1);
+        if self.open_loop && !more {
+            // One that waits for the broker has something overdue: it is asked again at the next tick.
+            let tick_ns = now_ns + TICK_NS;
+            self.next_send_ns = if blocked {
+                tick_ns
+            } else {
+                next_due_ns.max(tick_ns)
+            };
+            if self.next_send_ns < u64::MAX {
+                let armed = self.ticker.arm(self.next_send_ns, self.books.clock.now_ns());
+                armed.map_err(|source| DriverError::Generator {
+                    what: "set its timer",
+                    source,
+                })?;
+            }
+        }
+        Ok(more)
+    }
+
+    fn end_interval(&mut self, series: &mut Series, second: &mut Second, now_ns: u64, live: &Live) {
+        self.books.recorder.take_second(second);
+        series.add(second);
+        let backlog = self.books.ledger.expected() - self.books.ledger.received();
+        series.end_interval(now_ns, self.books.totals, backlog, live);
+    }
+
+    /// Grows with everything that the broker does.
+    fn progress(&self) -> u64 {
+        let ledger = &self.books.ledger;
+        ledger.published() + ledger.received() + ledger.settled()
+    }
+
+    /// Whether all that was due is sent, confirmed, received on every queue, and acknowledged.
+    fn is_complete(&self) -> bool {
+        let ledger = &self.books.ledger;
+        ledger.received() == ledger.expected()
+            && self
+                .producers
+                .iter()
+                .all(|it| it.unconfirmed() == 0 && it.unsent(&self.books) == 0)
+            && self.consumers.iter().all(Consumer::is_settled)
+    }
+
+    fn finish(self, with_confirms: bool, server: ServerProperties) -> Outcome {
+        let Self {
+            producers,
+            consumers,
+            books,
+            ..
+        } = self;
+        let unsent = producers.iter().map(|producer| producer.unsent(&books)).sum();
+        let links = producers.into_iter().map(|producer| producer.link);
+        let (mut reads, mut writes) = (0, 0);
+        for link in links.chain(consumers.into_iter().map(|consumer| consumer.link)) {
+            reads += link.socket.reads;
+            writes += link.socket.writes;
+            link.close();
+        }
+        Outcome {
+            ledger: books.ledger.close(),
+            with_confirms,
+            reads,
+            writes,
+            blocked: books.blocked,
+            unsent,
+            server,
+        }
+    }
+}
+
+/// Waits for the conductor; the instant at which the load begins.
+fn await_begin(control: &Control) -> Result<u64, DriverError> {
+    loop {
+        if let Some(started_ns) = control.started_ns() {
+            return Ok(started_ns);
+        }
+        if control.interrupted() {
+            return Err(DriverError::Interrupted);
+        }
+        std::thread::sleep(BEGIN_POLL);
+    }
+}

@@ -1,0 +1,55 @@
+//! The native driver: one thread, non-blocking sockets, prebuilt frames.
+//!
+//! Connections are set up one after the other with blocking calls ([`session`]) and then handed to the event loop
+//! ([`engine`]). All state belongs to that one thread; nothing is locked or shared on the way of a message.
+//!
+//! One turn of the loop: read every ready socket (confirms and deliveries) into one shared buffer, with one clock read
+//! per socket read; write each consumer's acks; then let the producers send, each a bounded batch in one write. It
+//! never spins: with nothing to do it waits in epoll, for a socket or for the next tick.
+
+mod consumer;
+mod engine;
+mod inbox;
+mod link;
+mod producer;
+mod session;
+mod socket;
+mod ticker;
+mod topology;
+
+use super::{Driver, DriverError};
+use crate::control::Control;
+use crate::live::Live;
+use crate::plan::Plan;
+use crate::recorder::Recording;
+use crate::target::Target;
+
+/// Drives a broker from one thread, with `wire` as its codec.
+#[derive(Debug, Default)]
+pub struct NativeDriver;
+
+impl Driver for NativeDriver {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn run(
+        &mut self,
+        plan: &Plan,
+        target: &Target,
+        control: &Control,
+        live: &Live,
+    ) -> Result<Recording, DriverError> {
+        let outcome = topology::declare(plan, target).and_then(|server| {
+            engine::Engine::connect(plan, target, control)?.run(plan, control, live, server)
+        });
+        // After a failure the first error is the one to report, not that cleaning up failed, too.
+        match outcome {
+            Ok(recording) => topology::delete(plan, target).map(|()| recording),
+            Err(error) => {
+                let _ = topology::delete(plan, target);
+                Err(error)
+            }
+        }
+    }
+}

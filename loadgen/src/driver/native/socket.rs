@@ -1,0 +1,112 @@
+//! A non-blocking socket with its unsent output and its undecoded remainder of input.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use mio::net::TcpStream;
+
+/// One socket of the event loop.
+///
+/// The loop's epoll is edge-triggered, so readiness is remembered here: `readable` until a read comes back short,
+/// `writable` until a write does.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) stream: TcpStream,
+    /// Input that ended inside a message, in front of what comes next.
+    pub(super) remainder: Vec<u8>,
+    /// Whether the remainder came along from the handshake and nobody has looked at it yet.
+    carried: bool,
+    /// Output; the caller appends, [`Socket::flush`] empties it.
+    pub(super) out: Vec<u8>,
+    sent: usize,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    pub(super) reads: u64,
+    pub(super) writes: u64,
+}
+
+/// What a read left in the shared buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// So many octets, the remainder of the last read included.
+    Filled(usize),
+    /// Nothing new.
+    Nothing,
+    /// The peer has closed its side.
+    End,
+}
+
+impl Socket {
+    /// Wraps a connection whose first `remainder` octets have been read already.
+    pub(super) fn new(stream: TcpStream, remainder: Vec<u8>) -> Self {
+        let carried = !remainder.is_empty();
+        Self {
+            stream,
+            remainder,
+            carried,
+            out: Vec::new(),
+            sent: 0,
+            readable: carried,
+            writable: true,
+            reads: 0,
+            writes: 0,
+        }
+    }
+
+    /// Reads once into `buffer`, behind the remainder.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
+        let kept = self.remainder.len();
+        buffer[..kept].copy_from_slice(&self.remainder);
+        if std::mem::take(&mut self.carried) {
+            self.remainder.clear();
+            return Ok(Input::Filled(kept));
+        }
+        loop {
+            match self.stream.read(&mut buffer[kept..]) {
+                Ok(0) => return Ok(Input::End),
+                Ok(count) => {
+                    self.reads += 1;
+                    self.readable = count == buffer.len() - kept;
+                    self.remainder.clear();
+                    return Ok(Input::Filled(kept + count));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Ok(Input::Nothing);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Keeps what could not be decoded yet for the next read.
+    pub(super) fn keep(&mut self, rest: &[u8]) {
+        self.remainder.extend_from_slice(rest);
+    }
+
+    /// Whether output waits for the peer.
+    pub(super) fn is_backed_up(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// Writes as much output as the kernel takes.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        while self.writable && self.sent < self.out.len() {
+            match self.stream.write(&self.out[self.sent..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.writes += 1;
+                    self.sent += count;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+                Err(error) => return Err(error),
+            }
+        }
+        if self.sent == self.out.len() {
+            self.out.clear();
+            self.sent = 0;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,299 @@
+//! The ledger: for every (producer, queue) pair, which messages were published and which arrived.
+//!
+//! It covers every message of the run, warm-up and drain included, and decides from the stamps alone what was lost,
+//! duplicated, reordered or corrupt. A copy is *expected* on each queue that the plan names for its producer.
+//!
+//! * lost: expected, never received.
+//! * duplicated / redelivered: a copy already received came again, without / with the redelivered flag.
+//! * reordered: a first copy, not flagged, with a lower sequence than one that the same consumer already had from the
+//!   same producer and queue. A message handed to another consumer may overtake; within one consumer none may.
+//! * corrupt: stamp check or filler wrong, wrong size, unknown producer, a sequence that was never published, or a
+//!   queue that the producer does not feed.
+
+use crate::body::{STAMP_BYTES, Stamp};
+use crate::plan::Plan;
+use crate::sequence_set::SequenceSet;
+
+/// Human-readable examples kept of each run's faults.
+const EXAMPLES_MAX: usize = 8;
+
+/// The deliveries between one producer and one queue.
+#[derive(Debug)]
+struct Stream {
+    queue: usize,
+    received: SequenceSet,
+}
+
+/// A producer's side of the ledger.
+#[derive(Debug)]
+struct ProducerLedger {
+    published: u64,
+    /// One per queue that must get a copy, by ascending queue index.
+    streams: Vec<Stream>,
+}
+
+impl ProducerLedger {
+    fn stream_mut(&mut self, queue: usize) -> Option<&mut Stream> {
+        match self.streams.as_mut_slice() {
+            [only] => Some(only).filter(|only| only.queue == queue),
+            streams => {
+                let index = streams.binary_search_by_key(&queue, |stream| stream.queue).ok()?;
+                Some(&mut streams[index])
+            }
+        }
+    }
+}
+
+/// A consumer's side: what it has already seen.
+#[derive(Debug)]
+struct ConsumerLedger {
+    queue: usize,
+    /// By producer: one more than the highest sequence received.
+    next_sequence: Vec<u32>,
+}
+
+/// Whether a delivery was the first copy of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// First copy on its queue; the stamp is good.
+    First(Stamp),
+    /// A further copy, flagged or not; the stamp is good.
+    Again(Stamp),
+    /// Not a message of this run.
+    Corrupt,
+}
+
+/// Sums over all producers and queues.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerSummary {
+    /// Messages sent.
+    pub published: u64,
+    /// Copies that had to arrive: messages × the queues that each reaches.
+    pub expected: u64,
+    /// Distinct copies that arrived.
+    pub received: u64,
+    /// Expected, never received.
+    pub lost: u64,
+    /// Repeated copies without the redelivered flag.
+    pub duplicated: u64,
+    /// Repeated copies with the redelivered flag.
+    pub redelivered: u64,
+    /// Deliveries flagged as redelivered, first copies included.
+    pub redelivered_flags: u64,
+    /// First copies behind a later message of the same producer, queue and consumer.
+    pub reordered: u64,
+    /// Deliveries that are not a message of this run.
+    pub corrupt: u64,
+    /// Messages that the broker confirmed.
+    pub confirmed: u64,
+    /// Messages that the broker refused (`basic.nack`).
+    pub nacked: u64,
+    /// A few faults in words.
+    pub first_examples: Vec<String>,
+}
+
+impl LedgerSummary {
+    /// Whether every copy arrived exactly once, in order and intact.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.lost + self.duplicated + self.redelivered + self.reordered + self.corrupt + self.nacked == 0
+    }
+}
+
+/// Books every message sent and received. Not shared: a driver with several threads keeps it behind a lock.
+#[derive(Debug)]
+pub struct Ledger {
+    filler: std::sync::Arc<[u8]>,
+    producers: Vec<ProducerLedger>,
+    consumers: Vec<ConsumerLedger>,
+    expected: u64,
+    summary: LedgerSummary,
+}
+
+impl Ledger {
+    /// An empty ledger for the producers, queues and consumers of `plan`.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let producers = plan.producers.iter().map(|producer| {
+            let mut queues = producer.queues.clone();
+            queues.sort_unstable();
+            let streams = queues
+                .into_iter()
+                .map(|queue| Stream {
+                    queue,
+                    received: SequenceSet::new(),
+                })
+                .collect();
+            ProducerLedger {
+                published: 0,
+                streams,
+            }
+        });
+        let consumers = plan.consumers.iter().map(|consumer| ConsumerLedger {
+            queue: consumer.queue,
+            next_sequence: vec![0; plan.producers.len()],
+        });
+        Self {
+            filler: plan.filler.clone(),
+            producers: producers.collect(),
+            consumers: consumers.collect(),
+            expected: 0,
+            summary: LedgerSummary::default(),
+        }
+    }
+
+    /// Books the next message of `producer` as sent and returns its sequence.
+    pub fn publish(&mut self, producer: usize) -> u32 {
+        let producer = &mut self.producers[producer];
+        let sequence =
+            u32::try_from(producer.published).expect("the plan refuses runs of 2^32 messages a producer");
+        producer.published += 1;
+        self.expected += producer.streams.len() as u64;
+        self.summary.published += 1;
+        sequence
+    }
+
+    /// Books a delivery to `consumer`.
+    pub fn receive(&mut self, consumer: usize, redelivered: bool, body: &[u8]) -> Receipt {
+        self.summary.redelivered_flags += u64::from(redelivered);
+        let Some(stamp) = Stamp::decode(body).filter(|_| body[STAMP_BYTES..] == *self.filler) else {
+            return self.corrupt(consumer, body, "the body is damaged");
+        };
+        let Self {
+            producers,
+            consumers,
+            summary,
+            ..
+        } = self;
+        let ConsumerLedger { queue, next_sequence } = &mut consumers[consumer];
+        let Some(producer) = producers.get_mut(usize::from(stamp.producer)) else {
+            return self.corrupt(consumer, body, "the producer is unknown");
+        };
+        if u64::from(stamp.sequence) >= producer.published {
+            return self.corrupt(consumer, body, "the sequence was never published");
+        }
+        let Some(stream) = producer.stream_mut(*queue) else {
+            return self.corrupt(consumer, body, "the message belongs to another queue");
+        };
+        if !stream.received.insert(stamp.sequence) {
+            let (count, what) = if redelivered {
+                (&mut summary.redelivered, "redelivered")
+            } else {
+                (&mut summary.duplicated, "duplicated")
+            };
+            *count += 1;
+            self.example(what, &stamp, consumer);
+            return Receipt::Again(stamp);
+        }
+        summary.received += 1;
+        let next = &mut next_sequence[usize::from(stamp.producer)];
+        if stamp.sequence >= *next {
+            *next = stamp.sequence.saturating_add(1);
+        } else if !redelivered {
+            summary.reordered += 1;
+            self.example("reordered", &stamp, consumer);
+        }
+        Receipt::First(stamp)
+    }
+
+    /// Books messages confirmed by the broker.
+    pub fn confirm(&mut self, count: u64) {
+        self.summary.confirmed += count;
+    }
+
+    /// Books messages refused by the broker.
+    pub fn nack(&mut self, count: u64) {
+        self.summary.nacked += count;
+    }
+
+    /// Messages sent by `producer`.
+    #[must_use]
+    pub fn published_by(&self, producer: usize) -> u64 {
+        self.producers[producer].published
+    }
+
+    /// Messages of `producer` that its slowest queue has not yet delivered.
+    #[must_use]
+    pub fn in_flight(&self, producer: usize) -> u64 {
+        let producer = &self.producers[producer];
+        let slowest = producer
+            .streams
+            .iter()
+            .map(|stream| stream.received.count())
+            .min();
+        producer.published - slowest.unwrap_or(producer.published)
+    }
+
+    /// Messages sent.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.summary.published
+    }
+
+    /// Copies that had to arrive so far.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        self.expected
+    }
+
+    /// Distinct copies that arrived.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.summary.received
+    }
+
+    /// Messages confirmed so far.
+    #[must_use]
+    pub fn confirmed(&self) -> u64 {
+        self.summary.confirmed
+    }
+
+    /// Messages that the broker has answered for: confirmed or refused.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.summary.confirmed + self.summary.nacked
+    }
+
+    /// Closes the books: everything expected and not received is lost.
+    #[must_use]
+    pub fn close(mut self) -> LedgerSummary {
+        self.summary.expected = self.expected;
+        self.summary.lost = self.expected - self.summary.received;
+        for (index, producer) in self.producers.iter().enumerate() {
+            for stream in &producer.streams {
+                let lost = producer.published - stream.received.count();
+                if lost > 0 && self.summary.first_examples.len() < EXAMPLES_MAX {
+                    let first = stream.received.first_missing();
+                    self.summary.first_examples.push(format!(
+                        "lost: {lost} of producer {index}'s messages to queue {}, the first of them sequence {first}",
+                        stream.queue
+                    ));
+                }
+            }
+        }
+        self.summary
+    }
+
+    #[cold]
+    fn corrupt(&mut self, consumer: usize, body: &[u8], why: &str) -> Receipt {
+        self.summary.corrupt += 1;
+        if self.summary.first_examples.len() < EXAMPLES_MAX {
+            let start = &body[..body.len().min(STAMP_BYTES)];
+            self.summary.first_examples.push(format!(
+                "corrupt: {why}; consumer {consumer} got {} bytes, starting {start:02x?}",
+                body.len()
+            ));
+        }
+        Receipt::Corrupt
+    }
+
+    #[cold]
+    fn example(&mut self, what: &str, stamp: &Stamp, consumer: usize) {
+        if self.summary.first_examples.len() < EXAMPLES_MAX {
+            self.summary.first_examples.push(format!(
+                "{what}: producer {} sequence {} at consumer {consumer}",
+                stamp.producer, stamp.sequence
+            ));
+        }
+    }
+}

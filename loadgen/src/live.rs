@@ -1,0 +1,107 @@
+//! What a run tells while it goes on: counters for the progress line and one [`Interval`] a second.
+//!
+//! Written by the driver with relaxed stores; a reader may see one counter a little ahead of another.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+/// Quantiles of one latency over one second, in ns. All zero when nothing was recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quantiles {
+    /// Values recorded.
+    pub count: u64,
+    /// Median, in ns.
+    pub p50_ns: u64,
+    /// 90th percentile, in ns.
+    pub p90_ns: u64,
+    /// 99th percentile, in ns.
+    pub p99_ns: u64,
+    /// 99.9th percentile, in ns.
+    pub p99_9_ns: u64,
+    /// Largest value, in ns.
+    pub max_ns: u64,
+}
+
+/// One second of the run's series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// End of the interval, in seconds since the load began (warm-up included).
+    pub t_s: f64,
+    /// Length of the interval, in seconds; close to 1 except for the last.
+    pub length_s: f64,
+    /// Messages sent in it.
+    pub published: u64,
+    /// Messages confirmed by the broker in it.
+    pub confirmed: u64,
+    /// Messages received in it.
+    pub consumed: u64,
+    /// Latency from the intended send instant.
+    pub response: Quantiles,
+    /// Latency from the actual send instant.
+    pub service: Quantiles,
+    /// Deliveries still owed at its end: copies of messages sent and not yet received.
+    pub backlog: u64,
+}
+
+/// Counters and series of a run, shared with the thread that draws the progress line.
+#[derive(Debug, Default)]
+pub struct Live {
+    published: AtomicU64,
+    confirmed: AtomicU64,
+    consumed: AtomicU64,
+    acked: AtomicU64,
+    intervals: Mutex<Vec<Interval>>,
+}
+
+/// Running totals since the load began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Messages sent.
+    pub published: u64,
+    /// Messages confirmed by the broker.
+    pub confirmed: u64,
+    /// Messages received.
+    pub consumed: u64,
+    /// Messages acknowledged (those of `no_ack` consumers count at once).
+    pub acked: u64,
+}
+
+impl Live {
+    /// The driver's new running totals.
+    pub fn set_totals(&self, totals: Totals) {
+        self.published.store(totals.published, Ordering::Relaxed);
+        self.confirmed.store(totals.confirmed, Ordering::Relaxed);
+        self.consumed.store(totals.consumed, Ordering::Relaxed);
+        self.acked.store(totals.acked, Ordering::Relaxed);
+    }
+
+    /// The last running totals.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals {
+            published: self.published.load(Ordering::Relaxed),
+            confirmed: self.confirmed.load(Ordering::Relaxed),
+            consumed: self.consumed.load(Ordering::Relaxed),
+            acked: self.acked.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The driver adds one second to the series.
+    pub fn push(&self, interval: Interval) {
+        self.intervals.lock().push(interval);
+    }
+
+    /// The most recent interval, if one has ended.
+    #[must_use]
+    pub fn last(&self) -> Option<Interval> {
+        self.intervals.lock().last().copied()
+    }
+
+    /// The series so far.
+    #[must_use]
+    pub fn intervals(&self) -> Vec<Interval> {
+        self.intervals.lock().clone()
+    }
+}

@@ -1,0 +1,13 @@
+//! Latencies and counts of a run: recorded per worker, merged at the end, never averaged.
+//!
+//! [`LatencyRecorder`] belongs to one worker. It keeps the histograms of the second that is going on; when the second
+//! ends its owner takes them ([`LatencyRecorder::take_second`]) and hands them to the one [`Series`], which adds them
+//! to the run's totals and computes the second's quantiles. So each value is recorded once only.
+
+mod latency;
+mod recording;
+mod series;
+
+pub use latency::{LatencyRecorder, Second, histogram};
+pub use recording::{Outcome, Recording, ServerProperties};
+pub use series::Series;

@@ -1,0 +1,74 @@
+//! What a driver hands back after a run.
+
+use hdrhistogram::Histogram;
+
+use crate::ledger::LedgerSummary;
+use crate::live::Interval;
+
+/// How the broker introduced itself in `connection.start`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerProperties {
+    /// Its `product`, e.g. `RabbitMQ`.
+    pub product: String,
+    /// Its `version`.
+    pub version: String,
+}
+
+/// What a driver knows at the end of a run besides the series.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The closed ledger.
+    pub ledger: LedgerSummary,
+    /// Whether the producers asked for confirms.
+    pub with_confirms: bool,
+    /// Socket reads that returned data.
+    pub reads: u64,
+    /// Socket writes that took data.
+    pub writes: u64,
+    /// `connection.blocked` notices.
+    pub blocked: u64,
+    /// Due messages that were never sent.
+    pub unsent: u64,
+    /// Who was driven.
+    pub server: ServerProperties,
+}
+
+/// Everything that was measured in one run.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// Latency from the intended send instant, of messages intended within the window, in ns.
+    pub response: Histogram<u64>,
+    /// Latency from the actual send instant, of the same messages, in ns.
+    pub service: Histogram<u64>,
+    /// Send to confirm, in ns; `None` without confirms.
+    pub confirm: Option<Histogram<u64>>,
+    /// Actual − intended send instant in ns; empty in a saturating run.
+    pub schedule_lag: Histogram<u64>,
+    /// Latencies above the histograms' range of 60 s (recorded as 60 s).
+    pub saturated: u64,
+    /// What was lost, duplicated, reordered or corrupt.
+    pub ledger: LedgerSummary,
+    /// Messages sent while the window was open.
+    pub published_in_window: u64,
+    /// Messages received while the window was open.
+    pub consumed_in_window: u64,
+    /// Messages confirmed while the window was open.
+    pub confirmed_in_window: u64,
+    /// Length of the window in seconds, shortened when the run was cut short.
+    pub window_s: f64,
+    /// Messages of an open-loop schedule that were due and could not be sent before the drain's deadline: latencies
+    /// that this recording does not contain.
+    pub unsent: u64,
+    /// Socket reads of the whole run that returned data; 0 when the driver cannot know.
+    pub reads: u64,
+    /// Socket writes of the whole run that took data; 0 when the driver cannot know.
+    pub writes: u64,
+    /// How often the broker announced `connection.blocked`.
+    pub blocked: u64,
+    /// One entry a second.
+    pub intervals: Vec<Interval>,
+    /// Who was driven.
+    pub server: ServerProperties,
+    /// Whether the run was interrupted.
+    pub cut_short: bool,
+}
