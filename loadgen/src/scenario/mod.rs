@@ -1,0 +1,295 @@
+//! A scenario: what load to put on a broker, for how long, and what counts as good.
+//!
+//! Scenarios are JSON files. Reading one goes through one pipeline, whether the values come from a file or from the
+//! command line: JSON value → every field checked against [`fields`] → typed [`Scenario`] → checks across fields
+//! ([`checks`]). Nothing else builds a `Scenario`, so the rest of the crate may rely on what is checked there.
+
+mod checks;
+mod fields;
+mod find;
+mod hash;
+mod overrides;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use find::{Source, built_in, find, list};
+pub use overrides::{Overridden, Overrides};
+
+/// The largest message: RabbitMQ's default limit and this broker's.
+pub const SIZE_BYTES_MAX: u32 = 16 * 1024 * 1024;
+
+/// A load and its targets. Field for field the JSON file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Lower-case letters, digits and dashes; part of the run's id.
+    pub name: String,
+    /// One line for `--list`.
+    pub description: String,
+    /// The client that makes the load.
+    #[serde(default)]
+    pub driver: DriverKind,
+    /// Producers, each with its own connection.
+    pub producers: u16,
+    /// Consumers, each with its own connection; consumer *j* reads queue *j* mod `queues`.
+    pub consumers: u16,
+    /// Queues.
+    pub queues: u16,
+    /// How messages reach the queues.
+    #[serde(default)]
+    pub routing: Routing,
+    /// Length of each message's body, stamp included.
+    pub size_bytes: u32,
+    /// When messages are sent.
+    pub load: Load,
+    /// Length of the measured window, in seconds.
+    pub duration_s: f64,
+    /// Load before the window, in seconds.
+    pub warmup_s: f64,
+    /// Deadline of the drain after the window, in seconds.
+    #[serde(default = "drain_s_default")]
+    pub drain_s: f64,
+    /// Unacknowledged messages a consumer may hold; 0 = no limit.
+    pub prefetch: u16,
+    /// Messages that one cumulative ack settles; 0 = the broker settles on delivery (`no_ack`).
+    pub ack_every: u16,
+    /// After how many milliseconds a partial batch of acks is sent all the same; 0 = after every read.
+    #[serde(default = "ack_flush_ms_default")]
+    pub ack_flush_ms: u32,
+    /// Unconfirmed messages a producer may have outstanding; `None` = no publisher confirms.
+    #[serde(default)]
+    pub confirm_window: Option<u32>,
+    /// Delivery mode 2.
+    #[serde(default)]
+    pub persistent: bool,
+    /// Durable queues (and exchange).
+    #[serde(default)]
+    pub durable: bool,
+    /// What a passing run reaches.
+    #[serde(default)]
+    pub targets: Targets,
+    /// Beyond what the generator or the machine, not the broker, was the bottleneck.
+    #[serde(default)]
+    pub validity: Validity,
+}
+
+/// Which client makes the load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriverKind {
+    /// One thread over the `wire` codec, for rates that no client library reaches.
+    #[default]
+    Native,
+    /// The `lapin` client, two worker threads.
+    Lapin,
+}
+
+impl DriverKind {
+    /// The name in scenarios and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Lapin => "lapin",
+        }
+    }
+
+    /// Threads among which the driver spreads its work: how many cores it can use at most.
+    #[must_use]
+    pub fn threads(self) -> u32 {
+        match self {
+            Self::Native => 1,
+            Self::Lapin => 2,
+        }
+    }
+}
+
+/// How messages reach the queues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Routing {
+    /// Default exchange: producer *i* sends to queue *i* mod `queues`.
+    #[default]
+    Queue,
+    /// One fanout exchange bound to every queue: each message is copied to all of them.
+    Fanout,
+}
+
+/// When messages are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "shape", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Load {
+    /// As fast as a bounded window allows.
+    Saturating {
+        /// Messages sent and not yet consumed, all producers together.
+        in_flight: u32,
+    },
+    /// At a fixed rate, whatever the broker does.
+    OpenLoop {
+        /// Messages a second, all producers together.
+        rate: u64,
+    },
+}
+
+/// What a run must reach to pass. Absent: not judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Targets {
+    /// Messages sent per second, at least.
+    pub publish_rate_min: Option<f64>,
+    /// Deliveries received per second, at least (a fanout counts every copy).
+    pub consume_rate_min: Option<f64>,
+    /// Resident memory of the broker at its peak, at most.
+    pub broker_rss_bytes_max: Option<u64>,
+    /// 99th percentile of the response latency in µs, at most. Open loop only.
+    pub latency_p99_us_max: Option<f64>,
+}
+
+/// When a run says nothing about the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Validity {
+    /// 99th percentile of actual − intended send instant in µs, at most. Open loop only.
+    pub schedule_lag_p99_us_max: f64,
+    /// CPU of the generator as a share of its driver's threads, at most. Open loop only.
+    pub generator_cpu_max: f64,
+    /// Share of the machine's CPU time that the hypervisor took, at most.
+    pub steal_max: f64,
+    /// Share of the machine's CPU time that other processes used, at most.
+    pub foreign_cpu_max: f64,
+}
+
+impl Default for Validity {
+    fn default() -> Self {
+        Self {
+            schedule_lag_p99_us_max: 1_000.0,
+            generator_cpu_max: 0.9,
+            steal_max: 0.05,
+            foreign_cpu_max: 0.15,
+        }
+    }
+}
+
+/// Why there is no scenario to run.
+#[derive(Debug, Error)]
+pub enum ScenarioError {
+    /// A value that is not allowed.
+    #[error("{source_name}: {field} is {value}; allowed: {allowed}")]
+    Field {
+        /// The file, or the command line.
+        source_name: String,
+        /// Dotted path of the field.
+        field: String,
+        /// The value found, as JSON; `missing` when there is none.
+        value: String,
+        /// What would be accepted.
+        allowed: String,
+    },
+    /// Not JSON at all.
+    #[error("{source_name} is not valid JSON: {source}")]
+    Json {
+        /// The file.
+        source_name: String,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the scenario file {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// No such scenario.
+    #[error("there is no scenario or file named {name}; known scenarios: {}", known.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What could have been.
+        known: Vec<String>,
+    },
+}
+
+impl Scenario {
+    /// Reads and checks a scenario. `source_name` is what error messages call it.
+    ///
+    /// # Errors
+    /// Names the first field that is missing, unknown or out of range, its value, and what is allowed.
+    pub fn from_json(source_name: &str, text: &str) -> Result<Self, ScenarioError> {
+        let value = serde_json::from_str(text).map_err(|source| ScenarioError::Json {
+            source_name: source_name.into(),
+            source,
+        })?;
+        Self::from_value(source_name, value)
+    }
+
+    fn from_value(source_name: &str, value: serde_json::Value) -> Result<Self, ScenarioError> {
+        fields::check(&value).map_err(|fault| fault.of(source_name))?;
+        let scenario: Self = serde_json::from_value(value).map_err(|source| ScenarioError::Json {
+            source_name: source_name.into(),
+            source,
+        })?;
+        checks::check(&scenario).map_err(|fault| fault.of(source_name))?;
+        Ok(scenario)
+    }
+
+    /// Copies of each message: the queues that it reaches.
+    #[must_use]
+    pub fn copies(&self) -> u16 {
+        match self.routing {
+            Routing::Queue => 1,
+            Routing::Fanout => self.queues,
+        }
+    }
+
+    /// Whether messages are sent at a fixed rate.
+    #[must_use]
+    pub fn is_open_loop(&self) -> bool {
+        matches!(self.load, Load::OpenLoop { .. })
+    }
+
+    /// 16 hexadecimal digits that are equal for equal loads, whatever their name, description, targets and validity.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        hash::load_hash(self)
+    }
+}
+
+/// A field whose value is not allowed.
+#[derive(Debug, PartialEq, Eq)]
+struct Fault {
+    field: String,
+    value: String,
+    allowed: String,
+}
+
+impl Fault {
+    fn new(field: impl Into<String>, value: impl ToString, allowed: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            value: value.to_string(),
+            allowed: allowed.into(),
+        }
+    }
+
+    fn of(self, source_name: &str) -> ScenarioError {
+        ScenarioError::Field {
+            source_name: source_name.into(),
+            field: self.field,
+            value: self.value,
+            allowed: self.allowed,
+        }
+    }
+}
+
+fn drain_s_default() -> f64 {
+    10.0
+}
+
+fn ack_flush_ms_default() -> u32 {
+    1
+}

@@ -1,0 +1,268 @@
+//! What the command line changes in a scenario.
+//!
+//! The result is another load: it gets another hash, and the run carries the list of what was changed.
+
+use serde_json::{Value, json};
+
+use super::{Load, Scenario, ScenarioError};
+
+/// Values from the command line; `None` leaves the scenario's own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// `--producers`
+    pub producers: Option<u64>,
+    /// `--consumers`
+    pub consumers: Option<u64>,
+    /// `--queues`
+    pub queues: Option<u64>,
+    /// `--size`
+    pub size_bytes: Option<u64>,
+    /// `--rate`: makes the load an open loop.
+    pub rate: Option<u64>,
+    /// `--in-flight`: makes the load saturating.
+    pub in_flight: Option<u64>,
+    /// `--duration`
+    pub duration_s: Option<f64>,
+    /// `--warmup`
+    pub warmup_s: Option<f64>,
+    /// `--prefetch`
+    pub prefetch: Option<u64>,
+    /// `--ack-every`
+    pub ack_every: Option<u64>,
+    /// `--confirm-window`; 0 = no confirms.
+    pub confirm_window: Option<u64>,
+    /// `--persistent`: persistent messages on durable queues.
+    pub persistent: bool,
+    /// `--driver`
+    pub driver: Option<String>,
+}
+
+/// A scenario with what the command line changed in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overridden {
+    /// The effective scenario.
+    pub scenario: Scenario,
+    /// `field = value`, one entry a change; empty when the scenario is as its author wrote it.
+    pub changes: Vec<String>,
+}
+
+impl Overrides {
+    /// The scenario with these values, checked anew.
+    ///
+    /// Targets that the changed load can never reach (rates above a fixed rate, latency of a saturating load) are
+    /// removed, and the removal is listed as a change.
+    ///
+    /// # Errors
+    /// As for a scenario file: names field, value and what is allowed.
+    pub fn apply(&self, scenario: &Scenario) -> Result<Overridden, ScenarioError> {
+        let mut value = serde_json::to_value(scenario).expect("a scenario is plain data");
+        let mut changes = Vec::new();
+        let mut set = |field: &str, new: Value| {
+            if value[field] != new {
+                changes.push(format!("{field} = {}", describe(&new)));
+                value[field] = new;
+            }
+        };
+        let integers = [
+            ("producers", self.producers),
+            ("consumers", self.consumers),
+            ("queues", self.queues),
+            ("size_bytes", self.size_bytes),
+            ("prefetch", self.prefetch),
+            ("ack_every", self.ack_every),
+        ];
+        for (field, new) in integers {
+            new.into_iter().for_each(|new| set(field, json!(new)));
+        }
+        for (field, new) in [("duration_s", self.duration_s), ("warmup_s", self.warmup_s)] {
+            new.into_iter().for_each(|new| set(field, json!(new)));
+        }
+        if let Some(window) = self.confirm_window {
+            set(
+                "confirm_window",
+                if window == 0 { Value::Null } else { json!(window) },
+            );
+        }
+        if self.persistent {
+            set("persistent", json!(true));
+            set("durable", json!(true));
+        }
+        if let Some(driver) = &self.driver {
+            set("driver", json!(driver));
+        }
+        if let Some(rate) = self.rate {
+            set("load", json!({"shape": "open_loop", "rate": rate}));
+        }
+        if let Some(in_flight) = self.in_flight {
+            set("load", json!({"shape": "saturating", "in_flight": in_flight}));
+        }
+        drop_unreachable_targets(scenario, &mut value, &mut changes);
+        Ok(Overridden {
+            scenario: Scenario::from_value("command line", value)?,
+            changes,
+        })
+    }
+}
+
+/// Removes the targets that make no sense any more because the load's shape or rate was changed.
+fn drop_unreachable_targets(before: &Scenario, value: &mut Value, changes: &mut Vec<String>) {
+    let Ok(load) = serde_json::from_value::<Load>(value["load"].clone()) else {
+        return;
+    };
+    if load == before.load {
+        return;
+    }
+    let copies = if value["routing"] == "fanout" {
+        value["queues"].as_u64().unwrap_or(1)
+    } else {
+        1
+    };
+    let unreachable = match load {
+        Load::Saturating { .. } => vec![("latency_p99_us_max", 0)],
+        Load::OpenLoop { rate } => {
+            vec![
+                ("publish_rate_min", rate),
+                ("consume_rate_min", rate.saturating_mul(copies)),
+            ]
+        }
+    };
+    for (target, reachable) in unreachable {
+        let stated = &mut value["targets"][target];
+        if stated.as_f64().is_some_and(|stated| stated > reachable as f64) {
+            *stated = Value::Null;
+            changes.push(format!("targets.{target} = null"));
+        }
+    }
+}
+
+/// A change for people: a load as its one number, the rest as JSON.
+fn describe(value: &Value) -> String {
+    match value.get("shape").and_then(Value::as_str) {
+        Some("open_loop") => format!("open_loop at {}/s", value["rate"]),
+        Some(shape) => format!("{shape} with {} in flight", value["in_flight"]),
+        None => value.to_string().trim_matches('"').to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{DriverKind, built_in};
+
+    #[test]
+    fn nothing_given_nothing_changed() {
+        let scenario = built_in("20p20c").unwrap();
+        let overridden = Overrides::default().apply(&scenario).unwrap();
+        assert_eq!(
+            overridden,
+            Overridden {
+                scenario,
+                changes: vec![]
+            }
+        );
+    }
+
+    #[test]
+    fn the_same_value_is_no_change() {
+        let scenario = built_in("20p20c").unwrap();
+        let same = Overrides {
+            producers: Some(20),
+            size_bytes: Some(16),
+            ..Overrides::default()
+        };
+        assert_eq!(same.apply(&scenario).unwrap().changes, Vec::<String>::new());
+        let same = Overrides {
+            duration_s: Some(scenario.duration_s),
+            ..Overrides::default()
+        };
+        assert_eq!(same.apply(&scenario).unwrap().scenario.hash(), scenario.hash());
+    }
+
+    #[test]
+    fn changes_are_listed_and_change_the_hash() {
+        let scenario = built_in("20p20c").unwrap();
+        let overrides = Overrides {
+            size_bytes: Some(1_024),
+            confirm_window: Some(100),
+            persistent: true,
+            driver: Some("lapin".into()),
+            ..Overrides::default()
+        };
+        let changed = overrides.apply(&scenario).unwrap();
+        assert_eq!(
+            changed.changes,
+            [
+                "size_bytes = 1024",
+                "confirm_window = 100",
+                "persistent = true",
+                "durable = true",
+                "driver = lapin"
+            ]
+        );
+        assert_eq!(changed.scenario.driver, DriverKind::Lapin);
+        assert_ne!(changed.scenario.hash(), scenario.hash());
+    }
+
+    #[test]
+    fn a_rate_opens_the_loop_and_removes_rates_out_of_reach() {
+        let scenario = built_in("20p20c").unwrap();
+        let changed = Overrides {
+            rate: Some(50_000),
+            ..Overrides::default()
+        }
+        .apply(&scenario)
+        .unwrap();
+        assert_eq!(changed.scenario.load, Load::OpenLoop { rate: 50_000 });
+        assert_eq!(changed.scenario.targets.publish_rate_min, None);
+        assert_eq!(
+            changed.scenario.targets.broker_rss_bytes_max,
+            scenario.targets.broker_rss_bytes_max
+        );
+        assert_eq!(changed.changes[0], "load = open_loop at 50000/s");
+        assert_eq!(changed.changes.len(), 3);
+    }
+
+    #[test]
+    fn a_window_closes_the_loop_and_removes_the_latency_target() {
+        let scenario = built_in("20p20c-latency").unwrap();
+        let changed = Overrides {
+            in_flight: Some(500),
+            ..Overrides::default()
+        }
+        .apply(&scenario)
+        .unwrap();
+        assert_eq!(changed.scenario.targets.latency_p99_us_max, None);
+        assert!(
+            changed
+                .changes
+                .contains(&"load = saturating with 500 in flight".to_string())
+        );
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        let scenario = built_in("20p20c").unwrap();
+        let message = |overrides: Overrides| overrides.apply(&scenario).unwrap_err().to_string();
+        assert_eq!(
+            message(Overrides {
+                producers: Some(0),
+                ..Overrides::default()
+            }),
+            "command line: producers is 0; allowed: a whole number from 1 to 1000"
+        );
+        assert!(
+            message(Overrides {
+                ack_every: Some(2_000),
+                ..Overrides::default()
+            })
+            .contains("ack_every is 2000")
+        );
+        assert!(
+            message(Overrides {
+                driver: Some("pika".into()),
+                ..Overrides::default()
+            })
+            .contains("native or lapin")
+        );
+    }
+}
