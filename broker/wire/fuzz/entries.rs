@@ -8,7 +8,7 @@ use wire::{
 
 /// Decodes whatever the input holds, as raw bytes and as well-formed frames with arbitrary payloads. Whatever decodes
 /// must encode to something that decodes to the same.
-pub fn decode_frames(input: &[u8]) {
+pub(crate) fn decode_frames(input: &[u8]) {
     let _ = TableRef::parse(input).map(assert_table_round_trip);
     for stream in [input, &reframed(input)] {
         let mut rest = stream;
@@ -21,7 +21,7 @@ pub fn decode_frames(input: &[u8]) {
 }
 
 /// Compares the fast scans with the general decoder, at every position where a frame starts.
-pub fn scans_agree(input: &[u8]) {
+pub(crate) fn scans_agree(input: &[u8]) {
     for stream in [input, &reframed(input)] {
         let mut rest = stream;
         loop {
