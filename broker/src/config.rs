@@ -1,0 +1,187 @@
+//! What a broker is started with: limits, addresses, users. Plain data, shared read-only by all threads.
+//!
+//! [`Config::check`] refuses combinations that could never work, before any socket is opened. The flags that
+//! fill it are in [`crate::cli`].
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::auth::User;
+
+/// Port registered for AMQP.
+pub const PORT: u16 = 5672;
+/// Smallest and largest `frame_max`. The lower bound is the protocol's; the upper one keeps the read buffer
+/// of a reactor, which holds one frame, reasonable.
+pub const FRAME_MAX_RANGE: (u32, u32) = (wire::FRAME_MIN_SIZE as u32, 16 << 20);
+/// What a stored message has besides body and content header: exchange, routing key and fixed fields.
+const ENVELOPE_BYTES_MAX: u64 = 1024;
+
+/// How a broker runs. Sizes are bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Addresses to listen on; port 0 takes a free port.
+    pub listen: Vec<SocketAddr>,
+    /// Directory that this broker owns.
+    pub data_dir: PathBuf,
+    /// Reactor threads.
+    pub reactors: usize,
+    /// Connections open at the same time; more are closed right after accept.
+    pub connections_max: usize,
+    /// Highest channel number a client may use.
+    pub channel_max: u16,
+    /// Largest frame, its 8 bytes of overhead included.
+    pub frame_max: u32,
+    /// Largest message body.
+    pub message_bytes_max: u64,
+    /// Time from accept to `connection.open`.
+    pub handshake_timeout: Duration,
+    /// Heartbeat interval proposed to clients, in whole seconds; zero proposes none.
+    pub heartbeat: Duration,
+    /// Encoded output that may wait for one connection's socket.
+    pub outbox_bytes: usize,
+    /// Rings, outboxes and partial bodies of all connections together.
+    pub memory_budget: usize,
+    /// Messages that one queue holds in memory.
+    pub ring_messages: usize,
+    /// Bytes that one queue holds in memory.
+    pub ring_bytes: usize,
+    /// Users besides `guest`, or `guest` with another password.
+    pub users: Vec<User>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Config {
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))],
+            data_dir: PathBuf::from("./data"),
+            reactors: (cores / 2).max(1),
+            connections_max: 10_000,
+            channel_max: 2047,
+            frame_max: 128 << 10,
+            message_bytes_max: 16 << 20,
+            handshake_timeout: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(60),
+            outbox_bytes: 1 << 20,
+            memory_budget: 512 << 20,
+            ring_messages: 65_536,
+            ring_bytes: 128 << 20,
+            users: Vec::new(),
+        }
+    }
+}
+
+/// Two settings that contradict each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{flag} {value} {problem}")]
+pub struct ConfigError {
+    /// The flag to change.
+    pub flag: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// What is wrong with it, and what is allowed.
+    pub problem: String,
+}
+
+impl Config {
+    /// The heartbeat as `connection.tune` carries it.
+    pub fn heartbeat_s(&self) -> u16 {
+        u16::try_from(self.heartbeat.as_secs()).unwrap_or(u16::MAX)
+    }
+
+    /// Refuses limits that contradict each other.
+    ///
+    /// # Errors
+    /// The first contradiction found.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let (frame_min, frame_max) = FRAME_MAX_RANGE;
+        let (outbox, ring, budget) = (
+            self.outbox_bytes as u64,
+            self.ring_bytes as u64,
+            self.memory_budget as u64,
+        );
+        let record_max = self.message_bytes_max + u64::from(self.frame_max) + ENVELOPE_BYTES_MAX;
+        let refuse = |flag, value, problem| Err(ConfigError { flag, value, problem });
+        if !(frame_min..=frame_max).contains(&self.frame_max) {
+            let problem = format!("is outside {frame_min} to {frame_max} bytes");
+            return refuse("--frame-max", self.frame_max.into(), problem);
+        }
+        if outbox < u64::from(self.frame_max) {
+            let problem = format!(
+                "is less than --frame-max {}: no full frame would fit",
+                self.frame_max
+            );
+            return refuse("--outbox-bytes", outbox, problem);
+        }
+        if ring > budget {
+            let problem = format!("is more than --memory-budget {budget}, which all queues share");
+            return refuse("--ring-bytes", ring, problem);
+        }
+        if ring < record_max {
+            let problem = format!(
+                "is too small for one message of --message-bytes-max {} with its header frame: at least {record_max} bytes",
+                self.message_bytes_max
+            );
+            return refuse("--ring-bytes", ring, problem);
+        }
+        let counts = [
+            ("--reactors", self.reactors),
+            ("--connections-max", self.connections_max),
+            ("--ring-messages", self.ring_messages),
+        ];
+        for (flag, value) in counts {
+            if value == 0 {
+                return refuse(flag, 0, "must be at least 1".to_owned());
+            }
+        }
+        if self.channel_max == 0 {
+            return refuse("--channel-max", 0, "must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_pass_their_own_check() {
+        let config = Config::default();
+        config.check().unwrap();
+        assert_eq!(config.heartbeat_s(), 60);
+        assert_eq!(config.listen[0].to_string(), "127.0.0.1:5672");
+        assert!(config.reactors >= 1);
+    }
+
+    #[test]
+    fn contradictions_name_the_flag_and_the_bound() {
+        let refused = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().unwrap_err().to_string()
+        };
+        assert_eq!(
+            refused(|c| c.frame_max = 4095),
+            "--frame-max 4095 is outside 4096 to 16777216 bytes"
+        );
+        assert_eq!(
+            refused(|c| c.outbox_bytes = 65_536),
+            "--outbox-bytes 65536 is less than --frame-max 131072: no full frame would fit"
+        );
+        assert_eq!(
+            refused(|c| c.memory_budget = 64 << 20),
+            "--ring-bytes 134217728 is more than --memory-budget 67108864, which all queues share"
+        );
+        assert_eq!(
+            refused(|c| c.ring_bytes = 16 << 20),
+            "--ring-bytes 16777216 is too small for one message of --message-bytes-max 16777216 with its header frame: at least 16909312 bytes"
+        );
+        assert_eq!(refused(|c| c.reactors = 0), "--reactors 0 must be at least 1");
+        assert_eq!(
+            refused(|c| c.channel_max = 0),
+            "--channel-max 0 must be at least 1"
+        );
+    }
+}
