@@ -51,3 +51,33 @@ impl Budget {
         self.limit
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::thread;
+
+    use super::*;
+    use crate::sync::Arc;
+
+    #[test]
+    fn charges_never_pass_the_limit() {
+        loom::model(|| {
+            let budget = Arc::new(Budget::new(3));
+            let charge = |bytes| {
+                let budget = Arc::clone(&budget);
+                thread::spawn(move || {
+                    let charged = budget.try_charge(bytes);
+                    assert!(budget.used() <= 3);
+                    if charged {
+                        budget.release(bytes);
+                    }
+                    charged
+                })
+            };
+            let threads = [charge(2), charge(2)];
+            let charged = threads.map(|thread| thread.join().unwrap());
+            assert!(charged.contains(&true), "one charge of 2 always fits in 3");
+            assert_eq!(budget.used(), 0);
+        });
+    }
+}

@@ -134,11 +134,13 @@ impl Chunk {
         Some((slot - start) as usize)
     }
 
-    /// Releases what is not yet released from `first` up to `end`: answers records and bytes.
+    /// Releases what is not yet released from `first` up to `end`: answers records and bytes. When nothing is live
+    /// any more the chunk must be freed or rewound.
     pub(crate) fn release_range(&mut self, first: Offset, end: Offset) -> (usize, usize) {
         let from = first.0.saturating_sub(self.first.0).min(u64::from(self.count)) as u32;
         let to = end.0.saturating_sub(self.first.0).min(u64::from(self.count)) as u32;
         if from == 0 && to == self.count && self.live == self.count {
+            // All at once: the caller frees or rewinds the chunk, so that the marks are never asked for.
             self.live = 0;
             self.head = self.count;
             return (self.count as usize, self.end as usize);
@@ -242,5 +244,79 @@ impl<'a> Iterator for ChunkRecords<'a> {
                 return Some((offset, &self.bytes[start as usize..end as usize]));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk_of(records: &[&[u8]]) -> Chunk {
+        let mut chunk = Chunk::new(vec![0xee; 64], Offset(100));
+        for record in records {
+            assert!(chunk.has_room(record.len()));
+            chunk.push(&[record]);
+        }
+        chunk
+    }
+
+    #[test]
+    fn records_and_slots_meet_in_the_middle() {
+        let mut chunk = chunk_of(&[b"one", b"", b"three"]);
+        assert_eq!(chunk.bytes_free(), 64 - 8 - 3 * SLOT_BYTES);
+        assert!(chunk.has_room(40) && !chunk.has_room(41));
+        chunk.push(&[&[7; 39], &[8; 1]]);
+        assert_eq!(chunk.bytes_free(), 0);
+        assert!(!chunk.has_room(0), "an empty record needs a slot too");
+        assert_eq!(chunk.get(0), Some(&b"one"[..]));
+        assert_eq!(chunk.get(1), Some(&b""[..]));
+        assert_eq!(chunk.get(2), Some(&b"three"[..]));
+        assert_eq!(chunk.get(3).unwrap()[38..], [7, 8]);
+        assert_eq!(chunk.next(), Offset(104));
+    }
+
+    #[test]
+    fn a_release_counts_once_and_moves_the_head() {
+        let mut chunk = chunk_of(&[b"one", b"", b"three"]);
+        assert_eq!(chunk.release(1), Some(0));
+        assert_eq!(chunk.release(1), None);
+        assert_eq!(chunk.head(), Offset(100));
+        assert_eq!(chunk.get(1), None);
+        assert_eq!(
+            chunk.get(2),
+            Some(&b"three"[..]),
+            "its start is the end of a released one"
+        );
+        assert_eq!(chunk.release(0), Some(3));
+        assert_eq!((chunk.head(), chunk.live()), (Offset(102), 1));
+        assert_eq!(chunk.release_range(Offset(0), Offset(u64::MAX)), (1, 5));
+        assert_eq!((chunk.head(), chunk.live()), (Offset(103), 0));
+        assert_eq!(chunk.release(2), None);
+    }
+
+    #[test]
+    fn the_walk_starts_anywhere_and_passes_over_released_records() {
+        let mut chunk = chunk_of(&[b"a", b"b", b"c", b"d"]);
+        chunk.release(0);
+        chunk.release(2);
+        let walk = |chunk: &Chunk, from| {
+            chunk
+                .records(Offset(from))
+                .map(|(offset, _)| offset.0)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(walk(&chunk, 0), [101, 103]);
+        assert_eq!(walk(&chunk, 102), [103]);
+        assert_eq!(walk(&chunk, 104), []);
+        assert_eq!(walk(&chunk, u64::MAX), []);
+        assert_eq!(chunk.records(Offset(0)).next(), Some((Offset(101), &b"b"[..])));
+        assert_eq!(chunk.release_range(Offset(0), Offset(u64::MAX)), (2, 2));
+        chunk.rewind(Offset(200));
+        chunk.push(&[b"e"]);
+        assert_eq!(walk(&chunk, 0), [200]);
+        assert_eq!(
+            (chunk.index_of(Offset(103)), chunk.index_of(Offset(200))),
+            (None, Some(0))
+        );
     }
 }

@@ -222,3 +222,169 @@ impl Drop for Taking<'_> {
             .store(self.consumer.next, Ordering::Release);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::{panic, thread};
+
+    use super::*;
+
+    fn drained(consumer: &mut Consumer, max: usize) -> Vec<u64> {
+        let mut tokens = Vec::new();
+        assert_eq!(consumer.drain(max, |token| tokens.push(token)), tokens.len());
+        tokens
+    }
+
+    #[test]
+    fn tokens_come_out_in_order_and_a_full_ring_refuses() {
+        let (producer, mut consumer) = bounded(3);
+        assert_eq!(producer.capacity(), 4);
+        for lap in 0..10 {
+            for token in 0..4 {
+                assert_eq!(producer.try_push(lap * 4 + token), Ok(()));
+            }
+            assert_eq!(producer.try_push(99), Err(Full));
+            assert_eq!((producer.len(), consumer.len()), (4, 4));
+            assert_eq!(drained(&mut consumer, 3), [lap * 4, lap * 4 + 1, lap * 4 + 2]);
+            assert_eq!(drained(&mut consumer, 3), [lap * 4 + 3]);
+            assert!(consumer.is_empty() && producer.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_batch_goes_in_whole_or_not_at_all() {
+        let (producer, mut consumer) = bounded(4);
+        assert_eq!(producer.try_push_all(&[]), Ok(()));
+        assert_eq!(producer.try_push_all(&[1, 2, 3]), Ok(()));
+        assert_eq!(producer.try_push_all(&[4, 5]), Err(Full));
+        assert_eq!(producer.try_push_all(&[4]), Ok(()));
+        assert_eq!(producer.try_push_all(&[0; 5]), Err(Full));
+        assert_eq!(drained(&mut consumer, usize::MAX), [1, 2, 3, 4]);
+        assert_eq!(producer.try_push_all(&[0; 5]), Err(Full), "never fits");
+    }
+
+    #[test]
+    fn a_panicking_sink_loses_only_its_own_token() {
+        let (producer, mut consumer) = bounded(4);
+        producer.try_push_all(&[1, 2, 3]).unwrap();
+        let result = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+            consumer.drain(3, |token| assert_ne!(token, 2));
+        }));
+        assert!(result.is_err());
+        assert_eq!(drained(&mut consumer, 3), [3]);
+        producer.try_push_all(&[4, 5, 6, 7]).unwrap();
+        assert_eq!(drained(&mut consumer, 9), [4, 5, 6, 7]);
+    }
+
+    /// Each token names its producer and its place, so order per producer is checked along with completeness.
+    #[test]
+    fn four_producers_lose_and_reorder_nothing() {
+        const PRODUCERS: u64 = 4;
+        let each: u64 = if cfg!(miri) { 100 } else { 50_000 };
+        let (producer, mut consumer) = bounded(64);
+        thread::scope(|scope| {
+            for id in 0..PRODUCERS {
+                let producer = producer.clone();
+                scope.spawn(move || {
+                    for place in 0..each {
+                        while producer.try_push(id << 32 | place).is_err() {
+                            thread::yield_now();
+                        }
+                    }
+                });
+            }
+            let mut expected = [0; PRODUCERS as usize];
+            let mut missing = PRODUCERS * each;
+            while missing > 0 {
+                let taken = consumer.drain(16, |token| {
+                    let next = &mut expected[(token >> 32) as usize];
+                    assert_eq!(token & 0xffff_ffff, *next);
+                    *next += 1;
+                });
+                missing -= taken as u64;
+                if taken == 0 {
+                    thread::yield_now();
+                }
+            }
+            assert_eq!(expected, [each; PRODUCERS as usize]);
+        });
+        assert!(producer.is_empty());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::thread;
+
+    use super::*;
+
+    fn drain_all(consumer: &mut Consumer, expected: usize) -> Vec<u64> {
+        let mut tokens = Vec::new();
+        while tokens.len() < expected {
+            if consumer.drain(2, |token| tokens.push(token)) == 0 {
+                thread::yield_now();
+            }
+        }
+        tokens
+    }
+
+    /// Two producers and a consumer over two slots: the third token takes a slot for the second time.
+    #[test]
+    fn two_producers_deliver_each_token_once_and_in_order() {
+        loom::model(|| {
+            let (producer, mut consumer) = bounded(2);
+            let other = producer.clone();
+            let push = |producer: &Producer, token| {
+                while producer.try_push(token).is_err() {
+                    thread::yield_now();
+                }
+            };
+            let one = thread::spawn(move || {
+                push(&producer, 10);
+                push(&producer, 11);
+            });
+            let two = thread::spawn(move || push(&other, 20));
+            let mut tokens = drain_all(&mut consumer, 3);
+            one.join().unwrap();
+            two.join().unwrap();
+            assert!(consumer.is_empty());
+            let place = |token| tokens.iter().position(|taken| *taken == token);
+            assert!(place(10) < place(11));
+            tokens.sort_unstable();
+            assert_eq!(tokens, [10, 11, 20]);
+        });
+    }
+
+    /// A batch keeps its tokens together whatever the other producer does.
+    #[test]
+    fn a_batch_stays_together() {
+        loom::model(|| {
+            let (producer, mut consumer) = bounded(4);
+            let other = producer.clone();
+            let one = thread::spawn(move || producer.try_push_all(&[1, 2]).unwrap());
+            let two = thread::spawn(move || other.try_push(9).unwrap());
+            let tokens = drain_all(&mut consumer, 3);
+            one.join().unwrap();
+            two.join().unwrap();
+            assert!(tokens == [1, 2, 9] || tokens == [9, 1, 2], "{tokens:?}");
+        });
+    }
+
+    /// One slot, refused pushes included: `Full` is only said while a token really is in the ring.
+    #[test]
+    fn a_refusal_is_true_and_a_push_after_the_gate_succeeds() {
+        loom::model(|| {
+            let (producer, mut consumer) = bounded(1);
+            let other = producer.clone();
+            let one = thread::spawn(move || producer.try_push(1));
+            let two = thread::spawn(move || other.try_push(2));
+            let mut tokens = Vec::new();
+            consumer.drain(1, |token| tokens.push(token));
+            let results = [one.join().unwrap(), two.join().unwrap()];
+            consumer.drain(1, |token| tokens.push(token));
+            let pushed = results.iter().filter(|result| result.is_ok()).count();
+            assert!(pushed >= 1, "one of them found the ring empty");
+            assert_eq!(tokens.len(), pushed);
+        });
+    }
+}

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::budget::Budget;
+use crate::{budget::Budget, chunk::CHUNK_BYTES_MAX};
 
 /// Chunks kept for reuse hold at most this many bytes.
 const FREE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -42,7 +42,10 @@ pub struct ChunkPool {
 impl ChunkPool {
     /// A pool with nothing charged and no memory allocated yet.
     pub fn new(config: PoolConfig) -> Arc<ChunkPool> {
-        assert!(config.chunk_bytes > 0, "a chunk holds at least one byte");
+        assert!(
+            (1..=CHUNK_BYTES_MAX).contains(&config.chunk_bytes),
+            "chunk size out of range"
+        );
         Arc::new(ChunkPool {
             budget: Budget::new(config.bytes_budget),
             chunk_bytes: config.chunk_bytes,
@@ -105,5 +108,66 @@ impl ChunkPool {
     #[inline]
     pub fn chunk_bytes(&self) -> usize {
         self.chunk_bytes
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn pool(bytes_budget: usize) -> Arc<ChunkPool> {
+        ChunkPool::new(PoolConfig {
+            bytes_budget,
+            chunk_bytes: 1024,
+        })
+    }
+
+    #[test]
+    fn refuses_what_passes_the_budget_and_recovers() {
+        let pool = pool(2048);
+        let first = pool.try_take(1024).unwrap();
+        assert!(pool.try_charge(1000));
+        assert!(pool.try_take(25).is_none());
+        assert!(!pool.try_charge(25));
+        assert!(!pool.try_charge(usize::MAX), "no overflow");
+        assert_eq!(pool.bytes_used(), 2024);
+        pool.give_back(first);
+        pool.release(1000);
+        assert_eq!(pool.bytes_used(), 0);
+        assert_eq!(pool.try_take(2048).map(|chunk| chunk.len()), Some(2048));
+    }
+
+    #[test]
+    fn recycles_ordinary_chunks_only() {
+        let pool = pool(1 << 20);
+        let chunk = pool.try_take(1024).unwrap();
+        let odd = pool.try_take(1000).unwrap();
+        let address = chunk.as_ptr();
+        pool.give_back(odd);
+        pool.give_back(chunk);
+        assert_eq!(pool.free.lock().len(), 1);
+        assert_eq!(pool.try_take(1024).unwrap().as_ptr(), address);
+    }
+
+    #[test]
+    fn the_free_list_is_bounded() {
+        let pool = ChunkPool::new(PoolConfig {
+            bytes_budget: usize::MAX,
+            chunk_bytes: FREE_BYTES_MAX / 2,
+        });
+        let chunks: Vec<_> = (0..4)
+            .map(|_| pool.try_take(FREE_BYTES_MAX / 2).unwrap())
+            .collect();
+        chunks.into_iter().for_each(|chunk| pool.give_back(chunk));
+        assert_eq!(pool.free.lock().len(), 2);
+        assert_eq!(pool.bytes_used(), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "released 2 bytes of 1 charged")]
+    fn a_release_without_a_charge_is_caught() {
+        let pool = pool(100);
+        assert!(pool.try_charge(1));
+        pool.release(2);
     }
 }

@@ -194,8 +194,7 @@ impl Ring {
         while !self.sealed.is_empty() {
             self.free_sealed(self.sealed.len() - 1);
         }
-        self.sealed = VecDeque::new();
-        self.close_open();
+        self.make_idle();
         dropped
     }
 
@@ -206,9 +205,7 @@ impl Ring {
         let is_idle = self.is_empty() && next == self.next_at_trim && self.bytes_held > 0;
         self.next_at_trim = next;
         if is_idle {
-            self.close_open();
-            self.sealed = VecDeque::new();
-            self.chunk_bytes_next = chunk_bytes_smallest(&self.config, &self.pool);
+            self.make_idle();
         }
         is_idle
     }
@@ -306,13 +303,18 @@ impl Ring {
         Ok(())
     }
 
-    /// Memory of the size that is next in turn, or a smaller one where the limits leave no more; never below `needed`.
+    /// Memory of the size that is next in turn, or a smaller one where the limits leave no more; never below
+    /// `needed`. A record that no ordinary chunk can hold gets exactly what it needs.
     fn take_chunk(&mut self, needed: usize, allowed: usize) -> Option<Vec<u8>> {
-        let mut bytes = self.chunk_bytes_next.min(allowed).max(needed);
+        let mut wanted = self.chunk_bytes_next;
+        while wanted < needed && wanted < self.pool.chunk_bytes() {
+            wanted = self.grown(wanted);
+        }
+        let mut bytes = wanted.min(allowed).max(needed);
         loop {
             if let Some(memory) = self.pool.try_take(bytes) {
-                if bytes == self.chunk_bytes_next {
-                    self.chunk_bytes_next = (bytes * CHUNK_GROWTH).min(self.pool.chunk_bytes());
+                if bytes == wanted {
+                    self.chunk_bytes_next = self.grown(wanted);
                 }
                 return Some(memory);
             }
@@ -321,6 +323,10 @@ impl Ring {
             }
             bytes = (bytes / CHUNK_GROWTH).max(needed);
         }
+    }
+
+    fn grown(&self, bytes: usize) -> usize {
+        (bytes * CHUNK_GROWTH).min(self.pool.chunk_bytes())
     }
 
     /// All records of the open chunk are released: use it again from its start, unless memory is short or it is
@@ -333,6 +339,13 @@ impl Ring {
         } else {
             self.close_open();
         }
+    }
+
+    /// Gives up everything that an empty ring still holds, so that it starts small again.
+    fn make_idle(&mut self) {
+        self.close_open();
+        self.sealed = VecDeque::new();
+        self.chunk_bytes_next = chunk_bytes_smallest(&self.config, &self.pool);
     }
 
     /// Gives back the memory of the open chunk, in which nothing is live.

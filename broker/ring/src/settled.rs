@@ -355,3 +355,100 @@ impl Iterator for SettledRanges<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(set: &SettledSet) -> Vec<(u64, u64)> {
+        set.ranges().map(|range| (range.start.0, range.end.0)).collect()
+    }
+
+    #[test]
+    fn in_order_settling_needs_no_memory() {
+        let mut set = SettledSet::new(Offset(7));
+        for offset in 7..100_000 {
+            assert!(set.settle(Offset(offset)));
+            assert!(!set.settle(Offset(offset)));
+        }
+        assert_eq!(
+            (set.frontier(), set.sparse_len(), set.bytes_held()),
+            (Offset(100_000), 0, 0)
+        );
+    }
+
+    #[test]
+    fn the_frontier_waits_for_the_oldest_and_then_jumps() {
+        let mut set = SettledSet::new(Offset::ZERO);
+        for offset in (1..20_000).rev() {
+            assert!(set.settle(Offset(offset)));
+            assert!(!set.settle(Offset(offset)));
+        }
+        assert_eq!((set.frontier(), set.sparse_len()), (Offset::ZERO, 19_999));
+        assert_eq!(ranges(&set), [(1, 20_000)]);
+        assert!(
+            set.is_settled(Offset(19_999)) && !set.is_settled(Offset(20_000)) && !set.is_settled(Offset(0))
+        );
+        assert!(set.settle(Offset(0)));
+        assert_eq!((set.frontier(), set.sparse_len()), (Offset(20_000), 0));
+        assert_eq!(ranges(&set), []);
+    }
+
+    #[test]
+    fn memory_follows_the_scatter_and_not_the_distance() {
+        let mut set = SettledSet::new(Offset::ZERO);
+        assert_eq!(set.settle_range(Offset(1), 100_000_000), 100_000_000);
+        assert!(set.bytes_held() < 4096, "{} bytes", set.bytes_held());
+        let lone = 1_000_000_000_000;
+        assert!(set.settle(Offset(lone)));
+        assert!(set.bytes_held() < 4096, "{} bytes", set.bytes_held());
+        assert_eq!(ranges(&set), [(1, 100_000_001), (lone, lone + 1)]);
+        assert!(set.settle(Offset::ZERO));
+        assert_eq!((set.frontier(), set.sparse_len()), (Offset(100_000_001), 1));
+    }
+
+    #[test]
+    fn neighbours_that_settle_in_swapped_order_share_one_bitmap() {
+        let mut set = SettledSet::new(Offset::ZERO);
+        for pair in 0..50_000 {
+            assert!(set.settle(Offset(2 * pair + 1)));
+            assert!(set.settle(Offset(2 * pair)));
+            assert_eq!((set.frontier(), set.sparse_len()), (Offset(2 * pair + 2), 0));
+        }
+        assert_eq!(set.extents.len(), 1);
+        assert_eq!(set.settle_range(Offset(0), 100_007), 7);
+        assert_eq!(set.frontier(), Offset(100_007));
+    }
+
+    #[test]
+    fn full_blocks_join_on_both_sides() {
+        let mut set = SettledSet::new(Offset::ZERO);
+        let block = |number| Offset(number * BLOCK_OFFSETS);
+        set.settle_range(block(1), BLOCK_OFFSETS);
+        set.settle_range(block(3), BLOCK_OFFSETS);
+        assert_eq!(set.extents.len(), 2);
+        set.settle_range(block(2), BLOCK_OFFSETS - 1);
+        assert_eq!(set.extents.len(), 3);
+        assert!(set.settle(Offset(block(3).0 - 1)));
+        assert_eq!(set.extents.len(), 1);
+        assert_eq!(ranges(&set), [(BLOCK_OFFSETS, 4 * BLOCK_OFFSETS)]);
+        assert!(!set.settle(Offset(block(2).0 + 5)), "inside a run");
+        assert_eq!(
+            set.settle_range(Offset(BLOCK_OFFSETS - 1), 3 * BLOCK_OFFSETS + 3),
+            3
+        );
+    }
+
+    #[test]
+    fn a_range_over_the_frontier_swallows_part_of_a_run() {
+        let mut set = SettledSet::new(Offset::ZERO);
+        set.settle_range(Offset(BLOCK_OFFSETS), 4 * BLOCK_OFFSETS);
+        assert_eq!(
+            set.settle_range(Offset(0), 2 * BLOCK_OFFSETS + 100),
+            BLOCK_OFFSETS
+        );
+        assert_eq!((set.frontier(), set.sparse_len()), (Offset(5 * BLOCK_OFFSETS), 0));
+        assert_eq!(set.settle_range(Offset(10), 10), 0);
+        assert_eq!(set.settle_range(Offset(10), 0), 0);
+    }
+}
