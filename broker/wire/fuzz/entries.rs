@@ -6,8 +6,8 @@ use wire::{
     decode_frame,
 };
 
-/// Decodes whatever the input holds, as raw bytes and as well-formed frames with arbitrary payloads. Whatever decodes
-/// must encode to something that decodes to the same.
+/// Decodes whatever the input holds, as raw bytes and as well-formed frames with arbitrary payloads.
+/// Whatever decodes must encode to something that decodes to the same.
 pub(crate) fn decode_frames(input: &[u8]) {
     let _ = TableRef::parse(input).map(assert_table_round_trip);
     for stream in [input, &reframed(input)] {
@@ -36,7 +36,8 @@ pub(crate) fn scans_agree(input: &[u8]) {
     }
 }
 
-/// Reads the input as (kind, channel, length, payload)* and frames it properly, so that payloads are reached often.
+/// Reads the input as (kind, channel, length, payload)* and frames it properly, so that payloads are reached
+/// often.
 fn reframed(mut input: &[u8]) -> Vec<u8> {
     const STARTS: [&[u8]; 5] = [
         &[],
@@ -97,7 +98,8 @@ fn assert_table_round_trip(table: TableRef<'_>) {
     assert_eq!(again.to_table().to_bytes(), bytes);
 }
 
-/// The complete frames at the start of the input, three at most, and whether the next one is merely incomplete.
+/// The complete frames at the start of the input, three at most, and whether the next one is merely
+/// incomplete.
 fn frames(input: &[u8]) -> (Vec<Frame<'_>>, bool) {
     let (mut rest, mut frames) = (input, Vec::new());
     while frames.len() < 3 {

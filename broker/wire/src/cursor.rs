@@ -1,7 +1,7 @@
 //! Reading and writing of the primitive wire types, in network byte order.
 //!
-//! Consecutive bits share an octet, the first in the lowest position; any other value starts a new octet. Both cursors
-//! keep that rule themselves, so that argument lists are plain sequences of values.
+//! Consecutive bits share an octet, the first in the lowest position; any other value starts a new octet.
+//! Both cursors keep that rule themselves, so that argument lists are plain sequences of values.
 
 use crate::error::WireError;
 use crate::table::TableRef;

@@ -4,7 +4,8 @@ use thiserror::Error;
 
 macro_rules! reply_codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $name:literal, $scope:ident;)*) => {
-        /// A reply code of AMQP 0-9-1 (section 1.2), as sent in `connection.close`, `channel.close` and `basic.return`.
+        /// A reply code of AMQP 0-9-1 (section 1.2), as sent in `connection.close`, `channel.close` and
+        /// `basic.return`.
         #[repr(u16)]
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
         pub enum ReplyCode {

@@ -71,11 +71,13 @@ impl Frame<'_> {
 
 /// Decodes the frame at the start of `input`; `None` while it is incomplete.
 ///
-/// Type and size are judged as soon as the seven header octets are there, so that a reader never waits for (nor makes
-/// room for) more than `frame_bytes_max` octets. That limit counts the whole frame, as the negotiated frame-max does.
+/// Type and size are judged as soon as the seven header octets are there, so that a reader never waits for
+/// (nor makes room for) more than `frame_bytes_max` octets. That limit counts the whole frame, as the
+/// negotiated frame-max does.
 ///
 /// # Errors
-/// All of them are [`ReplyCode::FrameError`](crate::ReplyCode::FrameError): unknown type, oversized frame, wrong end octet.
+/// All of them are [`ReplyCode::FrameError`](crate::ReplyCode::FrameError): unknown type, oversized frame,
+/// wrong end octet.
 #[inline]
 pub fn decode_frame(input: &[u8], frame_bytes_max: usize) -> Result<Option<Frame<'_>>, WireError> {
     let Some((&[kind, c0, c1, s0, s1, s2, s3], rest)) = input.split_first_chunk::<FRAME_HEADER_SIZE>() else {
@@ -137,7 +139,8 @@ pub fn encode_heartbeat(out: &mut Vec<u8>) {
     out.push(FRAME_END);
 }
 
-/// Appends a content header frame around a payload (class, weight, body size, properties) that is already encoded.
+/// Appends a content header frame around a payload (class, weight, body size, properties) that is already
+/// encoded.
 #[inline]
 pub fn encode_header_frame(out: &mut Vec<u8>, channel: u16, header_payload: &[u8]) {
     out.reserve(header_payload.len() + FRAME_OVERHEAD);

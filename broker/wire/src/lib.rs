@@ -1,16 +1,18 @@
 //! AMQP 0-9-1 on the wire: frames, methods, content headers, properties and field tables.
 //!
-//! The crate turns bytes into borrowed values and values into bytes; it owns no socket, no thread and no state. Decoding
-//! never copies, never allocates by a length that the peer states, and answers malformed input with a [`WireError`]
-//! that carries the specification's reply code.
+//! The crate turns bytes into borrowed values and values into bytes; it owns no socket, no thread and no
+//! state. Decoding never copies, never allocates by a length that the peer states, and answers malformed
+//! input with a [`WireError`] that carries the specification's reply code.
 //!
 //! Two ways lead through the same bytes:
-//! - the general one: [`decode_frame`], then [`Method::decode`], [`ContentHeader::decode`], [`BasicProperties::decode`];
-//! - the hot one, [`fast`]: publish, deliver and ack recognised in a single pass. It never rejects anything: whatever it
-//!   does not recognise is left to the general decoder, which alone names errors.
+//! - the general one: [`decode_frame`], then [`Method::decode`], [`ContentHeader::decode`],
+//!   [`BasicProperties::decode`];
+//! - the hot one, [`fast`]: publish, deliver and ack recognised in a single pass. It never rejects anything:
+//!   whatever it does not recognise is left to the general decoder, which alone names errors.
 //!
-//! The dialect is RabbitMQ's where it differs from the specification: its field-table tags (`s` is a signed 16-bit
-//! integer), `basic.nack`, `confirm.select`, `exchange.bind`, `connection.blocked` and `connection.update-secret`.
+//! The dialect is RabbitMQ's where it differs from the specification: its field-table tags (`s` is a signed
+//! 16-bit integer), `basic.nack`, `confirm.select`, `exchange.bind`, `connection.blocked` and
+//! `connection.update-secret`.
 #![forbid(unsafe_code)]
 
 pub mod error;

@@ -61,8 +61,8 @@ macro_rules! properties {
             /// Decodes flags and property list, as in [`ContentHeader::properties`].
             ///
             /// # Errors
-            /// A value that is cut short, not UTF-8 or not a valid table; a flag without a property (a second flags
-            /// word included: the class has no use for one).
+            /// A value that is cut short, not UTF-8 or not a valid table; a flag without a property (a
+            /// second flags word included: the class has no use for one).
             pub fn decode(bytes: &'a [u8]) -> Result<Self, WireError> {
                 let mut reader = Reader::new(bytes);
                 let flags = reader.u16()?;
@@ -135,7 +135,8 @@ pub fn encode_content_header(
     });
 }
 
-/// The delivery mode in a header frame's payload, read without decoding the rest; 1 (transient) when absent or cut short.
+/// The delivery mode in a header frame's payload, read without decoding the rest; 1 (transient) when absent
+/// or cut short.
 #[inline]
 pub fn delivery_mode(header_payload: &[u8]) -> u8 {
     let Some((flags, mut rest)) = header_payload

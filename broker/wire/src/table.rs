@@ -6,11 +6,11 @@
 //! t bool   b i8   B u8   s i16   u u16   I i32   i u32   l L i64   f f32   d f64   D decimal (u8 scale, u32)
 //! S long string   x bytes   T timestamp (u64 s)   A array   F table   V void
 //! ```
-//! These are the tags RabbitMQ and its clients use; they differ from the specification's own list (`s`, `l`, `u`, `x`).
-//! Both `l` and `L` are signed on reading, as RabbitMQ has it; `l` is written.
+//! These are the tags RabbitMQ and its clients use; they differ from the specification's own list (`s`, `l`,
+//! `u`, `x`). Both `l` and `L` are signed on reading, as RabbitMQ has it; `l` is written.
 //!
-//! [`TableRef`] borrows bytes that [`TableRef::parse`] has checked from end to end; reading it cannot fail afterwards.
-//! [`FieldTable`] is the owned twin, for building.
+//! [`TableRef`] borrows bytes that [`TableRef::parse`] has checked from end to end; reading it cannot fail
+//! afterwards. [`FieldTable`] is the owned twin, for building.
 
 mod owned;
 #[cfg(test)]

@@ -100,7 +100,8 @@ fn assert_agreement(ours: Method<'_>, theirs: AMQPClass) {
     assert_eq!(Method::decode(read.payload).unwrap(), ours);
 }
 
-/// `ours = class Class Theirs { fields }`; an optional `nowait` closes the list, since only that field's name differs.
+/// `ours = class Class Theirs { fields }`; an optional `nowait` closes the list, since only that field's
+/// name differs.
 macro_rules! agree {
     ($($ours:ident = $module:ident $class:ident $theirs:ident { $($field:ident: $value:expr),* } $(nowait $nowait:literal)?;)*) => {{
         $(assert_agreement(

@@ -1,4 +1,7 @@
-//! Bytes that real clients sent (see `fixtures/README.md`): read whole, understood, and written back the same.
+//! Bytes that real clients sent (see `fixtures/README.md`): read whole, understood, and written back the
+//! same.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use wire::{
     BasicProperties, ContentHeader, FRAME_MIN_SIZE, Frame, FrameKind, Method, PROTOCOL_HEADER, ValueRef,
@@ -78,7 +81,8 @@ fn every_frame_is_written_back_as_it_came() {
             wanted.extend_from_slice(&(frame.payload.len() as u32).to_be_bytes());
             wanted.extend_from_slice(frame.payload);
             if frame.payload.starts_with(&[0, 10, 0, 40]) {
-                // connection.open ends in a reserved bit that pika sets; reserved arguments are written as zero.
+                // connection.open ends in a reserved bit that pika sets; reserved arguments are written as
+                // zero.
                 *wanted.last_mut().unwrap() = 0;
             }
             wanted.push(wire::FRAME_END);

@@ -1,6 +1,7 @@
 //! Hostile bytes: never a panic, and never an answer that only careful peers would get.
 //!
-//! The bytes are mutations of what real clients sent and seeded random input, fed to the fuzz targets' own entries.
+//! The bytes are mutations of what real clients sent and seeded random input, fed to the fuzz targets' own
+//! entries.
 
 #[path = "../fuzz/entries.rs"]
 mod entries;
@@ -21,7 +22,7 @@ fn frames() -> Vec<(&'static [u8], Frame<'static>)> {
     let mut frames = Vec::new();
     for capture in CAPTURES {
         let mut rest = &capture[PROTOCOL_HEADER.len()..];
-        while let Some(frame) = decode_frame(rest, FRAME_MIN_SIZE).unwrap() {
+        while let Some(frame) = decode_frame(rest, FRAME_MIN_SIZE).expect("a capture holds valid frames") {
             let (bytes, later) = rest.split_at(frame.encoded_len());
             rest = later;
             if bytes.len() < 1000 {

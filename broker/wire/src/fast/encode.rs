@@ -64,11 +64,12 @@ impl DeliverTemplate {
 
     /// Appends a whole delivery: method, header and as many body frames as the limit asks for.
     ///
-    /// Exchange and routing key are short strings as a broker keeps them: at most 255 octets, the rest is cut.
+    /// Exchange and routing key are short strings as a broker keeps them: at most 255 octets, the rest is
+    /// cut.
     ///
     /// # Panics
-    /// When `frame_bytes_max` leaves no room for a payload: limits below [`FRAME_MIN_SIZE`](crate::FRAME_MIN_SIZE) are
-    /// never negotiated.
+    /// When `frame_bytes_max` leaves no room for a payload: limits below
+    /// [`FRAME_MIN_SIZE`](crate::FRAME_MIN_SIZE) are never negotiated.
     #[inline]
     #[expect(
         clippy::too_many_arguments,

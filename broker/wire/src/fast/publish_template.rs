@@ -6,9 +6,10 @@ use crate::properties::{BasicProperties, encode_content_header};
 
 /// All frames of one `basic.publish`, ready to be copied.
 ///
-/// Fill in the constant part of the body once with [`fill`](Self::fill); for each message [`append`](Self::append) a copy
-/// and patch its changing part there. In a body of several frames, octet `p` of the body lies after `p / n` further frame
-/// ends and headers, where `n` is [`part_len_max`](Self::part_len_max); [`patch`](Self::patch) knows that.
+/// Fill in the constant part of the body once with [`fill`](Self::fill); for each message
+/// [`append`](Self::append) a copy and patch its changing part there. In a body of several frames, octet `p`
+/// of the body lies after `p / n` further frame ends and headers, where `n` is
+/// [`part_len_max`](Self::part_len_max); [`patch`](Self::patch) knows that.
 #[derive(Clone, Debug)]
 pub struct PublishTemplate {
     bytes: Vec<u8>,
@@ -22,8 +23,8 @@ impl PublishTemplate {
     /// Encodes the frames, with a body of zeros.
     ///
     /// # Panics
-    /// When `frame_bytes_max` leaves no room for a payload: limits below [`FRAME_MIN_SIZE`](crate::FRAME_MIN_SIZE) are
-    /// never negotiated.
+    /// When `frame_bytes_max` leaves no room for a payload: limits below
+    /// [`FRAME_MIN_SIZE`](crate::FRAME_MIN_SIZE) are never negotiated.
     pub fn new(
         channel: u16,
         exchange: &str,

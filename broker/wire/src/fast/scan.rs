@@ -19,10 +19,11 @@ pub(super) const ACK_FRAME_SIZE: usize = 21;
 pub enum Scan<T> {
     /// The shape, complete.
     Complete(T),
-    /// A prefix that may still become the shape: scan again when there is more. It never asks for more than a method, a
-    /// header and a body frame of the maximum size.
+    /// A prefix that may still become the shape: scan again when there is more. It never asks for more than
+    /// a method, a header and a body frame of the maximum size.
     Incomplete,
-    /// Not this shape (another method, a body in several frames, something malformed): use the general decoder.
+    /// Not this shape (another method, a body in several frames, something malformed): use the general
+    /// decoder.
     Other,
 }
 

@@ -8,7 +8,8 @@ macro_rules! methods {
     )*})*) => {
         /// A method with its arguments, borrowed from the frame that carried it.
         ///
-        /// Variants are named `ClassMethod`, fields as in the specification (`type` is `kind`), in wire order.
+        /// Variants are named `ClassMethod`, fields as in the specification (`type` is `kind`), in wire
+        /// order.
         #[derive(Clone, Copy, PartialEq, Debug)]
         pub enum Method<'a> {
             $($(
@@ -42,7 +43,8 @@ macro_rules! methods {
                 match self { $($(Self::$variant { .. } => $name,)*)* }
             }
 
-            /// Decodes the payload of a method frame. Octets after the last argument are ignored, as RabbitMQ does.
+            /// Decodes the payload of a method frame. Octets after the last argument are ignored, as
+            /// RabbitMQ does.
             ///
             /// # Errors
             /// An unknown method, or an argument that is cut short, not UTF-8 or not a valid table.
@@ -77,8 +79,10 @@ macro_rules! methods {
             }
         }
 
-        /// Writes the arguments of a method with values from `source`, as the table says: reserved ones zero or empty.
+        /// Writes the arguments of a method with values from `source`, as the table says: reserved ones zero
+        /// or empty.
         #[cfg(test)]
+        #[expect(clippy::extra_unused_lifetimes, reason = "the argument types of the table name it")]
         fn generate_arguments<'a>(
             class_id: u16,
             method_id: u16,

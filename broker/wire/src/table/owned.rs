@@ -59,8 +59,8 @@ impl FieldTable {
         Self { entries: Vec::new() }
     }
 
-    /// Sets the value of a key: in place when the key exists, else at the end. Keys longer than 255 bytes are cut at a
-    /// character boundary when encoded.
+    /// Sets the value of a key: in place when the key exists, else at the end. Keys longer than 255 bytes
+    /// are cut at a character boundary when encoded.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<FieldValue>) {
         let (key, value) = (key.into(), value.into());
         match self.entries.iter_mut().find(|(entry, _)| *entry == key) {
@@ -91,8 +91,8 @@ impl FieldTable {
         self.entries.is_empty()
     }
 
-    /// Encodes the entries, without the length prefix: what [`TableRef::parse`] takes, provided that the nesting stays
-    /// within [`TABLE_DEPTH_MAX`](super::TABLE_DEPTH_MAX).
+    /// Encodes the entries, without the length prefix: what [`TableRef::parse`] takes, provided that the
+    /// nesting stays within [`TABLE_DEPTH_MAX`](super::TABLE_DEPTH_MAX).
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.encode(&mut out);
