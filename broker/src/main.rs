@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The `broker` binary: see [`broker::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    broker::cli::run(std::env::args_os())
+}

@@ -1,0 +1,261 @@
+//! The command line: flags to [`Config`], then logging, the data directory and the server.
+//!
+//! Exit codes: 0 after an orderly stop, 1 when the broker failed, 2 for wrong usage.
+
+mod values;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory as _, Parser, error::ErrorKind};
+
+use crate::auth::User;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::logging::{self, LogFilter};
+use values::{bytes, bytes_u32, bytes_u64, duration, duration_text, size_text, whole_seconds};
+
+/// A single-node AMQP 0-9-1 broker.
+///
+/// Prints one line for every address it listens on, "broker listening on ADDRESS". SIGINT or SIGTERM closes all
+/// connections and stops it. The user guest (password guest) may connect from loopback addresses.
+#[derive(Debug, Parser)]
+#[command(name = "broker", version, max_term_width = 110)]
+struct Flags {
+    /// Address to listen on; repeat it for several. Port 0 takes a free port.
+    #[arg(long, value_name = "ADDRESS:PORT", default_values_t = Config::default().listen)]
+    listen: Vec<SocketAddr>,
+
+    /// Directory that this broker owns; created when missing. Two brokers cannot share one.
+    #[arg(long, value_name = "PATH", default_value = Config::default().data_dir.into_os_string())]
+    data_dir: PathBuf,
+
+    /// Reactor threads that serve connections; by default half the cores.
+    #[arg(long, value_name = "THREADS", default_value_t = Config::default().reactors as u32,
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
+    reactors: u32,
+
+    /// Most connections at the same time.
+    #[arg(long, value_name = "COUNT", default_value_t = Config::default().connections_max as u32,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    connections_max: u32,
+
+    /// Highest channel number on a connection.
+    #[arg(long, value_name = "COUNT", default_value_t = Config::default().channel_max,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    channel_max: u16,
+
+    /// Largest frame, from 4KiB to 16MiB.
+    #[arg(long, value_name = "SIZE", default_value = size_text(Config::default().frame_max.into()), value_parser = bytes_u32)]
+    frame_max: u32,
+
+    /// Largest message body.
+    #[arg(long, value_name = "SIZE", default_value = size_text(Config::default().message_bytes_max), value_parser = bytes_u64)]
+    message_bytes_max: u64,
+
+    /// Time a client has from connecting to an open connection.
+    #[arg(long, value_name = "TIME", default_value = duration_text(Config::default().handshake_timeout),
+          value_parser = handshake_timeout)]
+    handshake_timeout: Duration,
+
+    /// Heartbeat interval proposed to clients; 0 for none.
+    #[arg(long, value_name = "TIME", default_value = duration_text(Config::default().heartbeat), value_parser = heartbeat)]
+    heartbeat: Duration,
+
+    /// Output that may wait for one connection's socket before its deliveries pause.
+    #[arg(long, value_name = "SIZE", default_value = size_text(Config::default().outbox_bytes as u64), value_parser = bytes)]
+    outbox_bytes: usize,
+
+    /// Memory for all messages and buffers together; publishers wait when it is spent.
+    #[arg(long, value_name = "SIZE", default_value = size_text(Config::default().memory_budget as u64), value_parser = bytes)]
+    memory_budget: usize,
+
+    /// Most messages that one queue holds in memory; its publishers wait when it is full.
+    #[arg(long, value_name = "COUNT", default_value_t = Config::default().ring_messages as u32,
+          value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    ring_messages: u32,
+
+    /// Most bytes that one queue holds in memory; its publishers wait when it is full.
+    #[arg(long, value_name = "SIZE", default_value = size_text(Config::default().ring_bytes as u64), value_parser = bytes)]
+    ring_bytes: usize,
+
+    /// A user besides guest, or another password for guest; repeat it for several. Other users may come from anywhere.
+    #[arg(long = "user", value_name = "NAME:PASSWORD")]
+    users: Vec<User>,
+
+    /// What to log on standard error: off, error, warn, info, debug, trace, or a filter such as broker=debug.
+    /// Without it RUST_LOG counts, else info.
+    #[arg(long, value_name = "LEVEL|FILTER")]
+    log: Option<LogFilter>,
+}
+
+impl Flags {
+    fn config(self) -> Config {
+        Config {
+            listen: self.listen,
+            data_dir: self.data_dir,
+            reactors: self.reactors as usize,
+            connections_max: self.connections_max as usize,
+            channel_max: self.channel_max,
+            frame_max: self.frame_max,
+            message_bytes_max: self.message_bytes_max,
+            handshake_timeout: self.handshake_timeout,
+            heartbeat: self.heartbeat,
+            outbox_bytes: self.outbox_bytes,
+            memory_budget: self.memory_budget,
+            ring_messages: self.ring_messages as usize,
+            ring_bytes: self.ring_bytes,
+            users: self.users,
+        }
+    }
+}
+
+/// Runs a broker as the command line says, the program's name first. Returns when it has stopped.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let (config, log) = match parse(args) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // Help and version are errors too, to clap; their exit code is 0.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    logging::init(&log);
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("broker: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Config, LogFilter), clap::Error> {
+    let mut flags = Flags::try_parse_from(args)?;
+    let refuse = |message: String| Flags::command().error(ErrorKind::ValueValidation, message);
+    let log = match flags.log.take() {
+        Some(filter) => filter,
+        None => LogFilter::from_environment().map_err(refuse)?,
+    };
+    let config = flags.config();
+    config
+        .check()
+        .map_err(|contradiction| refuse(contradiction.to_string()))?;
+    Ok((config, log))
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    let data_dir = DataDir::open(&config.data_dir)?;
+    tracing::info!(path = %data_dir.path().display(), "data directory locked");
+    crate::server::run(config)
+}
+
+fn handshake_timeout(text: &str) -> Result<Duration, String> {
+    whole_seconds(duration(text)?, 1, 3600)
+}
+
+fn heartbeat(text: &str) -> Result<Duration, String> {
+    whole_seconds(duration(text)?, 0, u16::MAX.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(flags: &[&str]) -> Result<Config, String> {
+        let args = ["broker"].iter().chain(flags).map(OsString::from);
+        parse(args)
+            .map(|(config, _)| config)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn no_flags_give_the_defaults() {
+        Flags::command().debug_assert();
+        assert_eq!(parsed(&[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_flag_reaches_the_configuration() {
+        let flags = [
+            "--listen=127.0.0.1:0",
+            "--listen=[::1]:5673",
+            "--data-dir=/x",
+            "--reactors=3",
+            "--connections-max=7",
+            "--channel-max=8",
+            "--frame-max=8KiB",
+            "--message-bytes-max=1MB",
+            "--handshake-timeout=2min",
+            "--heartbeat=0",
+            "--outbox-bytes=64KiB",
+            "--memory-budget=1GiB",
+            "--ring-messages=128",
+            "--ring-bytes=4MiB",
+            "--user=ada:x",
+            "--user=bob:y:z",
+        ];
+        let expected = Config {
+            listen: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:5673".parse().unwrap()],
+            data_dir: PathBuf::from("/x"),
+            reactors: 3,
+            connections_max: 7,
+            channel_max: 8,
+            frame_max: 8 << 10,
+            message_bytes_max: 1_000_000,
+            handshake_timeout: Duration::from_secs(120),
+            heartbeat: Duration::ZERO,
+            outbox_bytes: 64 << 10,
+            memory_budget: 1 << 30,
+            ring_messages: 128,
+            ring_bytes: 4 << 20,
+            users: vec!["ada:x".parse().unwrap(), "bob:y:z".parse().unwrap()],
+        };
+        assert_eq!(parsed(&flags).unwrap(), expected);
+    }
+
+    #[test]
+    fn wrong_values_name_the_flag_and_what_is_allowed() {
+        let cases = [
+            (
+                "--listen=localhost",
+                "--listen <ADDRESS:PORT>",
+                "invalid socket address",
+            ),
+            ("--reactors=0", "--reactors <THREADS>", "1..=1024"),
+            ("--channel-max=0", "--channel-max <COUNT>", "1..=65535"),
+            ("--frame-max=4k", "--frame-max <SIZE>", "KiB"),
+            ("--frame-max=4095", "--frame-max 4095", "outside 4096 to 16777216"),
+            ("--frame-max=5GiB", "--frame-max <SIZE>", "at most 4294967295"),
+            (
+                "--heartbeat=1500ms",
+                "--heartbeat <TIME>",
+                "whole seconds from 0s to 65535s",
+            ),
+            (
+                "--handshake-timeout=0",
+                "--handshake-timeout <TIME>",
+                "whole seconds from 1s to 3600s",
+            ),
+            ("--ring-bytes=1GiB", "--ring-bytes 1073741824", "--memory-budget"),
+            ("--outbox-bytes=4KiB", "--outbox-bytes 4096", "--frame-max"),
+            ("--user=ada", "--user <NAME:PASSWORD>", "NAME:PASSWORD"),
+            ("--log=loud", "--log <LEVEL|FILTER>", "debug, trace"),
+            (
+                "--ring-byte=1",
+                "--ring-byte",
+                "similar argument exists: '--ring-bytes'",
+            ),
+        ];
+        for (flag, named, allowed) in cases {
+            let refused = parsed(&[flag]).unwrap_err();
+            assert!(
+                refused.contains(named) && refused.contains(allowed),
+                "{flag}: {refused}"
+            );
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! `basic.qos`, `basic.consume`, `basic.cancel`, `basic.get`, `confirm.select`, `channel.flow`.
+
+use std::sync::Arc;
+
+use wire::{Method, ReplyCode};
+
+use super::channel::{ChannelConsumer, Confirms};
+use super::delivery::ConsumerTarget;
+use super::failure::Failure;
+use super::task::Connection;
+use super::window::Source;
+use crate::queue::{Queue, Subscription};
+
+/// A `basic.consume`, without the parts that the broker ignores.
+#[derive(Clone, Copy, Debug)]
+struct Consume<'a> {
+    queue: &'a str,
+    consumer_tag: &'a str,
+    no_ack: bool,
+    exclusive: bool,
+    no_wait: bool,
+}
+
+impl Connection {
+    pub(super) fn on_basic_method(&mut self, id: u16, method: Method<'_>) -> Result<(), Failure> {
+        match method {
+            Method::BasicQos {
+                prefetch_size,
+                prefetch_count,
+                global,
+            } => self.qos(id, prefetch_size, prefetch_count, global),
+            Method::BasicConsume {
+                queue,
+                consumer_tag,
+                no_ack,
+                exclusive,
+                no_wait,
+                ..
+            } => self.consume(
+                id,
+                Consume {
+                    queue,
+                    consumer_tag,
+                    no_ack,
+                    exclusive,
+                    no_wait,
+                },
+            ),
+            Method::BasicCancel {
+                consumer_tag,
+                no_wait,
+            } => self.cancel(id, consumer_tag, no_wait),
+            Method::BasicGet { queue, no_ack } => self.get(id, queue, no_ack),
+            _ => unreachable!("dispatched here by method"),
+        }
+    }
+
+    /// `global` follows RabbitMQ: false is for each consumer yet to come, true for the channel as a whole.
+    fn qos(&mut self, id: u16, prefetch_size: u32, prefetch_count: u16, global: bool) -> Result<(), Failure> {
+        if prefetch_size != 0 {
+            let text = format!("prefetch_size!=0 ({prefetch_size})");
+            return Err(Failure::new(ReplyCode::NotImplemented, text));
+        }
+        let channel = self.channel_mut(id);
+        if global {
+            let window = channel.window;
+            self.link.outbound().windows[window].set_prefetch_global(prefetch_count);
+            self.resume_consumers();
+        } else {
+            channel.prefetch = prefetch_count;
+        }
+        self.reply(id, Method::BasicQosOk);
+        Ok(())
+    }
+
+    fn consume(&mut self, id: u16, consume: Consume<'_>) -> Result<(), Failure> {
+        let queue = self.queue(id, consume.queue)?;
+        let tag = match consume.consumer_tag {
+            "" => self.broker.generated_name("amq.ctag-"),
+            tag => tag.to_owned(),
+        };
+        let channel = self.channel_mut(id);
+        if channel.consumers.contains_key(&tag) {
+            let text = format!("attempt to reuse consumer tag '{tag}'");
+            return Err(Failure::new(ReplyCode::NotAllowed, text));
+        }
+        let (window, prefetch) = (channel.window, channel.prefetch);
+        let source = Source {
+            queue: Arc::clone(&queue),
+            consumer: None,
+        };
+        let source = self.link.outbound().windows[window].add_source(source);
+        let target = ConsumerTarget::new(Arc::clone(&self.link), window, source, id, &tag, consume.no_ack);
+        let subscription = Subscription {
+            target,
+            prefetch,
+            exclusive: consume.exclusive,
+        };
+        let subscribed = queue.subscribe(subscription, |consumer| {
+            let mut outbound = self.link.outbound();
+            outbound.windows[window].set_consumer(source, consumer);
+            if !consume.no_wait {
+                Method::BasicConsumeOk { consumer_tag: &tag }.encode(id, &mut outbound.pending);
+            }
+        });
+        let Some(consumer) = subscribed else {
+            self.link.outbound().windows[window].detach_source(source);
+            let text = format!("queue '{}' in vhost '/' in exclusive use", queue.name());
+            return Err(Failure::new(ReplyCode::AccessRefused, text));
+        };
+        self.reactor.mark_flush(&self.link);
+        self.reactor.mark_dirty(&queue);
+        self.channel_mut(id).consumers.insert(
+            tag,
+            ChannelConsumer {
+                queue,
+                id: consumer,
+                source,
+            },
+        );
+        Ok(())
+    }
+
+    fn cancel(&mut self, id: u16, consumer_tag: &str, no_wait: bool) -> Result<(), Failure> {
+        if let Some(consumer) = self.channel_mut(id).consumers.remove(consumer_tag) {
+            self.cancel_consumer(id, &consumer);
+        }
+        if !no_wait {
+            self.reply(id, Method::BasicCancelOk { consumer_tag });
+        }
+        Ok(())
+    }
+
+    /// Takes a consumer, already out of its channel's table, off its queue.
+    pub(super) fn cancel_consumer(&mut self, id: u16, consumer: &ChannelConsumer) {
+        let queue_goes = consumer.queue.unsubscribe(consumer.id);
+        let window = self.channel_mut(id).window;
+        self.link.outbound().windows[window].detach_source(consumer.source);
+        if queue_goes {
+            self.drop_queue(&consumer.queue, true);
+        } else {
+            self.reactor.mark_dirty(&consumer.queue);
+        }
+    }
+
+    fn get(&mut self, id: u16, queue: &str, no_ack: bool) -> Result<(), Failure> {
+        let queue: Arc<Queue> = self.queue(id, queue)?;
+        let window = self.channel_mut(id).window;
+        let source = Source {
+            queue: Arc::clone(&queue),
+            consumer: None,
+        };
+        let source = self.link.outbound().windows[window].add_source(source);
+        let found = queue.get(no_ack, |offset, redelivered, record, remaining| {
+            let mut outbound = self.link.outbound();
+            let frame_bytes_max = outbound.frame_bytes_max;
+            let window = &mut outbound.windows[window];
+            let delivery_tag = if no_ack {
+                window.next_tag()
+            } else {
+                window.push(source, offset)
+            };
+            let ok = Method::BasicGetOk {
+                delivery_tag,
+                redelivered,
+                exchange: utf8(record.exchange),
+                routing_key: utf8(record.routing_key),
+                message_count: remaining as u32,
+            };
+            ok.encode(id, &mut outbound.pending);
+            wire::encode_header_frame(&mut outbound.pending, id, record.header);
+            wire::encode_body_frames(&mut outbound.pending, id, record.body, frame_bytes_max);
+        });
+        self.link.outbound().windows[window].detach_source(source);
+        match found {
+            Some(()) => self.reactor.mark_flush(&self.link),
+            None => self.reply(id, Method::BasicGetEmpty),
+        }
+        Ok(())
+    }
+
+    pub(super) fn confirm_select(&mut self, id: u16, no_wait: bool) -> Result<(), Failure> {
+        self.channel_mut(id).confirms.get_or_insert(Confirms::default());
+        if !no_wait {
+            self.reply(id, Method::ConfirmSelectOk);
+        }
+        Ok(())
+    }
+
+    /// Only `active = true` is supported, as in RabbitMQ: consumers have prefetch to hold deliveries back.
+    pub(super) fn channel_flow(&mut self, id: u16, active: bool) -> Result<(), Failure> {
+        if !active {
+            return Err(Failure::new(ReplyCode::NotImplemented, "active=false"));
+        }
+        self.reply(id, Method::ChannelFlowOk { active: true });
+        Ok(())
+    }
+}
+
+/// Names that came in as short strings were checked to be UTF-8.
+fn utf8(name: &[u8]) -> &str {
+    std::str::from_utf8(name).unwrap_or_default()
+}

@@ -1,0 +1,175 @@
+//! A channel's state on its connection's task.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::window::SourceId;
+use crate::queue::{ConsumerId, Queue};
+
+/// Routes remembered by publish method, per channel; a publisher with more distinct routing keys starts over.
+const ROUTES_MAX: usize = 1024;
+
+/// One open or closing channel.
+#[derive(Debug)]
+pub(super) struct Channel {
+    /// Key of its delivery window in the link.
+    pub(super) window: usize,
+    /// The server has sent `channel.close`; everything but close-ok is discarded.
+    pub(super) closing: bool,
+    /// Prefetch of consumers yet to come (`basic.qos`, not global); 0 = no limit.
+    pub(super) prefetch: u16,
+    /// Name of the queue declared last: what an empty queue name means.
+    pub(super) queue_last: String,
+    pub(super) consumers: FxHashMap<String, ChannelConsumer>,
+    /// Content whose frames are not all here yet.
+    pub(super) content: Option<Content>,
+    pub(super) routes: RouteCache,
+    pub(super) confirms: Option<Confirms>,
+    /// Accepted publishes that some full queue has not taken yet, oldest first.
+    pub(super) blocked: VecDeque<BlockedPublish>,
+    /// Raw frames that came after a blocked publish and must wait behind it.
+    pub(super) parked: Parked,
+}
+
+/// A consumer of the channel.
+#[derive(Clone, Debug)]
+pub(super) struct ChannelConsumer {
+    pub(super) queue: Arc<Queue>,
+    pub(super) id: ConsumerId,
+    pub(super) source: SourceId,
+}
+
+/// A `basic.publish` on its way in, frame by frame.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// Payload of the method frame.
+    pub(super) method: Vec<u8>,
+    /// Payload of the content header frame; empty until it has come.
+    pub(super) header: Vec<u8>,
+    pub(super) body: Vec<u8>,
+    /// Body size that the header announced.
+    pub(super) body_bytes: u64,
+    /// Bytes of the memory budget that `body` holds.
+    pub(super) charged: usize,
+}
+
+/// Publisher confirms: sequence numbers from 1, confirmed cumulatively.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Confirms {
+    /// Messages published since `confirm.select`.
+    pub(super) published: u64,
+    /// Confirmed up to here.
+    pub(super) confirmed: u64,
+}
+
+/// Where one publish method leads.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) exchange: String,
+    pub(super) routing_key: String,
+    pub(super) mandatory: bool,
+    /// Empty and not to be used when `by_headers`.
+    pub(super) queues: SmallVec<[Arc<Queue>; 4]>,
+    /// Depends on the message's headers, so each message is routed by itself.
+    pub(super) by_headers: bool,
+}
+
+/// Publish method payloads and their routes; valid for one generation of the topology.
+#[derive(Debug, Default)]
+pub(super) struct RouteCache {
+    generation: u64,
+    last_method: Vec<u8>,
+    last: Option<Rc<Route>>,
+    all: FxHashMap<Vec<u8>, Rc<Route>>,
+}
+
+/// A message that at least one of its queues had no room for.
+#[derive(Debug)]
+pub(super) struct BlockedPublish {
+    pub(super) route: Rc<Route>,
+    pub(super) header: Vec<u8>,
+    pub(super) body: Vec<u8>,
+    /// Queues that have not taken it yet.
+    pub(super) remaining: SmallVec<[Arc<Queue>; 4]>,
+}
+
+/// See [`Channel::parked`].
+#[derive(Debug, Default)]
+pub(super) struct Parked {
+    pub(super) bytes: Vec<u8>,
+    /// Something else than publishes is parked: nothing but acknowledgements may overtake any more.
+    pub(super) strict: bool,
+}
+
+impl Channel {
+    pub(super) fn new(window: usize) -> Channel {
+        Channel {
+            window,
+            closing: false,
+            prefetch: 0,
+            queue_last: String::new(),
+            consumers: FxHashMap::default(),
+            content: None,
+            routes: RouteCache::default(),
+            confirms: None,
+            blocked: VecDeque::new(),
+            parked: Parked::default(),
+        }
+    }
+
+    /// Publishes wait for room in a queue.
+    pub(super) fn is_blocked(&self) -> bool {
+        !self.blocked.is_empty() || !self.parked.bytes.is_empty()
+    }
+}
+
+impl RouteCache {
+    /// The remembered route of a method payload, if the topology is still at `generation`.
+    #[inline]
+    pub(super) fn get(&mut self, method: &[u8], generation: u64) -> Option<Rc<Route>> {
+        if self.generation != generation {
+            self.all.clear();
+            self.last = None;
+            return None;
+        }
+        if let Some(route) = &self.last
+            && self.last_method == method
+        {
+            return Some(Rc::clone(route));
+        }
+        let route = Rc::clone(self.all.get(method)?);
+        self.remember_last(method, &route);
+        Some(route)
+    }
+
+    /// Remembers a route looked up at `generation`.
+    pub(super) fn insert(&mut self, method: &[u8], generation: u64, route: &Rc<Route>) {
+        if self.all.len() >= ROUTES_MAX {
+            self.all.clear();
+        }
+        self.generation = generation;
+        self.all.insert(method.to_vec(), Rc::clone(route));
+        self.remember_last(method, route);
+    }
+
+    fn remember_last(&mut self, method: &[u8], route: &Rc<Route>) {
+        self.last_method.clear();
+        self.last_method.extend_from_slice(method);
+        self.last = Some(Rc::clone(route));
+    }
+}
+
+impl Confirms {
+    /// The tag to confirm up to, when there is something new to confirm: all but the `blocked` last ones.
+    pub(super) fn take(&mut self, blocked: usize) -> Option<u64> {
+        let through = self.published - blocked as u64;
+        (through > self.confirmed).then(|| {
+            self.confirmed = through;
+            through
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! Opening and closing channels, closing connections, and giving back what they held.
+
+use wire::{Method, ReplyCode};
+
+use super::channel::Channel;
+use super::failure::Failure;
+use super::task::{Connection, Stage};
+use super::window::DeliveryWindow;
+
+impl Connection {
+    pub(super) fn open_channel(&mut self, id: u16) -> Result<(), Failure> {
+        if id > self.channel_max {
+            let text = format!(
+                "number of channels opened has reached the negotiated channel_max ({})",
+                self.channel_max
+            );
+            return Err(Failure::new(ReplyCode::NotAllowed, text).during(&Method::ChannelOpen));
+        }
+        let window = self.link.outbound().windows.insert(DeliveryWindow::default());
+        self.channels.insert(id, Channel::new(window));
+        self.reply(id, Method::ChannelOpenOk);
+        Ok(())
+    }
+
+    /// `channel.close` from the client.
+    pub(super) fn close_channel(&mut self, id: u16) -> Result<(), Failure> {
+        self.empty_channel(id);
+        self.channels.remove(&id);
+        self.reply(id, Method::ChannelCloseOk);
+        Ok(())
+    }
+
+    /// A request on channel `id` failed: closes the channel, or hands the failure on when it is the
+    /// connection that must close.
+    pub(super) fn fail_channel(
+        &mut self,
+        id: u16,
+        failure: Failure,
+        method: Method<'_>,
+    ) -> Result<(), Failure> {
+        let failure = failure.during(&method);
+        if failure.is_connection_error() {
+            return Err(failure);
+        }
+        tracing::info!(connection = %self.link.id(), channel = id, %failure, "channel closed");
+        self.send_confirms();
+        self.empty_channel(id);
+        self.channel_mut(id).closing = true;
+        let (class_id, method_id) = failure.method;
+        let reply_text = failure.reply_text();
+        let close = Method::ChannelClose {
+            reply_code: failure.code.code(),
+            reply_text: &reply_text,
+            class_id,
+            method_id,
+        };
+        self.reply(id, close);
+        Ok(())
+    }
+
+    /// A method on a channel that the server has closed: only the close handshake still counts.
+    pub(super) fn on_closing_channel(&mut self, id: u16, method: &Method<'_>) -> Result<(), Failure> {
+        match method {
+            Method::ChannelCloseOk => {
+                self.channels.remove(&id);
+            }
+            // Both sides closed at once: answer, and go on waiting for our own close-ok.
+            Method::ChannelClose { .. } => self.reply(id, Method::ChannelCloseOk),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Cancels the channel's consumers and gives back everything it holds.
+    fn empty_channel(&mut self, id: u16) {
+        self.flush_settles();
+        self.drop_content(id);
+        let consumers = std::mem::take(&mut self.channel_mut(id).consumers);
+        for consumer in consumers.values() {
+            self.cancel_consumer(id, consumer);
+        }
+        let channel = self.channel_mut(id);
+        if channel.closing {
+            return;
+        }
+        let (window, held) = (channel.window, channel.held_bytes());
+        channel.blocked.clear();
+        channel.parked = Default::default();
+        self.release_held(held);
+        self.requeue_all(id);
+        self.link.outbound().windows.remove(window);
+    }
+
+    /// Methods on channel 0 of an open connection.
+    pub(super) fn on_connection_method(&mut self, method: Method<'_>) -> Result<(), Failure> {
+        match method {
+            Method::ConnectionClose {
+                reply_code,
+                reply_text,
+                ..
+            } => {
+                tracing::debug!(connection = %self.link.id(), reply_code, reply_text, "client closes");
+                // Confirms of what was read before the close are still owed.
+                self.send_confirms();
+                self.reply(0, Method::ConnectionCloseOk);
+                self.stage = Stage::Closed;
+                Ok(())
+            }
+            Method::ConnectionUpdateSecret { .. } => {
+                self.reply(0, Method::ConnectionUpdateSecretOk);
+                Ok(())
+            }
+            method => {
+                let text = format!("unexpected method {} on an open connection", method.name());
+                Err(Failure::new(ReplyCode::CommandInvalid, text).during(&method))
+            }
+        }
+    }
+
+    /// Sends `connection.close` and waits for the answer; input is discarded meanwhile.
+    pub(super) fn fail_connection(&mut self, failure: &Failure) {
+        tracing::warn!(connection = %self.link.id(), peer = %self.peer, %failure, "connection closed");
+        self.confirming.clear();
+        let (class_id, method_id) = failure.method;
+        let reply_text = failure.reply_text();
+        let close = Method::ConnectionClose {
+            reply_code: failure.code.code(),
+            reply_text: &reply_text,
+            class_id,
+            method_id,
+        };
+        self.reply(0, close);
+        self.stage = Stage::Closing;
+        self.deadline = Some(self.reactor.ticks() + super::task::CLOSE_TICKS);
+        self.empty_connection();
+    }
+
+    /// Gives back everything the connection holds. Afterwards it can only finish its close handshake.
+    pub(super) fn empty_connection(&mut self) {
+        let ids: Vec<u16> = self.channels.keys().copied().collect();
+        for id in ids {
+            if !self.channel_mut(id).closing {
+                self.empty_channel(id);
+            }
+            self.channels.remove(&id);
+        }
+        self.blocked = false;
+        for queue in std::mem::take(&mut self.exclusive_queues) {
+            self.drop_queue(&queue, false);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A consumer of the broker: where a queue's deliveries are encoded.
+
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
+use ring::Offset;
+use wire::Method;
+use wire::fast::DeliverTemplate;
+
+use super::link::{Link, Outbound};
+use super::window::SourceId;
+use crate::queue::{Accepted, DeliverySession, DeliveryTarget};
+use crate::record::Record;
+
+/// Frame headers, method and tags of one delivery, roughly; for accounting only.
+const DELIVERY_OVERHEAD_BYTES: usize = 64;
+
+/// Deliveries for one consumer tag on one channel of one connection.
+#[derive(Debug)]
+pub struct ConsumerTarget {
+    link: Arc<Link>,
+    /// Key of the channel's window in the link.
+    window: usize,
+    source: SourceId,
+    channel: u16,
+    consumer_tag: String,
+    template: DeliverTemplate,
+    no_ack: bool,
+}
+
+impl ConsumerTarget {
+    /// Deliveries go to `link`, into `window`, as coming from `source`.
+    pub fn new(
+        link: Arc<Link>,
+        window: usize,
+        source: SourceId,
+        channel: u16,
+        consumer_tag: &str,
+        no_ack: bool,
+    ) -> Self {
+        let template = DeliverTemplate::new(channel, consumer_tag);
+        ConsumerTarget {
+            link,
+            window,
+            source,
+            channel,
+            consumer_tag: consumer_tag.to_owned(),
+            template,
+            no_ack,
+        }
+    }
+
+    /// The connection.
+    pub fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// Tells the client that the queue is gone, if it understands that.
+    pub fn notify_cancelled(&self) {
+        let mut outbound = self.link.outbound();
+        if outbound.consumer_cancel_notify && !outbound.is_closed() {
+            let cancel = Method::BasicCancel {
+                consumer_tag: &self.consumer_tag,
+                no_wait: true,
+            };
+            cancel.encode(self.channel, &mut outbound.pending);
+        }
+    }
+}
+
+impl DeliveryTarget for ConsumerTarget {
+    type Session<'a> = ConsumerSession<'a>;
+
+    fn open(&self) -> Option<ConsumerSession<'_>> {
+        let outbound = self.link.outbound();
+        // A window that is gone means a channel that closes: the consumer is about to be removed.
+        let open = !outbound.is_closed() && outbound.windows.contains(self.window);
+        open.then_some(ConsumerSession {
+            target: self,
+            outbound,
+        })
+    }
+
+    fn no_ack(&self) -> bool {
+        self.no_ack
+    }
+}
+
+/// Holds the connection's outbound lock for one chunk of deliveries.
+#[derive(Debug)]
+pub struct ConsumerSession<'a> {
+    target: &'a ConsumerTarget,
+    outbound: MutexGuard<'a, Outbound>,
+}
+
+impl DeliverySession for ConsumerSession<'_> {
+    #[inline]
+    fn deliver(&mut self, offset: Offset, redelivered: bool, record: &Record<'_>) -> Accepted {
+        let target = self.target;
+        let outbound = &mut *self.outbound;
+        let bytes = DELIVERY_OVERHEAD_BYTES
+            + record.exchange.len()
+            + record.routing_key.len()
+            + record.header.len()
+            + record.body.len();
+        if !target.link.admit(outbound, bytes) {
+            return Accepted::Full;
+        }
+        let window = &mut outbound.windows[target.window];
+        let tag = if target.no_ack {
+            window.next_tag()
+        } else if window.admit() {
+            window.push(target.source, offset)
+        } else {
+            return Accepted::Full;
+        };
+        target.template.encode(
+            &mut outbound.pending,
+            tag,
+            redelivered,
+            record.exchange,
+            record.routing_key,
+            record.header,
+            record.body,
+            outbound.frame_bytes_max,
+        );
+        Accepted::Taken
+    }
+}

@@ -1,0 +1,213 @@
+//! From the protocol header to `connection.open-ok`.
+//!
+//! ```text
+//! client                      broker                      stage afterwards
+//! protocol header        -->                              Header
+//!                        <--  connection.start            Start
+//! connection.start-ok    -->  (authenticate)
+//!                        <--  connection.tune             Tune
+//! connection.tune-ok     -->                              Opening
+//! connection.open        -->
+//!                        <--  connection.open-ok          Open
+//! ```
+
+use wire::{FieldTable, FieldValue, Frame, FrameKind, Method, PROTOCOL_HEADER, ReplyCode, TableRef};
+
+use super::failure::Failure;
+use super::task::{Connection, Stage};
+use crate::auth::MECHANISMS;
+
+/// What clients may rely on, in the terms of RabbitMQ's `server-properties`.
+const CAPABILITIES: [&str; 6] = [
+    "publisher_confirms",
+    "exchange_exchange_bindings",
+    "basic.nack",
+    "consumer_cancel_notify",
+    "per_consumer_qos",
+    "authentication_failure_close",
+];
+
+impl Connection {
+    /// Checks the protocol header, the first eight bytes of a connection; `None` while they are incomplete.
+    /// A peer that speaks something else is told what we speak, and the socket is closed.
+    pub(super) fn on_protocol_header(&mut self, input: &[u8]) -> Option<usize> {
+        let compared = input.len().min(PROTOCOL_HEADER.len());
+        if input[..compared] != PROTOCOL_HEADER[..compared] {
+            tracing::info!(peer = %self.peer, "peer does not speak AMQP 0-9-1");
+            self.link.outbound().pending.extend_from_slice(&PROTOCOL_HEADER);
+            self.reactor.mark_flush(&self.link);
+            self.stage = Stage::Closed;
+            return Some(input.len());
+        }
+        if compared < PROTOCOL_HEADER.len() {
+            return None;
+        }
+        let properties = server_properties().to_bytes();
+        let start = Method::ConnectionStart {
+            version_major: 0,
+            version_minor: 9,
+            server_properties: TableRef::parse(&properties).expect("our own table is well formed"),
+            mechanisms: MECHANISMS.as_bytes(),
+            locales: b"en_US",
+        };
+        self.reply(0, start);
+        self.stage = Stage::Start;
+        Some(PROTOCOL_HEADER.len())
+    }
+
+    /// A frame before the connection is open, or while it closes.
+    pub(super) fn on_handshake_frame(&mut self, frame: Frame<'_>) -> Result<(), Failure> {
+        if self.stage == Stage::Closing {
+            return self.on_closing_frame(frame);
+        }
+        if frame.kind == FrameKind::Heartbeat {
+            return Ok(());
+        }
+        if frame.kind != FrameKind::Method || frame.channel != 0 {
+            return Err(Failure::new(
+                ReplyCode::UnexpectedFrame,
+                "only methods on channel 0 before connection.open",
+            ));
+        }
+        let method = Method::decode(frame.payload)?;
+        let result = match (self.stage, method) {
+            (_, Method::ConnectionClose { .. }) => self.on_connection_method(method),
+            (
+                Stage::Start,
+                Method::ConnectionStartOk {
+                    client_properties,
+                    mechanism,
+                    response,
+                    ..
+                },
+            ) => self.on_start_ok(client_properties, mechanism, response),
+            (
+                Stage::Tune,
+                Method::ConnectionTuneOk {
+                    channel_max,
+                    frame_max,
+                    heartbeat,
+                },
+            ) => self.on_tune_ok(channel_max, frame_max, heartbeat),
+            (Stage::Opening, Method::ConnectionOpen { virtual_host }) => self.on_open(virtual_host),
+            (stage, method) => {
+                let text = format!("unexpected method {} in handshake stage {stage:?}", method.name());
+                Err(Failure::new(ReplyCode::CommandInvalid, text))
+            }
+        };
+        result.map_err(|failure| failure.during(&method))
+    }
+
+    fn on_closing_frame(&mut self, frame: Frame<'_>) -> Result<(), Failure> {
+        if frame.kind == FrameKind::Method && frame.channel == 0 {
+            match Method::decode(frame.payload) {
+                Ok(Method::ConnectionCloseOk) => self.stage = Stage::Closed,
+                Ok(Method::ConnectionClose { .. }) => self.reply(0, Method::ConnectionCloseOk),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn on_start_ok(&mut self, client: TableRef<'_>, mechanism: &str, response: &[u8]) -> Result<(), Failure> {
+        let capability = |name: &str| {
+            let capabilities = client.get("capabilities").and_then(|value| value.as_table());
+            capabilities
+                .and_then(|table| table.get(name))
+                .and_then(|value| value.as_bool())
+                == Some(true)
+        };
+        let told_of_refusal = capability("authentication_failure_close");
+        match self
+            .broker
+            .authenticator
+            .authenticate(mechanism, response, self.peer.ip())
+        {
+            Ok(user) => tracing::debug!(connection = %self.link.id(), %user, "authenticated"),
+            Err(refused) => {
+                tracing::warn!(peer = %self.peer, mechanism, %refused, "login refused");
+                let text = refused.reply_text(mechanism);
+                if told_of_refusal {
+                    return Err(Failure::new(refused.reply_code(), text));
+                }
+                // Clients that do not know the capability expect the socket to close instead.
+                self.stage = Stage::Closed;
+                return Ok(());
+            }
+        }
+        self.link.outbound().consumer_cancel_notify = capability("consumer_cancel_notify");
+        let config = &self.broker.config;
+        let (channel_max, heartbeat) = (config.channel_max, config.heartbeat_s());
+        let tune = Method::ConnectionTune {
+            channel_max,
+            frame_max: config.frame_max,
+            heartbeat,
+        };
+        self.reply(0, tune);
+        self.stage = Stage::Tune;
+        Ok(())
+    }
+
+    /// The client may lower what we proposed, never raise it; 0 means "no limit of mine".
+    fn on_tune_ok(&mut self, channel_max: u16, frame_max: u32, heartbeat: u16) -> Result<(), Failure> {
+        let config = &self.broker.config;
+        let refuse = |name: &str, theirs: u32, ours: u32| {
+            let text =
+                format!("negotiated {name} = {theirs} is higher than the maximum allowed value ({ours})");
+            Err(Failure::new(ReplyCode::NotAllowed, text))
+        };
+        if channel_max > config.channel_max {
+            return refuse("channel_max", channel_max.into(), config.channel_max.into());
+        }
+        if frame_max > config.frame_max {
+            return refuse("frame_max", frame_max, config.frame_max);
+        }
+        if frame_max != 0 && (frame_max as usize) < wire::FRAME_MIN_SIZE {
+            let text = format!(
+                "negotiated frame_max = {frame_max} is lower than the minimum allowed value ({})",
+                wire::FRAME_MIN_SIZE
+            );
+            return Err(Failure::new(ReplyCode::NotAllowed, text));
+        }
+        self.channel_max = if channel_max == 0 {
+            config.channel_max
+        } else {
+            channel_max
+        };
+        self.frame_bytes_max = if frame_max == 0 {
+            config.frame_max
+        } else {
+            frame_max
+        } as usize;
+        self.heartbeat_ticks = heartbeat.into();
+        self.link.outbound().frame_bytes_max = self.frame_bytes_max;
+        self.stage = Stage::Opening;
+        Ok(())
+    }
+
+    fn on_open(&mut self, virtual_host: &str) -> Result<(), Failure> {
+        if virtual_host != "/" {
+            return Err(Failure::new(
+                ReplyCode::NotAllowed,
+                format!("vhost {virtual_host} not found"),
+            ));
+        }
+        self.reply(0, Method::ConnectionOpenOk);
+        self.stage = Stage::Open;
+        self.deadline = None;
+        Ok(())
+    }
+}
+
+fn server_properties() -> FieldTable {
+    let mut capabilities = FieldTable::new();
+    for name in CAPABILITIES {
+        capabilities.insert(name, true);
+    }
+    let mut properties = FieldTable::new();
+    properties.insert("product", "AMQP performance lab reference broker");
+    properties.insert("version", env!("CARGO_PKG_VERSION"));
+    properties.insert("platform", concat!("Rust ", env!("CARGO_PKG_RUST_VERSION")));
+    properties.insert("capabilities", FieldValue::Table(capabilities));
+    properties
+}

@@ -1,0 +1,422 @@
+//! Bytes to frames to handlers.
+//!
+//! Publishes and acknowledgements, which are nearly all of the traffic, are recognised whole by
+//! [`wire::fast`]; everything else goes frame by frame through the general decoder.
+
+use wire::fast::{self, Scan};
+use wire::{ContentHeader, Frame, FrameKind, Method, ReplyCode, decode_frame};
+
+use super::channel::{Channel, Content};
+use super::failure::Failure;
+use super::task::{Connection, Stage};
+
+/// A publish that is not complete yet is left for the next read while it is smaller than this; a larger one
+/// is collected frame by frame.
+pub const INCOMPLETE_PUBLISH_BYTES_MAX: usize = 64 * 1024;
+
+/// Parked bytes of a connection that could free no ring by itself; more than this and it is not read.
+const PARKED_BYTES_MAX: usize = 256 * 1024;
+
+impl Connection {
+    /// Handles every complete frame in `input`; returns how many bytes that were.
+    pub(super) fn process(&mut self, input: &[u8]) -> Result<usize, Failure> {
+        let mut at = 0;
+        while self.stage == Stage::Open && at < input.len() {
+            let rest = &input[at..];
+            match fast::scan_publish(rest, self.frame_bytes_max) {
+                Scan::Complete(publish) if self.takes_publish(publish.channel, publish.body.len()) => {
+                    self.publish_or_close(publish, rest)
+                        .map(|consumed| at += consumed)?;
+                    continue;
+                }
+                Scan::Incomplete if rest.len() < INCOMPLETE_PUBLISH_BYTES_MAX => break,
+                _ => {}
+            }
+            if let Scan::Complete(ack) = fast::scan_ack(rest)
+                && self.is_open(ack.channel)
+            {
+                at += ack.len;
+                if let Err(failure) = self.ack(ack.channel, ack.delivery_tag, ack.multiple) {
+                    self.fail_channel(
+                        ack.channel,
+                        failure,
+                        Method::BasicAck {
+                            delivery_tag: 0,
+                            multiple: false,
+                        },
+                    )?;
+                }
+                continue;
+            }
+            let Some(frame) = decode_frame(rest, self.frame_bytes_max)? else {
+                break;
+            };
+            at += frame.payload.len() + wire::FRAME_OVERHEAD;
+            self.flush_settles();
+            self.on_frame(frame, &input[..at])?;
+        }
+        if self.stage != Stage::Open && at < input.len() {
+            at += self.process_closed_or_handshake(&input[at..])?;
+        }
+        self.flush_settles();
+        Ok(at)
+    }
+
+    /// Frames outside the open stage: the handshake, and what follows a close.
+    fn process_closed_or_handshake(&mut self, input: &[u8]) -> Result<usize, Failure> {
+        let mut at = 0;
+        while self.stage != Stage::Open && self.stage != Stage::Closed {
+            let Some(frame) = decode_frame(&input[at..], self.frame_bytes_max)? else {
+                return Ok(at);
+            };
+            at += frame.payload.len() + wire::FRAME_OVERHEAD;
+            self.on_handshake_frame(frame)?;
+        }
+        if self.stage == Stage::Closed {
+            return Ok(input.len());
+        }
+        Ok(at + self.process(&input[at..])?)
+    }
+
+    /// True when the fast path may take a publish on this channel now.
+    fn takes_publish(&self, id: u16, body_bytes: usize) -> bool {
+        let Some(channel) = self.channels.get(&id) else {
+            return false;
+        };
+        !channel.closing
+            && channel.content.is_none()
+            && !channel.is_blocked()
+            && body_bytes as u64 <= self.broker.config.message_bytes_max
+    }
+
+    fn is_open(&self, id: u16) -> bool {
+        self.channels
+            .get(&id)
+            .is_some_and(|channel| !channel.closing && channel.content.is_none())
+    }
+
+    fn publish_or_close(&mut self, publish: fast::PublishScan<'_>, input: &[u8]) -> Result<usize, Failure> {
+        match self.publish_run(publish, input) {
+            Ok(consumed) => Ok(consumed),
+            Err(failure) => {
+                self.fail_channel(publish.channel, failure, basic_publish())?;
+                Ok(publish.len)
+            }
+        }
+    }
+
+    /// One frame of an open connection.
+    fn on_frame(&mut self, frame: Frame<'_>, consumed: &[u8]) -> Result<(), Failure> {
+        if frame.kind == FrameKind::Heartbeat {
+            return match frame.channel {
+                0 => Ok(()),
+                _ => Err(Failure::new(
+                    ReplyCode::FrameError,
+                    "heartbeat frame on a channel other than 0",
+                )),
+            };
+        }
+        if frame.channel == 0 {
+            let FrameKind::Method = frame.kind else {
+                return Err(Failure::new(
+                    ReplyCode::ChannelError,
+                    "content frame on channel 0",
+                ));
+            };
+            return self.on_connection_method(Method::decode(frame.payload)?);
+        }
+        if self.must_park(&frame) {
+            let raw = &consumed[consumed.len() - frame.payload.len() - wire::FRAME_OVERHEAD..];
+            self.park(frame.channel, frame.kind, raw);
+            return Ok(());
+        }
+        match frame.kind {
+            FrameKind::Method => self.on_channel_frame(frame.channel, frame.payload),
+            FrameKind::Header => self.on_content_header(frame.channel, frame.payload),
+            _ => self.on_content_body(frame.channel, frame.payload),
+        }
+    }
+
+    fn on_channel_frame(&mut self, id: u16, payload: &[u8]) -> Result<(), Failure> {
+        let method = Method::decode(payload)?;
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return match method {
+                Method::ChannelOpen => self.open_channel(id),
+                // The client had sent this before it saw our close-ok.
+                Method::ChannelCloseOk => Ok(()),
+                _ => Err(Failure::new(ReplyCode::ChannelError, "expected 'channel.open'")),
+            };
+        };
+        if channel.closing {
+            return self.on_closing_channel(id, &method);
+        }
+        if channel.content.is_some() {
+            let text = format!(
+                "expected content frames of a publish, got {} instead",
+                method.name()
+            );
+            return Err(Failure::new(ReplyCode::UnexpectedFrame, text));
+        }
+        if let Method::BasicPublish { .. } = method {
+            channel.content = Some(Content {
+                method: payload.to_vec(),
+                header: Vec::new(),
+                body: Vec::new(),
+                body_bytes: 0,
+                charged: 0,
+            });
+            return Ok(());
+        }
+        match self.on_channel_method(id, method) {
+            Ok(()) => Ok(()),
+            Err(failure) => self.fail_channel(id, failure, method),
+        }
+    }
+
+    fn on_channel_method(&mut self, id: u16, method: Method<'_>) -> Result<(), Failure> {
+        match method {
+            Method::ChannelOpen => Err(Failure::new(
+                ReplyCode::ChannelError,
+                "second 'channel.open' seen",
+            )),
+            Method::ChannelClose { .. } => self.close_channel(id),
+            Method::ChannelCloseOk => Ok(()),
+            Method::ChannelFlow { active } => self.channel_flow(id, active),
+            Method::ChannelFlowOk { .. } => Ok(()),
+            Method::BasicAck {
+                delivery_tag,
+                multiple,
+            } => self.ack(id, delivery_tag, multiple),
+            Method::BasicNack {
+                delivery_tag,
+                multiple,
+                requeue,
+            } => self.nack(id, delivery_tag, multiple, requeue),
+            Method::BasicReject {
+                delivery_tag,
+                requeue,
+            } => self.nack(id, delivery_tag, false, requeue),
+            Method::BasicRecover { requeue } | Method::BasicRecoverAsync { requeue } => {
+                self.recover(id, requeue, matches!(method, Method::BasicRecover { .. }))
+            }
+            Method::BasicQos { .. }
+            | Method::BasicConsume { .. }
+            | Method::BasicCancel { .. }
+            | Method::BasicGet { .. } => self.on_basic_method(id, method),
+            // The client's answer to a cancellation that we announced.
+            Method::BasicCancelOk { .. } => Ok(()),
+            Method::ConfirmSelect { no_wait } => self.confirm_select(id, no_wait),
+            Method::ExchangeDeclare { .. }
+            | Method::ExchangeDelete { .. }
+            | Method::ExchangeBind { .. }
+            | Method::ExchangeUnbind { .. }
+            | Method::QueueDeclare { .. }
+            | Method::QueueBind { .. }
+            | Method::QueueUnbind { .. }
+            | Method::QueuePurge { .. }
+            | Method::QueueDelete { .. } => self.on_entity_method(id, method),
+            Method::TxSelect | Method::TxCommit | Method::TxRollback => Err(Failure::new(
+                ReplyCode::NotImplemented,
+                format!("{} is not implemented", method.name()),
+            )),
+            _ => Err(Failure::new(
+                ReplyCode::CommandInvalid,
+                format!("unexpected method {}", method.name()),
+            )),
+        }
+    }
+
+    fn on_content_header(&mut self, id: u16, payload: &[u8]) -> Result<(), Failure> {
+        let header = ContentHeader::decode(payload)?;
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return Err(Failure::new(ReplyCode::ChannelError, "expected 'channel.open'"));
+        };
+        if channel.closing {
+            return Ok(());
+        }
+        let Some(content) = channel
+            .content
+            .as_mut()
+            .filter(|content| content.header.is_empty())
+        else {
+            return Err(Failure::new(
+                ReplyCode::UnexpectedFrame,
+                "content header without a publish before it",
+            ));
+        };
+        if header.class_id != Method::decode(&content.method)?.class_id() {
+            let text = format!("content header of class {} for basic.publish", header.class_id);
+            return Err(Failure::new(ReplyCode::FrameError, text));
+        }
+        if header.body_size > self.broker.config.message_bytes_max {
+            let text = format!(
+                "message size {} is larger than configured max size {}",
+                header.body_size, self.broker.config.message_bytes_max
+            );
+            self.drop_content(id);
+            return self.fail_channel(
+                id,
+                Failure::new(ReplyCode::PreconditionFailed, text),
+                basic_publish(),
+            );
+        }
+        content.header.extend_from_slice(payload);
+        content.body_bytes = header.body_size;
+        self.finish_content(id)
+    }
+
+    fn on_content_body(&mut self, id: u16, payload: &[u8]) -> Result<(), Failure> {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return Err(Failure::new(ReplyCode::ChannelError, "expected 'channel.open'"));
+        };
+        if channel.closing {
+            return Ok(());
+        }
+        let Some(content) = channel
+            .content
+            .as_mut()
+            .filter(|content| !content.header.is_empty())
+        else {
+            return Err(Failure::new(
+                ReplyCode::UnexpectedFrame,
+                "content body without a content header before it",
+            ));
+        };
+        if (content.body.len() + payload.len()) as u64 > content.body_bytes {
+            let text = format!(
+                "body longer than the {} bytes its header announced",
+                content.body_bytes
+            );
+            return Err(Failure::new(ReplyCode::FrameError, text));
+        }
+        if !self.broker.pool.try_charge(payload.len()) {
+            return Err(Failure::new(
+                ReplyCode::ResourceError,
+                "the broker's memory budget is spent",
+            ));
+        }
+        content.charged += payload.len();
+        content.body.extend_from_slice(payload);
+        self.finish_content(id)
+    }
+
+    /// Publishes the content when all of it is there.
+    fn finish_content(&mut self, id: u16) -> Result<(), Failure> {
+        let channel = self.channels.get_mut(&id).expect("content of an open channel");
+        let complete = |content: &mut Content| content.body.len() as u64 == content.body_bytes;
+        let Some(content) = channel.content.take_if(complete) else {
+            return Ok(());
+        };
+        self.broker.pool.release(content.charged);
+        match self.publish(id, &content.method, &[(&content.header, &content.body)]) {
+            Ok(()) => Ok(()),
+            Err(failure) => self.fail_channel(id, failure, basic_publish()),
+        }
+    }
+
+    /// Forgets a content that is not complete.
+    pub(super) fn drop_content(&mut self, id: u16) {
+        if let Some(content) = self
+            .channels
+            .get_mut(&id)
+            .and_then(|channel| channel.content.take())
+        {
+            self.broker.pool.release(content.charged);
+        }
+    }
+
+    /// True when a frame has to wait behind publishes that found no room.
+    fn must_park(&self, frame: &Frame<'_>) -> bool {
+        let Some(channel) = self.channels.get(&frame.channel) else {
+            return false;
+        };
+        if channel.closing || !channel.is_blocked() {
+            return false;
+        }
+        match frame.kind {
+            FrameKind::Method => match Method::decode(frame.payload) {
+                Ok(Method::BasicAck { .. } | Method::BasicNack { .. } | Method::BasicReject { .. }) => false,
+                Ok(
+                    Method::BasicQos { .. }
+                    | Method::BasicConsume { .. }
+                    | Method::BasicCancel { .. }
+                    | Method::BasicGet { .. },
+                ) => channel.parked.strict,
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+
+    fn park(&mut self, id: u16, kind: FrameKind, raw: &[u8]) {
+        let is_publish = kind != FrameKind::Method || is_basic_publish(raw);
+        let channel = self.channels.get_mut(&id).expect("parking on an open channel");
+        channel.parked.strict |= !is_publish;
+        channel.parked.bytes.extend_from_slice(raw);
+        self.hold(raw.len());
+    }
+
+    /// Counts bytes kept for later against the memory budget. When that is spent, reading stops instead.
+    pub(super) fn hold(&mut self, bytes: usize) {
+        self.held_bytes += bytes;
+        if self.broker.pool.try_charge(bytes) {
+            self.held_charged += bytes;
+        } else {
+            self.budget_spent = true;
+        }
+    }
+
+    /// The opposite of `hold`.
+    pub(super) fn release_held(&mut self, bytes: usize) {
+        self.held_bytes -= bytes;
+        let release = bytes.min(self.held_charged);
+        self.held_charged -= release;
+        self.broker.pool.release(release);
+        self.budget_spent = false;
+    }
+
+    /// True while the connection may read on: see the `publish` module about back-pressure.
+    pub(super) fn may_read(&self) -> bool {
+        if !self.blocked {
+            return true;
+        }
+        let frees_rings = self
+            .channels
+            .values()
+            .any(|channel| !channel.consumers.is_empty())
+            || self
+                .link
+                .outbound()
+                .windows
+                .iter()
+                .any(|(_, window)| window.unsettled_len() > 0);
+        !self.budget_spent && (frees_rings || self.held_bytes < PARKED_BYTES_MAX)
+    }
+}
+
+impl Channel {
+    /// Bytes of blocked publishes and parked frames.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.parked.bytes.len()
+            + self
+                .blocked
+                .iter()
+                .map(|publish| publish.header.len() + publish.body.len())
+                .sum::<usize>()
+    }
+}
+
+/// The method named in errors about publishing.
+fn basic_publish() -> Method<'static> {
+    Method::BasicPublish {
+        exchange: "",
+        routing_key: "",
+        mandatory: false,
+        immediate: false,
+    }
+}
+
+/// True for a raw method frame of `basic.publish` (class 60, method 40).
+fn is_basic_publish(raw: &[u8]) -> bool {
+    raw.get(wire::FRAME_HEADER_SIZE..wire::FRAME_HEADER_SIZE + 4) == Some(&[0, 60, 0, 40])
+}

@@ -1,0 +1,306 @@
+//! The part of a connection that other threads may touch: its outbox, its windows, its signals.
+//!
+//! Two locks, always taken in this order when both are needed: `writer`, then `outbound`. A queue's lock may
+//! be held when `outbound` is taken, never when `writer` is: no socket call happens under a queue's lock.
+//!
+//! Bytes go from `outbound.pending`, where deliveries and replies are encoded, to the socket by swapping
+//! buffers, so that encoding and writing never wait for each other.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Mutex, MutexGuard};
+use ring::ChunkPool;
+use slab::Slab;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use super::window::DeliveryWindow;
+
+/// Names a connection for as long as the broker runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+impl std::fmt::Display for ConnectionId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.0)
+    }
+}
+
+/// Something a connection's task should look at; several may be pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Signal {
+    /// A second has passed: check heartbeats and deadlines.
+    Tick = 1 << 0,
+    /// The outbox has drained: its consumers can take messages again.
+    ResumeConsumers = 1 << 1,
+    /// A full queue has room again: place the messages that wait.
+    RetryPublish = 1 << 2,
+    /// The broker shuts down: close with 320.
+    Shutdown = 1 << 3,
+    /// The socket failed, or its write buffer is full.
+    Socket = 1 << 4,
+}
+
+/// Pending signals, as a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signals(u32);
+
+impl Signals {
+    /// True when `signal` is among them.
+    pub fn has(self, signal: Signal) -> bool {
+        self.0 & signal as u32 != 0
+    }
+}
+
+/// What is encoded and not yet written, and what was delivered and not yet settled.
+#[derive(Debug)]
+pub struct Outbound {
+    /// Encoded frames.
+    pub pending: Vec<u8>,
+    /// One window a channel.
+    pub windows: Slab<DeliveryWindow>,
+    /// Largest frame that the peer accepts, overhead included.
+    pub frame_bytes_max: usize,
+    /// The peer understands a server-sent `basic.cancel`.
+    pub consumer_cancel_notify: bool,
+    /// Bytes swapped out and not yet written.
+    writing: usize,
+    /// Bytes of the memory budget that this outbox holds.
+    charged: usize,
+    /// A delivery was refused for want of room.
+    stalled: bool,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Writer {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// Socket calls that wrote something.
+    calls: u64,
+}
+
+/// See the module documentation.
+#[derive(Debug)]
+pub struct Link {
+    id: ConnectionId,
+    socket: OwnedWriteHalf,
+    outbound: Mutex<Outbound>,
+    writer: Mutex<Writer>,
+    /// The socket took less than it was given; the connection's task waits until it is writable.
+    write_blocked: AtomicBool,
+    /// In some reactor's flush list.
+    flush_queued: AtomicBool,
+    signals: AtomicU32,
+    waker: Mutex<Option<Waker>>,
+    outbox_bytes_max: usize,
+    pool: Arc<ChunkPool>,
+}
+
+/// Memory is charged to the budget in steps of this many bytes.
+const CHARGE_STEP: usize = 64 * 1024;
+/// Buffers that grew beyond this are given back when they run empty at a tick.
+const IDLE_BUFFER_BYTES: usize = 16 * 1024;
+
+impl Link {
+    /// A link over the write half of a fresh connection.
+    pub fn new(
+        id: ConnectionId,
+        socket: OwnedWriteHalf,
+        outbox_bytes_max: usize,
+        pool: Arc<ChunkPool>,
+    ) -> Link {
+        Link {
+            id,
+            socket,
+            outbound: Mutex::new(Outbound {
+                pending: Vec::new(),
+                windows: Slab::new(),
+                frame_bytes_max: wire::FRAME_MIN_SIZE,
+                consumer_cancel_notify: false,
+                writing: 0,
+                charged: 0,
+                stalled: false,
+                closed: false,
+            }),
+            writer: Mutex::new(Writer::default()),
+            write_blocked: AtomicBool::new(false),
+            flush_queued: AtomicBool::new(false),
+            signals: AtomicU32::new(0),
+            waker: Mutex::new(None),
+            outbox_bytes_max,
+            pool,
+        }
+    }
+
+    /// Whose link this is.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// The outbox and the windows.
+    pub fn outbound(&self) -> MutexGuard<'_, Outbound> {
+        self.outbound.lock()
+    }
+
+    /// Raises a signal and wakes the connection's task.
+    pub fn raise(&self, signal: Signal) {
+        // Release pairs with the acquire in `take_signals`.
+        self.signals.fetch_or(signal as u32, Ordering::Release);
+        if let Some(waker) = &*self.waker.lock() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Takes all pending signals; a task calls this after [`Link::register`], so none is missed.
+    pub fn take_signals(&self) -> Signals {
+        if self.signals.load(Ordering::Relaxed) == 0 {
+            return Signals(0);
+        }
+        Signals(self.signals.swap(0, Ordering::Acquire))
+    }
+
+    /// Makes `waker` the one that [`Link::raise`] wakes.
+    pub fn register(&self, waker: &Waker) {
+        let mut slot = self.waker.lock();
+        if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            *slot = Some(waker.clone());
+        }
+    }
+
+    /// True for the first caller since the last [`Link::flush`], who must see to it that one follows.
+    pub fn mark_flush(&self) -> bool {
+        !self.flush_queued.load(Ordering::Relaxed) && !self.flush_queued.swap(true, Ordering::AcqRel)
+    }
+
+    /// Writes as much as the socket takes, without blocking.
+    pub fn flush(&self) {
+        self.flush_queued.store(false, Ordering::Release);
+        if self.write_blocked.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut writer = self.writer.lock();
+        loop {
+            if writer.sent == writer.bytes.len() && !self.refill(&mut writer) {
+                return;
+            }
+            match self.socket.try_write(&writer.bytes[writer.sent..]) {
+                Ok(written) => {
+                    writer.sent += written;
+                    writer.calls += 1;
+                }
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        self.outbound.lock().closed = true;
+                    }
+                    self.write_blocked.store(true, Ordering::Relaxed);
+                    drop(writer);
+                    self.raise(Signal::Socket);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes the next bytes to write; false when there are none.
+    fn refill(&self, writer: &mut Writer) -> bool {
+        writer.bytes.clear();
+        writer.sent = 0;
+        let mut outbound = self.outbound.lock();
+        std::mem::swap(&mut outbound.pending, &mut writer.bytes);
+        outbound.writing = writer.bytes.len();
+        let unsent = outbound.writing;
+        if outbound.charged > unsent + CHARGE_STEP || unsent == 0 {
+            let keep = unsent.next_multiple_of(CHARGE_STEP).min(outbound.charged);
+            self.pool.release(outbound.charged - keep);
+            outbound.charged = keep;
+        }
+        if outbound.stalled && unsent <= self.outbox_bytes_max / 2 {
+            outbound.stalled = false;
+            drop(outbound);
+            self.raise(Signal::ResumeConsumers);
+        }
+        !writer.bytes.is_empty()
+    }
+
+    /// Goes on writing when the socket is writable again; called by the connection's task only.
+    /// `Ready(Err)` when the socket has failed.
+    pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.write_blocked.load(Ordering::Relaxed) {
+            if self.outbound.lock().closed {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            match self.socket.as_ref().poll_write_ready(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {
+                    self.write_blocked.store(false, Ordering::Relaxed);
+                    self.flush();
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// True when everything encoded has been written.
+    pub fn is_flushed(&self) -> bool {
+        let writer = self.writer.lock();
+        writer.sent == writer.bytes.len() && self.outbound.lock().pending.is_empty()
+    }
+
+    /// True when a delivery of about `bytes` still fits the outbox and the memory budget; otherwise the
+    /// refusal is remembered and [`Signal::ResumeConsumers`] follows once the outbox has drained.
+    #[inline]
+    pub fn admit(&self, outbound: &mut Outbound, bytes: usize) -> bool {
+        let unsent = outbound.pending.len() + outbound.writing;
+        if outbound.closed || unsent >= self.outbox_bytes_max {
+            outbound.stalled = true;
+            return false;
+        }
+        let wanted = unsent + bytes;
+        if wanted > outbound.charged {
+            let step = (wanted - outbound.charged).next_multiple_of(CHARGE_STEP);
+            if self.pool.try_charge(step) {
+                outbound.charged += step;
+            } else if unsent > 0 {
+                outbound.stalled = true;
+                return false;
+            }
+            // An empty outbox takes one message even without budget: delivering is what frees memory.
+        }
+        true
+    }
+
+    /// Gives buffers that are empty and large back to the allocator.
+    pub fn shrink_idle(&self) {
+        let mut writer = self.writer.lock();
+        let mut outbound = self.outbound.lock();
+        if writer.bytes.is_empty() && outbound.pending.is_empty() {
+            writer.bytes.shrink_to(IDLE_BUFFER_BYTES);
+            outbound.pending.shrink_to(IDLE_BUFFER_BYTES);
+        }
+    }
+
+    /// Nothing is delivered or written from here on; what was charged is given back.
+    pub fn close(&self) {
+        let mut outbound = self.outbound.lock();
+        outbound.closed = true;
+        outbound.pending = Vec::new();
+        self.pool.release(std::mem::take(&mut outbound.charged));
+    }
+
+    /// Socket calls that wrote something, so far.
+    pub fn write_calls(&self) -> u64 {
+        self.writer.lock().calls
+    }
+}
+
+impl Outbound {
+    /// True once the connection is gone.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+}

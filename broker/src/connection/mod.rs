@@ -1,0 +1,38 @@
+//! Connections: everything between a socket and the queues.
+//!
+//! One task a connection, on the reactor that accepted it, owns a [`task::Connection`]: the handshake state,
+//! the channels and the unparsed remainder of input. What other threads may touch — the outbox, the windows
+//! of unacknowledged deliveries, the signals — lives in its [`Link`].
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `task` | the task: signals, writing, reading, in this order |
+//! | `handshake` | from the protocol header to `connection.open-ok` |
+//! | `input` | bytes to frames to handlers; content that spans frames |
+//! | `publish` | the publish path: routing, placing, confirms, back-pressure |
+//! | `settle` | ack, nack, reject, recover |
+//! | `basic` | qos, consume, cancel, get |
+//! | `entities` | exchange and queue methods |
+//! | `closing` | channel and connection close, teardown |
+//! | `delivery`, `window`, `link` | the way out |
+
+mod basic;
+mod channel;
+mod closing;
+mod delivery;
+mod entities;
+mod failure;
+mod handshake;
+mod input;
+mod link;
+mod publish;
+mod settle;
+mod task;
+mod window;
+
+pub use delivery::{ConsumerSession, ConsumerTarget};
+pub use failure::Failure;
+pub use input::INCOMPLETE_PUBLISH_BYTES_MAX;
+pub use link::{ConnectionId, Link, Outbound, Signal, Signals};
+pub use task::Connection;
+pub use window::{DeliveryWindow, SettledRun, Source, SourceId, UnknownDeliveryTag};

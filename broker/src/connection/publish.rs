@@ -1,0 +1,300 @@
+//! The publish path: from a decoded publish to its queues, with returns, confirms and back-pressure.
+//!
+//! Consecutive publishes with the same method frame form a run: one route lookup (usually a `memcmp`), one
+//! lock per queue, one cumulative confirm.
+//!
+//! Back-pressure: a message that some full ring did not take is kept, in order, as a [`BlockedPublish`], and
+//! what follows on its channel is parked as raw frames. Acknowledgements never wait behind it; neither do
+//! consumes, cancels, qos and gets while only publishes are parked. The connection stops reading when it
+//! holds nothing that could free the ring, or when the memory budget is spent.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use wire::fast::{self, PublishScan, Scan};
+use wire::{BasicProperties, ContentHeader, Method, ReplyCode, delivery_mode};
+
+use super::channel::{BlockedPublish, Channel, Route};
+use super::failure::Failure;
+use super::task::Connection;
+use crate::queue::{Placed, Queue};
+use crate::record::{FLAG_PERSISTENT, RecordFields};
+
+/// Most messages in one run.
+const RUN_MESSAGES_MAX: usize = 1024;
+
+/// Header frame payload and body of one message.
+type Parts<'a> = (&'a [u8], &'a [u8]);
+
+impl Connection {
+    /// Publishes `first` and the complete publishes with the same method frame that follow it in `input`;
+    /// returns how many bytes of `input` that were.
+    pub(super) fn publish_run(&mut self, first: PublishScan<'_>, input: &[u8]) -> Result<usize, Failure> {
+        let mut run: SmallVec<[Parts<'_>; 64]> = SmallVec::new();
+        let mut consumed = first.len;
+        run.push((first.header, first.body));
+        while run.len() < RUN_MESSAGES_MAX {
+            match fast::scan_publish(&input[consumed..], self.frame_bytes_max) {
+                Scan::Complete(next)
+                    if next.channel == first.channel
+                        && next.method == first.method
+                        && next.body.len() as u64 <= self.broker.config.message_bytes_max =>
+                {
+                    consumed += next.len;
+                    run.push((next.header, next.body));
+                }
+                _ => break,
+            }
+        }
+        self.publish(first.channel, first.method, &run)?;
+        Ok(consumed)
+    }
+
+    /// Publishes messages of one channel that share a method frame.
+    pub(super) fn publish(&mut self, id: u16, method: &[u8], run: &[Parts<'_>]) -> Result<(), Failure> {
+        let route = self.route(id, method)?;
+        if !route.by_headers {
+            return self.place(id, &route, run);
+        }
+        for parts in run {
+            let header = ContentHeader::decode(parts.0)?;
+            let properties = BasicProperties::decode(header.properties)?;
+            let queues = {
+                let topology = self.broker.topology.read();
+                topology.route(&route.exchange, &route.routing_key, properties.headers)?
+            };
+            let routed = Rc::new(Route {
+                exchange: route.exchange.clone(),
+                routing_key: route.routing_key.clone(),
+                mandatory: route.mandatory,
+                queues: queues.into_iter().collect(),
+                by_headers: true,
+            });
+            self.place(id, &routed, std::slice::from_ref(parts))?;
+        }
+        Ok(())
+    }
+
+    /// The route of a publish method, from the channel's memory or from the topology.
+    #[inline]
+    fn route(&mut self, id: u16, method: &[u8]) -> Result<Rc<Route>, Failure> {
+        let generation = self.broker.topology_generation();
+        let channel = self.channels.get_mut(&id).expect("publishing on an open channel");
+        if let Some(route) = channel.routes.get(method, generation) {
+            return Ok(route);
+        }
+        let Method::BasicPublish {
+            exchange,
+            routing_key,
+            mandatory,
+            immediate,
+        } = Method::decode(method)?
+        else {
+            unreachable!("only basic.publish is published");
+        };
+        if immediate {
+            return Err(Failure::new(ReplyCode::NotImplemented, "immediate=true"));
+        }
+        let (queues, by_headers) = {
+            let topology = self.broker.topology.read();
+            let by_headers = topology.routes_by_headers(exchange);
+            // Routed even when the headers decide: a missing or internal exchange is refused here.
+            (topology.route(exchange, routing_key, None)?, by_headers)
+        };
+        let route = Rc::new(Route {
+            exchange: exchange.to_owned(),
+            routing_key: routing_key.to_owned(),
+            mandatory,
+            queues: if by_headers {
+                SmallVec::new()
+            } else {
+                queues.into_iter().collect()
+            },
+            by_headers,
+        });
+        channel.routes.insert(method, generation, &route);
+        Ok(route)
+    }
+
+    /// Appends a run to every queue of its route.
+    fn place(&mut self, id: u16, route: &Rc<Route>, run: &[Parts<'_>]) -> Result<(), Failure> {
+        let Connection {
+            channels,
+            link,
+            reactor,
+            confirming,
+            ..
+        } = self;
+        let channel = channels.get_mut(&id).expect("publishing on an open channel");
+        if let Some(confirms) = &mut channel.confirms {
+            confirms.published += run.len() as u64;
+            confirming.push(id);
+        }
+        if route.queues.is_empty() && route.mandatory {
+            for parts in run {
+                self.return_unroutable(id, route, parts);
+            }
+            return Ok(());
+        }
+        let now_ms = reactor.now_ms();
+        let mut placed_by_all = run.len();
+        let mut short: SmallVec<[(usize, usize); 4]> = SmallVec::new();
+        for (index, queue) in route.queues.iter().enumerate() {
+            let fields = run.iter().map(|&parts| record_fields(route, parts, now_ms));
+            if let Placed::First(count) = queue.publish(fields, link) {
+                short.push((index, count));
+                placed_by_all = placed_by_all.min(count);
+            }
+            reactor.mark_dirty(queue);
+        }
+        let mut held = 0;
+        for (position, parts) in run.iter().enumerate().skip(placed_by_all) {
+            let late = short.iter().filter(|&&(_, count)| position >= count);
+            let remaining = late.map(|&(index, _)| Arc::clone(&route.queues[index])).collect();
+            channel.block(route, parts, remaining);
+            held += parts.0.len() + parts.1.len();
+        }
+        if held > 0 {
+            self.blocked = true;
+            self.hold(held);
+        }
+        Ok(())
+    }
+
+    /// `basic.return` for a mandatory message without a queue.
+    fn return_unroutable(&mut self, id: u16, route: &Route, parts: &Parts<'_>) {
+        let returned = Method::BasicReturn {
+            reply_code: ReplyCode::NoRoute.code(),
+            reply_text: ReplyCode::NoRoute.name(),
+            exchange: &route.exchange,
+            routing_key: &route.routing_key,
+        };
+        let mut outbound = self.link.outbound();
+        let frame_bytes_max = outbound.frame_bytes_max;
+        returned.encode(id, &mut outbound.pending);
+        wire::encode_header_frame(&mut outbound.pending, id, parts.0);
+        wire::encode_body_frames(&mut outbound.pending, id, parts.1, frame_bytes_max);
+        drop(outbound);
+        self.reactor.mark_flush(&self.link);
+    }
+
+    /// Confirms, once per channel, what this input has published.
+    pub(super) fn send_confirms(&mut self) {
+        if self.confirming.is_empty() {
+            return;
+        }
+        let mut outbound = self.link.outbound();
+        self.confirming.sort_unstable();
+        self.confirming.dedup();
+        for id in self.confirming.drain(..) {
+            let Some(channel) = self.channels.get_mut(&id).filter(|channel| !channel.closing) else {
+                continue;
+            };
+            let blocked = channel.blocked.len();
+            if let Some(tag) = channel
+                .confirms
+                .as_mut()
+                .and_then(|confirms| confirms.take(blocked))
+            {
+                fast::encode_ack(&mut outbound.pending, id, tag, true);
+            }
+        }
+        drop(outbound);
+        self.reactor.mark_flush(&self.link);
+    }
+
+    /// Places what full queues had refused, then reads what was parked behind it.
+    pub(super) fn retry_blocked(&mut self) -> Result<(), Failure> {
+        let blocked: Vec<u16> = self
+            .channels
+            .iter()
+            .filter(|(_, channel)| channel.is_blocked())
+            .map(|(&id, _)| id)
+            .collect();
+        for id in blocked {
+            if !self.retry_channel(id) {
+                continue;
+            }
+            let Some(channel) = self.channels.get_mut(&id) else {
+                continue;
+            };
+            let parked = std::mem::take(&mut channel.parked);
+            self.release_held(parked.bytes.len());
+            self.process(&parked.bytes)?;
+        }
+        self.blocked = self.channels.values().any(Channel::is_blocked);
+        self.send_confirms();
+        Ok(())
+    }
+
+    /// Retries one channel's blocked publishes, oldest first; true when none is left.
+    fn retry_channel(&mut self, id: u16) -> bool {
+        let Connection {
+            channels,
+            link,
+            reactor,
+            confirming,
+            ..
+        } = self;
+        let Some(channel) = channels.get_mut(&id) else {
+            return false;
+        };
+        let now_ms = reactor.now_ms();
+        let mut released = 0;
+        while let Some(publish) = channel.blocked.front_mut() {
+            let BlockedPublish {
+                route,
+                header,
+                body,
+                remaining,
+            } = publish;
+            remaining.retain(|queue| {
+                let fields = record_fields(route, (header, body), now_ms);
+                let placed = queue.publish(std::iter::once(fields), link) == Placed::All;
+                if placed {
+                    reactor.mark_dirty(queue);
+                }
+                !placed
+            });
+            if !remaining.is_empty() {
+                break;
+            }
+            released += header.len() + body.len();
+            channel.blocked.pop_front();
+            if channel.confirms.is_some() {
+                confirming.push(id);
+            }
+        }
+        let all_placed = channel.blocked.is_empty();
+        self.release_held(released);
+        all_placed
+    }
+}
+
+impl Channel {
+    fn block(&mut self, route: &Rc<Route>, parts: &Parts<'_>, remaining: SmallVec<[Arc<Queue>; 4]>) {
+        self.blocked.push_back(BlockedPublish {
+            route: Rc::clone(route),
+            header: parts.0.to_vec(),
+            body: parts.1.to_vec(),
+            remaining,
+        });
+    }
+}
+
+#[inline]
+fn record_fields<'a>(route: &'a Route, (header, body): Parts<'a>, timestamp_ms: u64) -> RecordFields<'a> {
+    RecordFields {
+        timestamp_ms,
+        flags: if delivery_mode(header) == 2 {
+            FLAG_PERSISTENT
+        } else {
+            0
+        },
+        exchange: route.exchange.as_bytes(),
+        routing_key: route.routing_key.as_bytes(),
+        header,
+        body,
+    }
+}

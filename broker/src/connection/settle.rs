@@ -1,0 +1,179 @@
+//! Acknowledgements: delivery tags to runs of offsets to their queues.
+//!
+//! Runs collect over all acknowledgements of one input and are handed to the queue once; anything else than
+//! an acknowledgement hands over first, so that no other method can see the difference.
+
+use wire::{Method, ReplyCode};
+
+use ring::Offset;
+
+use super::failure::Failure;
+use super::task::Connection;
+use super::window::{SettledRun, Source, UnknownDeliveryTag};
+
+/// Settlements of one source that its queue has not been told of yet.
+#[derive(Debug, Default)]
+pub(super) struct PendingSettles {
+    source: Option<Source>,
+    runs: Vec<(Offset, usize)>,
+}
+
+/// What becomes of messages taken out of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Settle,
+    Requeue,
+}
+
+impl Connection {
+    /// `basic.ack`.
+    pub(super) fn ack(&mut self, id: u16, tag: u64, multiple: bool) -> Result<(), Failure> {
+        self.take_from_window(id, tag, multiple)?;
+        self.hand_over(id, Fate::Settle);
+        Ok(())
+    }
+
+    /// `basic.nack` and `basic.reject`.
+    pub(super) fn nack(&mut self, id: u16, tag: u64, multiple: bool, requeue: bool) -> Result<(), Failure> {
+        self.take_from_window(id, tag, multiple)?;
+        self.hand_over(id, if requeue { Fate::Requeue } else { Fate::Settle });
+        Ok(())
+    }
+
+    /// `basic.recover`, which RabbitMQ and we support with requeue only.
+    pub(super) fn recover(&mut self, id: u16, requeue: bool, answer: bool) -> Result<(), Failure> {
+        if !requeue {
+            return Err(Failure::new(
+                ReplyCode::NotImplemented,
+                "basic.recover with requeue=false",
+            ));
+        }
+        self.requeue_all(id);
+        if answer {
+            self.reply(id, Method::BasicRecoverOk);
+        }
+        Ok(())
+    }
+
+    /// Gives back everything that a channel holds unsettled.
+    pub(super) fn requeue_all(&mut self, id: u16) {
+        let Some(channel) = self.channels.get(&id) else {
+            return;
+        };
+        self.link.outbound().windows[channel.window].settle_all(&mut self.runs);
+        self.hand_over(id, Fate::Requeue);
+    }
+
+    fn take_from_window(&mut self, id: u16, tag: u64, multiple: bool) -> Result<(), Failure> {
+        let window = self
+            .channels
+            .get(&id)
+            .expect("acknowledging on an open channel")
+            .window;
+        let taken = self.link.outbound().windows[window].settle(tag, multiple, &mut self.runs);
+        taken.map_err(|UnknownDeliveryTag| {
+            Failure::new(
+                ReplyCode::PreconditionFailed,
+                format!("unknown delivery tag {tag}"),
+            )
+        })
+    }
+
+    /// Takes the runs of one channel to where they belong.
+    fn hand_over(&mut self, id: u16, fate: Fate) {
+        let window_key = self
+            .channels
+            .get(&id)
+            .expect("acknowledging on an open channel")
+            .window;
+        let runs = std::mem::take(&mut self.runs);
+        for group in runs.chunk_by(|a, b| a.source == b.source) {
+            match fate {
+                Fate::Settle => self.settle_later(window_key, group),
+                Fate::Requeue => {
+                    self.flush_settles();
+                    self.requeue(window_key, group);
+                }
+            }
+        }
+        let mut outbound = self.link.outbound();
+        let window = &mut outbound.windows[window_key];
+        window.release_runs(&runs);
+        let unstalled = window.take_unstalled();
+        drop(outbound);
+        if unstalled {
+            self.flush_settles();
+            self.resume_consumers_of(id);
+        }
+        self.runs = runs;
+        self.runs.clear();
+    }
+
+    fn settle_later(&mut self, window_key: usize, group: &[SettledRun]) {
+        let outbound = self.link.outbound();
+        let source = outbound.windows[window_key].source(group[0].source);
+        if !self
+            .settles
+            .source
+            .as_ref()
+            .is_some_and(|pending| pending.is_same(source))
+        {
+            let source = source.clone();
+            drop(outbound);
+            self.flush_settles();
+            self.settles.source = Some(source);
+        }
+        for run in group {
+            match self.settles.runs.last_mut() {
+                Some((first, count)) if first.advance(*count as u64) == run.first => *count += run.count,
+                _ => self.settles.runs.push((run.first, run.count)),
+            }
+        }
+    }
+
+    /// Tells the queue of the settlements collected so far.
+    pub(super) fn flush_settles(&mut self) {
+        if self.settles.runs.is_empty() {
+            return;
+        }
+        let source = self.settles.source.as_ref().expect("runs have a source");
+        if source.queue.settle(source.consumer, &self.settles.runs) {
+            self.reactor.mark_dirty(&source.queue);
+        }
+        self.settles.runs.clear();
+    }
+
+    fn requeue(&mut self, window_key: usize, group: &[SettledRun]) {
+        let source = self.link.outbound().windows[window_key]
+            .source(group[0].source)
+            .clone();
+        let runs: Vec<_> = group.iter().map(|run| (run.first, run.count)).collect();
+        if source.queue.requeue(source.consumer, &runs) {
+            self.reactor.mark_dirty(&source.queue);
+        }
+    }
+
+    /// A channel-wide limit has room again.
+    fn resume_consumers_of(&self, id: u16) {
+        let Some(channel) = self.channels.get(&id) else {
+            return;
+        };
+        for consumer in channel.consumers.values() {
+            consumer.queue.unstall(consumer.id);
+            self.reactor.mark_dirty(&consumer.queue);
+        }
+    }
+
+    /// The outbox has drained: every consumer of the connection can take messages again.
+    pub(super) fn resume_consumers(&self) {
+        for &id in self.channels.keys() {
+            self.resume_consumers_of(id);
+        }
+    }
+}
+
+impl Source {
+    fn is_same(&self, other: &Source) -> bool {
+        self.consumer == other.consumer && std::sync::Arc::ptr_eq(&self.queue, &other.queue)
+    }
+}

@@ -1,0 +1,285 @@
+//! The task of one connection: signals, then writing, then reading.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustc_hash::FxHashMap;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use wire::{Method, ReplyCode};
+
+use super::channel::Channel;
+use super::failure::Failure;
+use super::link::{ConnectionId, Link, Signal, Signals};
+use super::settle::PendingSettles;
+use super::window::SettledRun;
+use crate::broker::Broker;
+use crate::queue::Queue;
+use crate::reactor::{READ_BYTES_MAX, Reactor, remainder_bytes_max};
+
+/// Seconds that a closing connection waits for the peer's close-ok.
+pub(super) const CLOSE_TICKS: u64 = 5;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Awaits the protocol header.
+    Header,
+    /// Awaits `connection.start-ok`.
+    Start,
+    /// Awaits `connection.tune-ok`.
+    Tune,
+    /// Awaits `connection.open`.
+    Opening,
+    Open,
+    /// We sent `connection.close` and await its close-ok.
+    Closing,
+    /// Nothing more is read; what is encoded is still written.
+    Closed,
+}
+
+/// A connection, owned by its task.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) broker: Arc<Broker>,
+    pub(super) reactor: Rc<Reactor>,
+    pub(super) link: Arc<Link>,
+    pub(super) peer: SocketAddr,
+    reader: OwnedReadHalf,
+    pub(super) stage: Stage,
+    pub(super) channels: FxHashMap<u16, Channel>,
+    pub(super) exclusive_queues: Vec<Arc<Queue>>,
+    pub(super) channel_max: u16,
+    pub(super) frame_bytes_max: usize,
+    /// Heartbeat interval agreed on; 0 = none.
+    pub(super) heartbeat_ticks: u64,
+    /// Reactor tick at which a handshake or a close has taken too long.
+    pub(super) deadline: Option<u64>,
+    /// Input that is not a whole frame (or publish) yet.
+    remainder: Vec<u8>,
+    /// Channels that owe confirms for this input.
+    pub(super) confirming: Vec<u16>,
+    pub(super) settles: PendingSettles,
+    /// Scratch of `settle`.
+    pub(super) runs: Vec<SettledRun>,
+    /// Some channel's publishes wait for room.
+    pub(super) blocked: bool,
+    pub(super) held_bytes: usize,
+    pub(super) held_charged: usize,
+    pub(super) budget_spent: bool,
+    read_tick: u64,
+    write_calls_seen: u64,
+    write_tick: u64,
+    reads: u64,
+}
+
+impl Connection {
+    /// Serves `stream` until it closes. Runs on the reactor that accepted it.
+    pub async fn serve(
+        broker: Arc<Broker>,
+        reactor: Rc<Reactor>,
+        id: ConnectionId,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) {
+        let (reader, writer) = stream.into_split();
+        let config = &broker.config;
+        let link = Arc::new(Link::new(
+            id,
+            writer,
+            config.outbox_bytes,
+            Arc::clone(&broker.pool),
+        ));
+        let key = reactor.join(Arc::clone(&link));
+        let now = reactor.ticks();
+        let mut connection = Connection {
+            link: Arc::clone(&link),
+            peer,
+            reader,
+            stage: Stage::Header,
+            channels: FxHashMap::default(),
+            exclusive_queues: Vec::new(),
+            channel_max: config.channel_max,
+            frame_bytes_max: config.frame_max as usize,
+            heartbeat_ticks: 0,
+            deadline: Some(now + config.handshake_timeout.as_secs().max(1)),
+            remainder: Vec::new(),
+            confirming: Vec::new(),
+            settles: PendingSettles::default(),
+            runs: Vec::new(),
+            blocked: false,
+            held_bytes: 0,
+            held_charged: 0,
+            budget_spent: false,
+            read_tick: now,
+            write_calls_seen: 0,
+            write_tick: now,
+            reads: 0,
+            broker,
+            reactor: Rc::clone(&reactor),
+        };
+        let end = poll_fn(|context| connection.poll(context)).await;
+        connection.empty_connection();
+        link.close();
+        reactor.leave(key);
+        tracing::debug!(
+            connection = %id, %peer, reads = connection.reads, writes = link.write_calls(),
+            end = end.err().map(|error| error.to_string()), "connection ended"
+        );
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Registered before the signals are read: one raised in between wakes this task again.
+        self.link.register(context.waker());
+        let signals = self.link.take_signals();
+        self.on_signals(signals)?;
+        let _still_blocked = self.link.poll_flush(context)?;
+        if self.stage == Stage::Closed {
+            self.link.flush();
+            ready!(self.link.poll_flush(context)?);
+            return if self.link.is_flushed() {
+                Poll::Ready(Ok(()))
+            } else {
+                Poll::Pending
+            };
+        }
+        while self.may_read() {
+            let (bytes, full) = ready!(self.poll_read(context))?;
+            if bytes == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            if self.stage == Stage::Closed {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if full {
+                // More is waiting; the others first.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Reads once and handles what came: how many bytes, and whether the buffer was filled.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(usize, bool)>> {
+        let reactor = Rc::clone(&self.reactor);
+        let mut scratch = reactor.scratch();
+        // The read lands behind the headroom, and the remainder, once there is something to join it with,
+        // right before the read: it is moved only when there is news.
+        let headroom = remainder_bytes_max(self.broker.config.frame_max as usize);
+        let mut buffer = ReadBuf::new(&mut scratch[headroom..headroom + READ_BYTES_MAX]);
+        ready!(Pin::new(&mut self.reader).poll_read(context, &mut buffer))?;
+        let read = buffer.filled().len();
+        if read == 0 {
+            return Poll::Ready(Ok((0, false)));
+        }
+        self.reads += 1;
+        self.read_tick = reactor.ticks();
+        let start = headroom - self.remainder.len();
+        scratch[start..headroom].copy_from_slice(&self.remainder);
+        let input = &scratch[start..headroom + read];
+        let consumed = match self.handle(input) {
+            Ok(consumed) => consumed,
+            Err(failure) => {
+                self.fail_connection(&failure);
+                input.len()
+            }
+        };
+        self.remainder.clear();
+        self.remainder.extend_from_slice(&input[consumed..]);
+        Poll::Ready(Ok((read, read == READ_BYTES_MAX)))
+    }
+
+    fn handle(&mut self, input: &[u8]) -> Result<usize, Failure> {
+        let mut at = 0;
+        if self.stage == Stage::Header {
+            let Some(consumed) = self.on_protocol_header(input) else {
+                return Ok(0);
+            };
+            at = consumed;
+        }
+        at += self.process(&input[at..])?;
+        self.send_confirms();
+        Ok(at)
+    }
+
+    fn on_signals(&mut self, signals: Signals) -> io::Result<()> {
+        if signals.has(Signal::ResumeConsumers) {
+            self.resume_consumers();
+        }
+        let retry = signals.has(Signal::RetryPublish) || (self.blocked && signals.has(Signal::Tick));
+        if retry
+            && self.stage == Stage::Open
+            && let Err(failure) = self.retry_blocked()
+        {
+            self.fail_connection(&failure);
+        }
+        if signals.has(Signal::Shutdown) && !matches!(self.stage, Stage::Closing | Stage::Closed) {
+            if self.stage == Stage::Open {
+                self.fail_connection(&Failure::new(
+                    ReplyCode::ConnectionForced,
+                    "broker is shutting down",
+                ));
+            } else {
+                self.stage = Stage::Closed;
+            }
+        }
+        if signals.has(Signal::Tick) {
+            self.on_tick()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Once a second: deadlines and heartbeats (specification 4.2.7: two missed intervals end the connection).
+    fn on_tick(&mut self) -> io::Result<()> {
+        let now = self.reactor.ticks();
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
+            let text = format!("no progress in stage {:?}", self.stage);
+            tracing::info!(connection = %self.link.id(), peer = %self.peer, text);
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        if self.heartbeat_ticks == 0 || self.stage != Stage::Open {
+            return Ok(());
+        }
+        let calls = self.link.write_calls();
+        if calls != self.write_calls_seen {
+            self.write_calls_seen = calls;
+            self.write_tick = now;
+        } else if now - self.write_tick >= self.heartbeat_ticks.div_ceil(2) {
+            wire::encode_heartbeat(&mut self.link.outbound().pending);
+            self.reactor.mark_flush(&self.link);
+        }
+        // A connection that we do not read because its publishes are blocked cannot be missed.
+        let silent = now - self.read_tick;
+        if silent > 2 * self.heartbeat_ticks && self.may_read() {
+            let text = format!(
+                "missed heartbeats from client, timeout: {}s",
+                self.heartbeat_ticks
+            );
+            tracing::warn!(connection = %self.link.id(), peer = %self.peer, text);
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        Ok(())
+    }
+
+    /// Encodes a method into the outbox.
+    pub(super) fn reply(&self, id: u16, method: Method<'_>) {
+        method.encode(id, &mut self.link.outbound().pending);
+        self.reactor.mark_flush(&self.link);
+    }
+
+    /// The state of a channel that is known to be open.
+    pub(super) fn channel_mut(&mut self, id: u16) -> &mut Channel {
+        self.channels
+            .get_mut(&id)
+            .expect("handlers run for open channels only")
+    }
+}

@@ -1,0 +1,174 @@
+//! A reactor: one OS thread, one tokio `current_thread` runtime, and the connections that live on it.
+//!
+//! Connection tasks read and decode; what they touch — queues with something to deliver, connections with
+//! something to write — is only noted here. The dispatcher task runs once all sockets that were ready have
+//! been read, deals every noted queue once and then writes every noted connection once: that is what makes
+//! system calls large, and messages per system call decide the throughput.
+//!
+//! Why the order holds: tokio's local scheduler is first in, first out. The driver wakes every ready
+//! connection before the first of them runs; the dispatcher, woken by that first one, queues up behind all.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Notify;
+
+use crate::connection::{Link, Signal};
+use crate::queue::Queue;
+
+/// Bytes read from one socket in one turn.
+pub const READ_BYTES_MAX: usize = 256 * 1024;
+
+/// How often connections look at heartbeats, deadlines and publishers that wait for memory.
+const TICK: Duration = Duration::from_secs(1);
+/// Ticks between two looks at idle buffers.
+const SHRINK_TICKS: u64 = 10;
+
+/// State shared by the tasks of one reactor; never leaves its thread.
+#[derive(Debug)]
+pub struct Reactor {
+    dirty: RefCell<Vec<Arc<Queue>>>,
+    unflushed: RefCell<Vec<Arc<Link>>>,
+    dispatch: Notify,
+    links: RefCell<slab::Slab<Arc<Link>>>,
+    scratch: RefCell<Vec<u8>>,
+    /// Unix time in milliseconds, read once a turn.
+    now_ms: Cell<u64>,
+    ticks: Cell<u64>,
+}
+
+impl Reactor {
+    /// A reactor for frames of up to `frame_bytes_max`.
+    pub fn new(frame_bytes_max: usize) -> Rc<Reactor> {
+        Rc::new(Reactor {
+            dirty: RefCell::default(),
+            unflushed: RefCell::default(),
+            dispatch: Notify::new(),
+            links: RefCell::default(),
+            scratch: RefCell::new(vec![0; READ_BYTES_MAX + remainder_bytes_max(frame_bytes_max)]),
+            now_ms: Cell::new(unix_ms()),
+            ticks: Cell::new(0),
+        })
+    }
+
+    /// The queue has something to dispatch this turn.
+    #[inline]
+    pub fn mark_dirty(&self, queue: &Arc<Queue>) {
+        if queue.mark_dirty() {
+            self.dirty.borrow_mut().push(Arc::clone(queue));
+            self.dispatch.notify_one();
+        }
+    }
+
+    /// The connection has something to write this turn.
+    #[inline]
+    pub fn mark_flush(&self, link: &Arc<Link>) {
+        if link.mark_flush() {
+            self.unflushed.borrow_mut().push(Arc::clone(link));
+            self.dispatch.notify_one();
+        }
+    }
+
+    /// The read buffer that all connections share: room for a connection's remainder, then for one read.
+    pub fn scratch(&self) -> std::cell::RefMut<'_, Vec<u8>> {
+        self.scratch.borrow_mut()
+    }
+
+    /// Unix time in milliseconds, as of this turn.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms.get()
+    }
+
+    /// Seconds since the reactor started, counted by its ticks.
+    pub fn ticks(&self) -> u64 {
+        self.ticks.get()
+    }
+
+    /// Adds a connection to those that get signals; the key is for [`Reactor::leave`].
+    pub fn join(&self, link: Arc<Link>) -> usize {
+        self.links.borrow_mut().insert(link)
+    }
+
+    /// Removes a connection.
+    pub fn leave(&self, key: usize) {
+        self.links.borrow_mut().remove(key);
+    }
+
+    /// Raises `signal` on every connection of this reactor.
+    pub fn raise_all(&self, signal: Signal) {
+        for (_, link) in self.links.borrow().iter() {
+            link.raise(signal);
+        }
+    }
+
+    /// Number of connections.
+    pub fn connection_count(&self) -> usize {
+        self.links.borrow().len()
+    }
+
+    /// The dispatcher: see the module documentation. Never returns.
+    pub async fn run_dispatcher(self: Rc<Self>) {
+        loop {
+            self.dispatch.notified().await;
+            self.turn();
+        }
+    }
+
+    /// One turn: deal each dirty queue, then flush each touched connection.
+    fn turn(&self) {
+        self.now_ms.set(unix_ms());
+        let mut queues = self.dirty.take();
+        for queue in queues.drain(..) {
+            queue.dispatch(|link| {
+                if link.mark_flush() {
+                    self.unflushed.borrow_mut().push(Arc::clone(link));
+                }
+            });
+        }
+        let mut links = self.unflushed.take();
+        for link in links.drain(..) {
+            link.flush();
+        }
+        // Both lists give their capacity back to be used again, unless something was noted meanwhile.
+        restore(&self.dirty, queues);
+        restore(&self.unflushed, links);
+    }
+
+    /// Ticks once a second. Never returns.
+    pub async fn run_ticks(self: Rc<Self>) {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            interval.tick().await;
+            self.now_ms.set(unix_ms());
+            self.ticks.set(self.ticks.get() + 1);
+            self.raise_all(Signal::Tick);
+            if self.ticks.get().is_multiple_of(SHRINK_TICKS) {
+                for (_, link) in self.links.borrow().iter() {
+                    link.shrink_idle();
+                }
+            }
+        }
+    }
+}
+
+/// Largest remainder of input that a connection carries from one read to the next: a publish that is not
+/// complete (see `MAX_INCOMPLETE` there), or one incomplete frame.
+pub fn remainder_bytes_max(frame_bytes_max: usize) -> usize {
+    frame_bytes_max.max(crate::connection::INCOMPLETE_PUBLISH_BYTES_MAX)
+}
+
+fn restore<T>(list: &RefCell<Vec<T>>, empty: Vec<T>) {
+    let mut list = list.borrow_mut();
+    if list.is_empty() {
+        *list = empty;
+    }
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_millis() as u64)
+}

@@ -1,0 +1,81 @@
+//! Refused topology changes: reply code and text for the client.
+
+use wire::ReplyCode;
+
+/// A request that the topology refuses. Whether it ends the channel or the connection follows from the code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} - {text}", code.name())]
+pub struct TopologyError {
+    /// Reply code of the close method.
+    pub code: ReplyCode,
+    /// What was refused and why, without the code's name.
+    pub text: String,
+}
+
+impl TopologyError {
+    fn new(code: ReplyCode, text: String) -> TopologyError {
+        TopologyError { code, text }
+    }
+
+    pub(super) fn no_exchange(name: &str) -> TopologyError {
+        Self::new(ReplyCode::NotFound, format!("no exchange '{name}' in vhost '/'"))
+    }
+
+    pub(super) fn no_queue(name: &str) -> TopologyError {
+        Self::new(ReplyCode::NotFound, format!("no queue '{name}' in vhost '/'"))
+    }
+
+    pub(super) fn default_exchange() -> TopologyError {
+        Self::new(
+            ReplyCode::AccessRefused,
+            "operation not permitted on the default exchange".to_owned(),
+        )
+    }
+
+    pub(super) fn reserved_name(name: &str) -> TopologyError {
+        Self::new(
+            ReplyCode::AccessRefused,
+            format!("exchange name '{name}' contains reserved prefix 'amq.*'"),
+        )
+    }
+
+    pub(super) fn predeclared(name: &str) -> TopologyError {
+        let text = format!("deletion of system exchange '{name}' in vhost '/' not allowed");
+        Self::new(ReplyCode::AccessRefused, text)
+    }
+
+    pub(super) fn internal(name: &str) -> TopologyError {
+        let text = format!("cannot publish to internal exchange '{name}' in vhost '/'");
+        Self::new(ReplyCode::AccessRefused, text)
+    }
+
+    pub(super) fn in_use(name: &str) -> TopologyError {
+        Self::new(
+            ReplyCode::PreconditionFailed,
+            format!("exchange '{name}' in vhost '/' in use"),
+        )
+    }
+
+    pub(super) fn unknown_kind(kind: &str) -> TopologyError {
+        Self::new(
+            ReplyCode::CommandInvalid,
+            format!("unknown exchange type '{kind}'"),
+        )
+    }
+
+    pub(super) fn inequivalent(
+        argument: &str,
+        exchange: &str,
+        received: &str,
+        current: &str,
+    ) -> TopologyError {
+        let text = format!(
+            "inequivalent arg '{argument}' for exchange '{exchange}' in vhost '/': received {received} but current is {current}"
+        );
+        Self::new(ReplyCode::PreconditionFailed, text)
+    }
+
+    pub(super) fn invalid_argument(text: String) -> TopologyError {
+        Self::new(ReplyCode::PreconditionFailed, text)
+    }
+}

@@ -1,0 +1,36 @@
+//! Exchanges, bindings and queues of one virtual host, and the routes that follow from them.
+//!
+//! Pure: no I/O, no locks, no clock. It is generic over the queue handle `Q`, so that tests need no queues. The
+//! owner guards it with one lock: declarations write, a publisher that meets a new route reads.
+//!
+//! ```text
+//! Topology ── exchanges: name → Exchange { spec, Matcher }      Matcher: (key, headers) → destinations
+//!          ├─ queues:    name → Q                                 direct   key → targets
+//!          └─ bindings:  source, destination, key, arguments      fanout   targets
+//!                                                                 topic    trie of words
+//!                                                                 headers  patterns
+//! ```
+//!
+//! Invariants:
+//! - a binding is in its source's matcher exactly while both of its ends exist;
+//! - an auto-delete exchange that had bindings is gone as soon as the last one is;
+//! - `generation` changes whenever any route may have changed, so a route remembered together with it is valid
+//!   as long as it stays, except where [`Topology::routes_by_headers`].
+//!
+//! Texts and codes of the errors are RabbitMQ's.
+
+mod binding;
+mod error;
+mod exchange;
+mod graph;
+mod headers;
+mod matcher;
+mod route;
+#[cfg(test)]
+mod tests;
+mod topic;
+
+pub use error::TopologyError;
+pub use exchange::{ExchangeKind, ExchangeSpec};
+pub use graph::Topology;
+pub use route::Route;

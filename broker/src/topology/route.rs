@@ -1,0 +1,118 @@
+//! Following a message through the exchanges to its queues.
+
+use rustc_hash::FxHashSet;
+use smallvec::{SmallVec, smallvec};
+use wire::TableRef;
+
+use super::binding::{Destination, ExchangeId, QueueId};
+use super::error::TopologyError;
+use super::exchange::ExchangeKind;
+use super::graph::{DEFAULT_EXCHANGE, Topology};
+
+/// The queues a message goes to, each once, in no particular order.
+pub type Route<Q> = SmallVec<[Q; 4]>;
+
+impl<Q: Clone> Topology<Q> {
+    /// The queues for a message published to `exchange`.
+    ///
+    /// Every exchange on the way is visited once, so bindings in a circle do no harm. An exchange without a match
+    /// passes the message to its alternate exchange, if that exists.
+    ///
+    /// # Errors
+    /// 404 for an unknown exchange, 403 for an internal one.
+    pub fn route(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        headers: Option<TableRef<'_>>,
+    ) -> Result<Route<Q>, TopologyError> {
+        if exchange == DEFAULT_EXCHANGE {
+            return Ok(self.queue(routing_key).cloned().into_iter().collect());
+        }
+        let first = self.exchange_id(exchange)?;
+        if self.exchange_at(first).spec.internal {
+            return Err(TopologyError::internal(exchange));
+        }
+        let headers = headers.unwrap_or(TableRef::EMPTY);
+        let mut queues: SmallVec<[QueueId; 16]> = SmallVec::new();
+        let mut walk = Walk::from(first);
+        while let Some(id) = walk.next() {
+            let exchange = self.exchange_at(id);
+            let mut matched = false;
+            exchange.matcher.visit(routing_key, headers, |destination| {
+                matched = true;
+                match destination {
+                    Destination::Queue(queue) => queues.push(queue),
+                    Destination::Exchange(exchange) => walk.add(exchange),
+                }
+            });
+            match exchange.alternate.as_deref() {
+                Some(DEFAULT_EXCHANGE) if !matched => queues.extend(self.queue_id(routing_key)),
+                Some(alternate) if !matched => {
+                    // It may be declared later, or never.
+                    if let Ok(alternate) = self.exchange_id(alternate) {
+                        walk.add(alternate);
+                    }
+                }
+                _ => {}
+            }
+        }
+        queues.sort_unstable();
+        queues.dedup();
+        Ok(queues.into_iter().map(|id| self.queue_at(id).clone()).collect())
+    }
+
+    /// True when routes from `exchange` may depend on more than the routing key, because a headers exchange is
+    /// within reach: then a route must be looked up for every message.
+    pub fn routes_by_headers(&self, exchange: &str) -> bool {
+        let Ok(first) = self.exchange_id(exchange) else {
+            return false;
+        };
+        let mut walk = Walk::from(first);
+        while let Some(id) = walk.next() {
+            let exchange = self.exchange_at(id);
+            if exchange.spec.kind == ExchangeKind::Headers {
+                return true;
+            }
+            for &binding in &exchange.to_exchanges {
+                if let Destination::Exchange(next) = self.binding_at(binding).destination {
+                    walk.add(next);
+                }
+            }
+            if let Some(alternate) = exchange.alternate.as_deref()
+                && let Ok(alternate) = self.exchange_id(alternate)
+            {
+                walk.add(alternate);
+            }
+        }
+        false
+    }
+}
+
+/// Exchanges still to visit, each once.
+struct Walk {
+    pending: SmallVec<[ExchangeId; 4]>,
+    first: ExchangeId,
+    /// All but the first; empty, and so not allocated, for most messages.
+    seen: FxHashSet<ExchangeId>,
+}
+
+impl Walk {
+    fn from(first: ExchangeId) -> Walk {
+        Walk {
+            pending: smallvec![first],
+            first,
+            seen: FxHashSet::default(),
+        }
+    }
+
+    fn add(&mut self, id: ExchangeId) {
+        if id != self.first && self.seen.insert(id) {
+            self.pending.push(id);
+        }
+    }
+
+    fn next(&mut self) -> Option<ExchangeId> {
+        self.pending.pop()
+    }
+}

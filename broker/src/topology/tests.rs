@@ -1,0 +1,545 @@
+//! The topology as its users see it.
+
+use proptest::prelude::*;
+use wire::{FieldTable, FieldValue, ReplyCode, TableRef};
+
+use super::{ExchangeKind, ExchangeSpec, Topology, TopologyError};
+
+type Names = Topology<String>;
+
+fn spec(name: &str, kind: ExchangeKind) -> ExchangeSpec {
+    let arguments = FieldTable::new();
+    ExchangeSpec {
+        name: name.to_owned(),
+        kind,
+        durable: false,
+        auto_delete: false,
+        internal: false,
+        arguments,
+    }
+}
+
+fn with_queues(queues: &[&str]) -> Names {
+    let mut topology = Names::new();
+    for queue in queues {
+        topology.add_queue(queue, (*queue).to_owned());
+    }
+    topology
+}
+
+fn bind(topology: &mut Names, queue: &str, exchange: &str, key: &str) {
+    topology
+        .bind_queue(queue, exchange, key, &FieldTable::new())
+        .unwrap();
+}
+
+fn chain(topology: &mut Names, source: &str, destination: &str, key: &str) {
+    topology
+        .bind_exchange(destination, source, key, &FieldTable::new())
+        .unwrap();
+}
+
+fn route(topology: &Names, exchange: &str, key: &str) -> Vec<String> {
+    let mut queues = topology.route(exchange, key, None).unwrap().to_vec();
+    queues.sort();
+    queues
+}
+
+fn refused(result: Result<(), TopologyError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[test]
+fn the_default_exchange_routes_to_the_queue_of_that_name() {
+    let mut topology = with_queues(&["a", "b"]);
+    assert_eq!(route(&topology, "", "a"), ["a"]);
+    assert!(route(&topology, "", "c").is_empty());
+    assert_eq!(topology.remove_queue("a"), Some("a".to_owned()));
+    assert!(route(&topology, "", "a").is_empty());
+    assert_eq!(topology.queues().collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
+fn every_predeclared_exchange_routes_by_its_type() {
+    let mut topology = with_queues(&["a", "b"]);
+    bind(&mut topology, "a", "amq.direct", "k");
+    bind(&mut topology, "b", "amq.fanout", "ignored");
+    bind(&mut topology, "a", "amq.topic", "k.*");
+    assert_eq!(route(&topology, "amq.direct", "k"), ["a"]);
+    assert!(route(&topology, "amq.direct", "k.x").is_empty());
+    assert_eq!(route(&topology, "amq.fanout", "x"), ["b"]);
+    assert_eq!(route(&topology, "amq.topic", "k.x"), ["a"]);
+    for exchange in ["amq.headers", "amq.match"] {
+        let mut arguments = FieldTable::new();
+        arguments.insert("h", 1i32);
+        topology.bind_queue("b", exchange, "", &arguments).unwrap();
+        let bytes = arguments.to_bytes();
+        let headers = TableRef::parse(&bytes).unwrap();
+        assert_eq!(
+            topology.route(exchange, "", Some(headers)).unwrap().to_vec(),
+            ["b"]
+        );
+        assert!(topology.route(exchange, "", None).unwrap().is_empty());
+        assert!(topology.routes_by_headers(exchange));
+    }
+    assert!(!topology.routes_by_headers("amq.topic") && !topology.routes_by_headers(""));
+}
+
+#[test]
+fn a_queue_gets_a_message_once_however_many_bindings_match() {
+    let mut topology = with_queues(&["a", "b"]);
+    for key in ["x.y", "*.y", "#", "x.#"] {
+        bind(&mut topology, "a", "amq.topic", key);
+    }
+    chain(&mut topology, "amq.topic", "amq.fanout", "#");
+    bind(&mut topology, "a", "amq.fanout", "");
+    bind(&mut topology, "b", "amq.fanout", "");
+    assert_eq!(route(&topology, "amq.topic", "x.y"), ["a", "b"]);
+}
+
+#[test]
+fn bindings_in_a_circle_end() {
+    let mut topology = with_queues(&["a"]);
+    for name in ["x", "y", "z"] {
+        topology
+            .declare_exchange(spec(name, ExchangeKind::Fanout))
+            .unwrap();
+    }
+    for (source, destination) in [("x", "y"), ("y", "z"), ("z", "x"), ("x", "x")] {
+        chain(&mut topology, source, destination, "");
+    }
+    bind(&mut topology, "a", "z", "");
+    assert_eq!(route(&topology, "x", ""), ["a"]);
+    assert!(!topology.routes_by_headers("x"));
+    chain(&mut topology, "z", "amq.match", "");
+    assert!(topology.routes_by_headers("x"));
+    topology.delete_exchange("x", false).unwrap();
+    assert_eq!(route(&topology, "y", ""), ["a"]);
+    assert_eq!(
+        refused(topology.check_exchange("x")),
+        "NOT_FOUND - no exchange 'x' in vhost '/'"
+    );
+}
+
+#[test]
+fn declaring_again_must_say_the_same() {
+    let mut topology = Names::new();
+    topology
+        .declare_exchange(spec("x", ExchangeKind::Direct))
+        .unwrap();
+    let generation = topology.generation();
+    topology
+        .declare_exchange(spec("x", ExchangeKind::Direct))
+        .unwrap();
+    assert_eq!(topology.generation(), generation);
+    let changed = |change: fn(&mut ExchangeSpec)| {
+        let mut spec = spec("x", ExchangeKind::Direct);
+        change(&mut spec);
+        spec
+    };
+    let cases = [
+        (
+            changed(|s| s.kind = ExchangeKind::Topic),
+            "'type'",
+            "'topic' but current is 'direct'",
+        ),
+        (
+            changed(|s| s.durable = true),
+            "'durable'",
+            "'true' but current is 'false'",
+        ),
+        (
+            changed(|s| s.auto_delete = true),
+            "'auto_delete'",
+            "'true' but current is 'false'",
+        ),
+        (
+            changed(|s| s.internal = true),
+            "'internal'",
+            "'true' but current is 'false'",
+        ),
+        (
+            changed(|s| s.arguments.insert("alternate-exchange", "y")),
+            "'alternate-exchange'",
+            "the value 'y' of type 'longstr' but current is none",
+        ),
+    ];
+    for (spec, argument, values) in cases {
+        let expected = format!(
+            "PRECONDITION_FAILED - inequivalent arg {argument} for exchange 'x' in vhost '/': received {values}"
+        );
+        assert_eq!(refused(topology.declare_exchange(spec)), expected);
+    }
+}
+
+#[test]
+fn reserved_names_and_the_default_exchange_are_protected() {
+    let mut topology = with_queues(&["a"]);
+    let none = FieldTable::new();
+    let default = "ACCESS_REFUSED - operation not permitted on the default exchange";
+    assert_eq!(
+        refused(topology.declare_exchange(spec("", ExchangeKind::Direct))),
+        default
+    );
+    assert_eq!(refused(topology.check_exchange("")), default);
+    assert_eq!(refused(topology.delete_exchange("", false)), default);
+    assert_eq!(refused(topology.bind_queue("a", "", "k", &none)), default);
+    assert_eq!(refused(topology.unbind_queue("a", "", "k", &none)), default);
+    assert_eq!(
+        refused(topology.bind_exchange("", "amq.direct", "k", &none)),
+        default
+    );
+    assert_eq!(
+        refused(topology.unbind_exchange("amq.direct", "", "k", &none)),
+        default
+    );
+    assert_eq!(
+        refused(topology.declare_exchange(spec("amq.mine", ExchangeKind::Direct))),
+        "ACCESS_REFUSED - exchange name 'amq.mine' contains reserved prefix 'amq.*'"
+    );
+    assert_eq!(
+        refused(topology.delete_exchange("amq.topic", false)),
+        "ACCESS_REFUSED - deletion of system exchange 'amq.topic' in vhost '/' not allowed"
+    );
+    let mut again = spec("amq.topic", ExchangeKind::Topic);
+    again.durable = true;
+    topology.declare_exchange(again).unwrap();
+}
+
+#[test]
+fn what_does_not_exist_is_named() {
+    let mut topology = with_queues(&["a"]);
+    let none = FieldTable::new();
+    let no_exchange = "NOT_FOUND - no exchange 'x' in vhost '/'";
+    assert_eq!(refused(topology.check_exchange("x")), no_exchange);
+    assert_eq!(refused(topology.bind_queue("a", "x", "", &none)), no_exchange);
+    assert_eq!(
+        refused(topology.bind_exchange("x", "amq.direct", "", &none)),
+        no_exchange
+    );
+    assert_eq!(
+        refused(topology.bind_exchange("amq.direct", "x", "", &none)),
+        no_exchange
+    );
+    assert_eq!(
+        topology.route("x", "", None).unwrap_err().to_string(),
+        no_exchange
+    );
+    assert_eq!(
+        refused(topology.bind_queue("q", "amq.direct", "", &none)),
+        "NOT_FOUND - no queue 'q' in vhost '/'"
+    );
+    let unknown = "x-random".parse::<ExchangeKind>().unwrap_err();
+    assert_eq!(unknown.code, ReplyCode::CommandInvalid);
+    assert_eq!(unknown.text, "unknown exchange type 'x-random'");
+    // Gone is gone: these are no errors.
+    topology.delete_exchange("x", true).unwrap();
+    topology.unbind_queue("a", "x", "", &none).unwrap();
+    topology.unbind_queue("q", "amq.direct", "", &none).unwrap();
+    topology.unbind_queue("a", "amq.direct", "", &none).unwrap();
+    topology.unbind_exchange("x", "amq.direct", "", &none).unwrap();
+    assert_eq!(topology.remove_queue("q"), None);
+}
+
+#[test]
+fn internal_exchanges_take_no_publishes_but_route_on() {
+    let mut topology = with_queues(&["a"]);
+    topology
+        .declare_exchange(ExchangeSpec {
+            internal: true,
+            ..spec("x", ExchangeKind::Fanout)
+        })
+        .unwrap();
+    bind(&mut topology, "a", "x", "");
+    chain(&mut topology, "amq.direct", "x", "k");
+    let error = topology.route("x", "k", None).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "ACCESS_REFUSED - cannot publish to internal exchange 'x' in vhost '/'"
+    );
+    assert_eq!(route(&topology, "amq.direct", "k"), ["a"]);
+}
+
+#[test]
+fn deleting_if_unused_asks_for_outgoing_bindings_only() {
+    let mut topology = with_queues(&["a"]);
+    topology
+        .declare_exchange(spec("x", ExchangeKind::Direct))
+        .unwrap();
+    chain(&mut topology, "amq.direct", "x", "");
+    bind(&mut topology, "a", "x", "k");
+    assert_eq!(
+        refused(topology.delete_exchange("x", true)),
+        "PRECONDITION_FAILED - exchange 'x' in vhost '/' in use"
+    );
+    topology.unbind_queue("a", "x", "k", &FieldTable::new()).unwrap();
+    topology.delete_exchange("x", true).unwrap();
+    assert!(topology.check_exchange("x").is_err());
+    assert!(route(&topology, "amq.direct", "").is_empty());
+}
+
+#[test]
+fn auto_delete_exchanges_go_with_their_last_binding_one_after_another() {
+    let mut topology = with_queues(&["a", "b"]);
+    for name in ["x", "y"] {
+        topology
+            .declare_exchange(ExchangeSpec {
+                auto_delete: true,
+                ..spec(name, ExchangeKind::Fanout)
+            })
+            .unwrap();
+    }
+    chain(&mut topology, "x", "y", "");
+    bind(&mut topology, "a", "y", "");
+    bind(&mut topology, "b", "y", "");
+    topology.remove_queue("a");
+    topology.check_exchange("y").unwrap();
+    topology.remove_queue("b");
+    assert!(topology.check_exchange("y").is_err() && topology.check_exchange("x").is_err());
+}
+
+#[test]
+fn bindings_are_the_same_when_their_arguments_are_in_whatever_order() {
+    let mut topology = with_queues(&["a"]);
+    let table = |entries: [(&str, i32); 2]| -> FieldTable {
+        entries
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), FieldValue::I32(value)))
+            .collect()
+    };
+    let (one, other) = (table([("h", 1), ("g", 2)]), table([("g", 2), ("h", 1)]));
+    topology.bind_queue("a", "amq.headers", "", &one).unwrap();
+    let generation = topology.generation();
+    topology.bind_queue("a", "amq.headers", "", &other).unwrap();
+    assert_eq!(topology.generation(), generation);
+    topology.unbind_queue("a", "amq.headers", "", &other).unwrap();
+    let bytes = one.to_bytes();
+    let headers = TableRef::parse(&bytes).unwrap();
+    assert!(
+        topology
+            .route("amq.headers", "", Some(headers))
+            .unwrap()
+            .is_empty()
+    );
+    let mut wrong = FieldTable::new();
+    wrong.insert("x-match", "most");
+    assert!(refused(topology.bind_queue("a", "amq.headers", "", &wrong)).starts_with("PRECONDITION_FAILED"));
+    topology.bind_queue("a", "amq.direct", "", &wrong).unwrap();
+}
+
+#[test]
+fn what_matches_nothing_goes_to_the_alternate_exchange() {
+    let mut topology = with_queues(&["a", "b", "k"]);
+    let mut first = spec("x", ExchangeKind::Direct);
+    first.arguments.insert("alternate-exchange", "y");
+    topology.declare_exchange(first).unwrap();
+    bind(&mut topology, "a", "x", "known");
+    assert!(route(&topology, "x", "k").is_empty());
+    let mut second = spec("y", ExchangeKind::Topic);
+    second.arguments.insert("alternate-exchange", "");
+    topology.declare_exchange(second).unwrap();
+    bind(&mut topology, "b", "y", "b.#");
+    assert_eq!(route(&topology, "x", "known"), ["a"]);
+    assert_eq!(route(&topology, "x", "b.c"), ["b"]);
+    assert_eq!(route(&topology, "x", "k"), ["k"]);
+    let mut third = spec("z", ExchangeKind::Direct);
+    third.arguments.insert("alternate-exchange", true);
+    assert!(refused(topology.declare_exchange(third)).starts_with("PRECONDITION_FAILED"));
+    let mut by_headers = spec("w", ExchangeKind::Direct);
+    by_headers.arguments.insert("alternate-exchange", "amq.match");
+    topology.declare_exchange(by_headers).unwrap();
+    assert!(topology.routes_by_headers("w"));
+}
+
+#[test]
+fn a_queue_declared_anew_keeps_no_bindings_of_the_old_one() {
+    let mut topology = with_queues(&["a"]);
+    bind(&mut topology, "a", "amq.direct", "k");
+    topology.remove_queue("a");
+    topology.add_queue("a", "new".to_owned());
+    assert!(route(&topology, "amq.direct", "k").is_empty());
+    assert_eq!(topology.queue("a"), Some(&"new".to_owned()));
+    bind(&mut topology, "a", "amq.direct", "k");
+    assert_eq!(
+        topology.add_queue("a", "newer".to_owned()),
+        Some("new".to_owned())
+    );
+    assert_eq!(route(&topology, "amq.direct", "k"), ["newer"]);
+}
+
+/// One step of a random life.
+#[derive(Clone, Debug)]
+enum Step {
+    AddQueue(usize),
+    RemoveQueue(usize),
+    Declare(usize),
+    Delete(usize),
+    BindQueue(usize, usize, usize),
+    UnbindQueue(usize, usize, usize),
+    BindExchange(usize, usize, usize),
+    UnbindExchange(usize, usize, usize),
+}
+
+const QUEUES: [&str; 3] = ["q0", "q1", "q2"];
+const EXCHANGES: [&str; 4] = ["direct", "fanout", "fanout-auto", "direct-auto"];
+const KEYS: [&str; 2] = ["k", "l"];
+
+fn step() -> impl Strategy<Value = Step> {
+    let (queue, exchange, key) = (0..QUEUES.len(), 0..EXCHANGES.len(), 0..KEYS.len());
+    prop_oneof![
+        2 => queue.clone().prop_map(Step::AddQueue),
+        1 => queue.clone().prop_map(Step::RemoveQueue),
+        2 => exchange.clone().prop_map(Step::Declare),
+        1 => exchange.clone().prop_map(Step::Delete),
+        4 => (queue.clone(), exchange.clone(), key.clone()).prop_map(|(q, x, k)| Step::BindQueue(q, x, k)),
+        2 => (queue, exchange.clone(), key.clone()).prop_map(|(q, x, k)| Step::UnbindQueue(q, x, k)),
+        3 => (exchange.clone(), exchange.clone(), key.clone()).prop_map(|(d, s, k)| Step::BindExchange(d, s, k)),
+        1 => (exchange.clone(), exchange, key).prop_map(|(d, s, k)| Step::UnbindExchange(d, s, k)),
+    ]
+}
+
+/// Flat lists instead of indices: what exists, and `(source, destination, key)`.
+#[derive(Default)]
+struct Model {
+    names: Vec<&'static str>,
+    bindings: Vec<(&'static str, &'static str, &'static str)>,
+}
+
+impl Model {
+    fn add(&mut self, name: &'static str) {
+        if !self.names.contains(&name) {
+            self.names.push(name);
+        }
+    }
+
+    fn remove(&mut self, name: &'static str) {
+        self.names.retain(|&other| other != name);
+        let gone = |binding: &(&str, &str, &str)| binding.0 == name || binding.1 == name;
+        let sources: Vec<_> = self
+            .bindings
+            .iter()
+            .filter(|binding| gone(binding))
+            .map(|binding| binding.0)
+            .collect();
+        self.bindings.retain(|binding| !gone(binding));
+        sources.into_iter().for_each(|source| self.remove_unused(source));
+    }
+
+    fn remove_unused(&mut self, source: &'static str) {
+        let unused = !self.bindings.iter().any(|binding| binding.0 == source);
+        if source.ends_with("auto") && unused && self.names.contains(&source) {
+            self.remove(source);
+        }
+    }
+
+    fn bind(&mut self, source: &'static str, destination: &'static str, key: &'static str) -> bool {
+        let binding = (source, destination, key);
+        let possible = self.names.contains(&source) && self.names.contains(&destination);
+        if possible && !self.bindings.contains(&binding) {
+            self.bindings.push(binding);
+        }
+        possible
+    }
+
+    fn unbind(&mut self, source: &'static str, destination: &'static str, key: &'static str) {
+        let count = self.bindings.len();
+        self.bindings
+            .retain(|&binding| binding != (source, destination, key));
+        if self.bindings.len() < count {
+            self.remove_unused(source);
+        }
+    }
+
+    fn route(&self, exchange: &str, key: &str) -> Vec<&'static str> {
+        let mut reached = vec![exchange];
+        let mut next = 0;
+        while next < reached.len() {
+            let source = reached[next];
+            for &(from, to, bound) in &self.bindings {
+                if from == source && (bound == key || from.starts_with("fanout")) && !reached.contains(&to) {
+                    reached.push(to);
+                }
+            }
+            next += 1;
+        }
+        let mut queues: Vec<_> = QUEUES
+            .into_iter()
+            .filter(|queue| reached.contains(queue))
+            .collect();
+        queues.sort_unstable();
+        queues
+    }
+}
+
+fn declared(name: &str) -> ExchangeSpec {
+    let kind = if name.starts_with("fanout") {
+        ExchangeKind::Fanout
+    } else {
+        ExchangeKind::Direct
+    };
+    ExchangeSpec {
+        auto_delete: name.ends_with("auto"),
+        ..spec(name, kind)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn indices_agree_with_flat_lists_through_any_life(steps in prop::collection::vec(step(), 1..80)) {
+        let (mut topology, mut model) = (Names::new(), Model::default());
+        let none = FieldTable::new();
+        for step in steps {
+            let before = (topology.generation(), model.names.clone(), model.bindings.clone());
+            match step {
+                Step::AddQueue(queue) => {
+                    if topology.queue(QUEUES[queue]).is_none() {
+                        topology.add_queue(QUEUES[queue], QUEUES[queue].to_owned());
+                        model.add(QUEUES[queue]);
+                    }
+                }
+                Step::RemoveQueue(queue) => {
+                    topology.remove_queue(QUEUES[queue]);
+                    model.remove(QUEUES[queue]);
+                }
+                Step::Declare(exchange) => {
+                    topology.declare_exchange(declared(EXCHANGES[exchange])).unwrap();
+                    model.add(EXCHANGES[exchange]);
+                }
+                Step::Delete(exchange) => {
+                    topology.delete_exchange(EXCHANGES[exchange], false).unwrap();
+                    model.remove(EXCHANGES[exchange]);
+                }
+                Step::BindQueue(q, x, k) => {
+                    let (q, x, k) = (QUEUES[q], EXCHANGES[x], KEYS[k]);
+                    prop_assert_eq!(topology.bind_queue(q, x, k, &none).is_ok(), model.bind(x, q, k));
+                }
+                Step::UnbindQueue(q, x, k) => {
+                    let (q, x, k) = (QUEUES[q], EXCHANGES[x], KEYS[k]);
+                    topology.unbind_queue(q, x, k, &none).unwrap();
+                    model.unbind(x, q, k);
+                }
+                Step::BindExchange(d, s, k) => {
+                    let (d, s, k) = (EXCHANGES[d], EXCHANGES[s], KEYS[k]);
+                    prop_assert_eq!(topology.bind_exchange(d, s, k, &none).is_ok(), model.bind(s, d, k));
+                }
+                Step::UnbindExchange(d, s, k) => {
+                    let (d, s, k) = (EXCHANGES[d], EXCHANGES[s], KEYS[k]);
+                    topology.unbind_exchange(d, s, k, &none).unwrap();
+                    model.unbind(s, d, k);
+                }
+            }
+            let changed = (&before.1, &before.2) != (&model.names, &model.bindings);
+            prop_assert_eq!(topology.generation() != before.0, changed, "generation after {:?}", step);
+            for exchange in EXCHANGES {
+                prop_assert_eq!(topology.check_exchange(exchange).is_ok(), model.names.contains(&exchange));
+                if model.names.contains(&exchange) {
+                    for key in KEYS {
+                        prop_assert_eq!(route(&topology, exchange, key), model.route(exchange, key));
+                    }
+                }
+            }
+        }
+    }
+}

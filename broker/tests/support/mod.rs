@@ -1,0 +1,434 @@
+//! A broker as a child process, and a small blocking AMQP client that shows every frame.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use wire::{BasicProperties, FieldTable, FrameKind, Method, PROTOCOL_HEADER, TableRef, decode_frame};
+
+/// How long anything may take before a test fails.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A running broker; killed when dropped.
+#[derive(Debug)]
+pub struct BrokerProcess {
+    child: Child,
+    pub address: SocketAddr,
+    _data_dir: tempfile::TempDir,
+}
+
+impl BrokerProcess {
+    /// Starts a broker on a free port with a fresh data directory.
+    pub fn start(flags: &[&str]) -> BrokerProcess {
+        let data_dir = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_broker"))
+            .args(["--listen", "127.0.0.1:0", "--log", "warn", "--data-dir"])
+            .arg(data_dir.path())
+            .args(flags)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line
+            .trim()
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap_or_else(|_| panic!("said {line:?}"));
+        BrokerProcess {
+            child,
+            address,
+            _data_dir: data_dir,
+        }
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let killed = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(killed.success());
+    }
+
+    /// Waits for the process to end.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the broker to exit", || self.child.try_wait().unwrap())
+    }
+
+    /// Resident memory now, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for BrokerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Polls until `probe` gives something.
+pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited too long for {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A frame with its payload owned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnedFrame {
+    pub kind: FrameKind,
+    pub channel: u16,
+    pub payload: Vec<u8>,
+}
+
+impl OwnedFrame {
+    /// The method in it.
+    pub fn method(&self) -> Method<'_> {
+        assert_eq!(self.kind, FrameKind::Method, "{self:?}");
+        Method::decode(&self.payload).unwrap()
+    }
+}
+
+/// A message as delivered, got or returned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    pub method: OwnedFrame,
+    pub header: Vec<u8>,
+    pub body: Vec<u8>,
+}
+
+impl Message {
+    /// Tag and redelivered flag of a `basic.deliver` or `basic.get-ok`.
+    pub fn tag(&self) -> (u64, bool) {
+        match self.method.method() {
+            Method::BasicDeliver {
+                delivery_tag,
+                redelivered,
+                ..
+            }
+            | Method::BasicGetOk {
+                delivery_tag,
+                redelivered,
+                ..
+            } => (delivery_tag, redelivered),
+            other => panic!("no delivery: {}", other.name()),
+        }
+    }
+}
+
+/// One connection; every call blocks, with a deadline.
+#[derive(Debug)]
+pub struct Client {
+    pub stream: TcpStream,
+    input: Vec<u8>,
+    pub frame_bytes_max: usize,
+}
+
+impl Client {
+    /// A socket, nothing sent.
+    pub fn raw(broker: &BrokerProcess) -> Client {
+        let stream = TcpStream::connect(broker.address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        Client {
+            stream,
+            input: Vec::new(),
+            frame_bytes_max: 131_072,
+        }
+    }
+
+    /// An open connection as guest, with channel 1 open.
+    pub fn connect(broker: &BrokerProcess) -> Client {
+        let mut client = Client::raw(broker);
+        client.handshake("guest", "guest");
+        client.open_channel(1);
+        client
+    }
+
+    /// Everything up to `connection.open-ok`.
+    pub fn handshake(&mut self, user: &str, password: &str) {
+        self.start(user, password);
+        let tune = self.frame();
+        let Method::ConnectionTune {
+            channel_max,
+            frame_max,
+            ..
+        } = tune.method()
+        else {
+            panic!("{tune:?}")
+        };
+        self.frame_bytes_max = frame_max as usize;
+        self.send(
+            0,
+            Method::ConnectionTuneOk {
+                channel_max,
+                frame_max,
+                heartbeat: 0,
+            },
+        );
+        self.send(0, Method::ConnectionOpen { virtual_host: "/" });
+        let open_ok = self.frame();
+        assert_eq!(open_ok.method(), Method::ConnectionOpenOk);
+    }
+
+    /// Protocol header and `start-ok`.
+    pub fn start(&mut self, user: &str, password: &str) {
+        self.write(&PROTOCOL_HEADER);
+        let start = self.frame();
+        assert!(
+            matches!(start.method(), Method::ConnectionStart { .. }),
+            "{start:?}"
+        );
+        let mut capabilities = FieldTable::new();
+        capabilities.insert("authentication_failure_close", true);
+        capabilities.insert("consumer_cancel_notify", true);
+        let mut properties = FieldTable::new();
+        properties.insert("capabilities", capabilities);
+        let properties = properties.to_bytes();
+        let response = format!("\0{user}\0{password}");
+        self.send(
+            0,
+            Method::ConnectionStartOk {
+                client_properties: TableRef::parse(&properties).unwrap(),
+                mechanism: "PLAIN",
+                response: response.as_bytes(),
+                locale: "en_US",
+            },
+        );
+    }
+
+    pub fn open_channel(&mut self, channel: u16) {
+        self.send(channel, Method::ChannelOpen);
+        self.expect(channel, Method::ChannelOpenOk);
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    pub fn send(&mut self, channel: u16, method: Method<'_>) {
+        let mut bytes = Vec::new();
+        method.encode(channel, &mut bytes);
+        self.write(&bytes);
+    }
+
+    /// Sends a method and returns the answer.
+    pub fn call(&mut self, channel: u16, method: Method<'_>) -> OwnedFrame {
+        self.send(channel, method);
+        self.frame()
+    }
+
+    /// The next frame that is no heartbeat, or `None` at the end of the stream.
+    pub fn try_frame(&mut self) -> Option<OwnedFrame> {
+        loop {
+            if let Some(frame) = decode_frame(&self.input, self.frame_bytes_max).unwrap() {
+                let len = frame.payload.len() + wire::FRAME_OVERHEAD;
+                let frame = OwnedFrame {
+                    kind: frame.kind,
+                    channel: frame.channel,
+                    payload: frame.payload.to_vec(),
+                };
+                self.input.drain(..len);
+                if frame.kind != FrameKind::Heartbeat {
+                    return Some(frame);
+                }
+                continue;
+            }
+            let mut buffer = [0; 64 * 1024];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(count) => self.input.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("reading: {error}"),
+            }
+        }
+    }
+
+    pub fn frame(&mut self) -> OwnedFrame {
+        self.try_frame().expect("the broker closed the socket")
+    }
+
+    /// The next frame must be this method.
+    pub fn expect(&mut self, channel: u16, method: Method<'_>) {
+        let frame = self.frame();
+        assert_eq!((frame.channel, frame.method()), (channel, method));
+    }
+
+    /// The next frame must be a close with this code; returns its text. A channel close is answered.
+    pub fn expect_close(&mut self, channel: u16, code: u16) -> String {
+        let frame = self.frame();
+        assert_eq!(frame.channel, channel, "{:?}", frame.method());
+        let (reply_code, text) = match frame.method() {
+            Method::ChannelClose {
+                reply_code,
+                reply_text,
+                ..
+            } => (reply_code, reply_text.to_owned()),
+            Method::ConnectionClose {
+                reply_code,
+                reply_text,
+                ..
+            } => (reply_code, reply_text.to_owned()),
+            other => panic!("expected a close with {code}, got {other:?}"),
+        };
+        assert_eq!(reply_code, code, "{text}");
+        self.send(
+            channel,
+            if channel == 0 {
+                Method::ConnectionCloseOk
+            } else {
+                Method::ChannelCloseOk
+            },
+        );
+        text
+    }
+
+    /// Declares a queue that is neither durable nor exclusive nor auto-delete.
+    pub fn declare(&mut self, channel: u16, queue: &str) -> (String, u32) {
+        let answer = self.call(channel, declare(queue));
+        match answer.method() {
+            Method::QueueDeclareOk {
+                queue, message_count, ..
+            } => (queue.to_owned(), message_count),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Publishes to the default exchange.
+    pub fn publish(&mut self, channel: u16, queue: &str, body: &[u8]) {
+        let mut bytes = Vec::new();
+        encode_publish(&mut bytes, channel, "", queue, false, body, self.frame_bytes_max);
+        self.write(&bytes);
+    }
+
+    pub fn consume(&mut self, channel: u16, queue: &str, tag: &str, no_ack: bool) {
+        self.send(channel, consume(queue, tag, no_ack));
+        self.expect(channel, Method::BasicConsumeOk { consumer_tag: tag });
+    }
+
+    pub fn qos(&mut self, channel: u16, prefetch_count: u16, global: bool) {
+        self.send(
+            channel,
+            Method::BasicQos {
+                prefetch_size: 0,
+                prefetch_count,
+                global,
+            },
+        );
+        self.expect(channel, Method::BasicQosOk);
+    }
+
+    pub fn ack(&mut self, channel: u16, delivery_tag: u64, multiple: bool) {
+        self.send(
+            channel,
+            Method::BasicAck {
+                delivery_tag,
+                multiple,
+            },
+        );
+    }
+
+    /// The next message: a method with content.
+    pub fn message(&mut self) -> Message {
+        let method = self.frame();
+        assert!(method.method().has_content(), "{:?}", method.method());
+        let header = self.frame();
+        assert_eq!(header.kind, FrameKind::Header);
+        let size = wire::ContentHeader::decode(&header.payload).unwrap().body_size as usize;
+        let mut body = Vec::new();
+        while body.len() < size {
+            let frame = self.frame();
+            assert_eq!(frame.kind, FrameKind::Body);
+            body.extend_from_slice(&frame.payload);
+        }
+        Message {
+            method,
+            header: header.payload,
+            body,
+        }
+    }
+
+    /// Deliveries' bodies until one of each of `count` has come.
+    pub fn bodies(&mut self, count: usize) -> Vec<Vec<u8>> {
+        (0..count).map(|_| self.message().body).collect()
+    }
+
+    /// Messages ready in a queue.
+    pub fn ready(&mut self, channel: u16, queue: &str) -> u32 {
+        let passive = Method::QueueDeclare {
+            queue,
+            passive: true,
+            durable: false,
+            exclusive: false,
+            auto_delete: false,
+            no_wait: false,
+            arguments: TableRef::EMPTY,
+        };
+        match self.call(channel, passive).method() {
+            Method::QueueDeclareOk { message_count, .. } => message_count,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub fn declare(queue: &str) -> Method<'_> {
+    Method::QueueDeclare {
+        queue,
+        passive: false,
+        durable: false,
+        exclusive: false,
+        auto_delete: false,
+        no_wait: false,
+        arguments: TableRef::EMPTY,
+    }
+}
+
+pub fn consume<'a>(queue: &'a str, consumer_tag: &'a str, no_ack: bool) -> Method<'a> {
+    Method::BasicConsume {
+        queue,
+        consumer_tag,
+        no_local: false,
+        no_ack,
+        exclusive: false,
+        no_wait: false,
+        arguments: TableRef::EMPTY,
+    }
+}
+
+/// All frames of one publish.
+pub fn encode_publish(
+    out: &mut Vec<u8>,
+    channel: u16,
+    exchange: &str,
+    routing_key: &str,
+    mandatory: bool,
+    body: &[u8],
+    frame_bytes_max: usize,
+) {
+    Method::BasicPublish {
+        exchange,
+        routing_key,
+        mandatory,
+        immediate: false,
+    }
+    .encode(channel, out);
+    wire::encode_content_header(out, channel, body.len() as u64, &BasicProperties::default());
+    wire::encode_body_frames(out, channel, body, frame_bytes_max);
+}
