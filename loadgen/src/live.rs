@@ -64,7 +64,7 @@ pub struct Totals {
     pub confirmed: u64,
     /// Messages received.
     pub consumed: u64,
-    /// Messages acknowledged (those of `no_ack` consumers count at once).
+    /// Messages acknowledged; 0 when the broker settles on delivery.
     pub acked: u64,
 }
 

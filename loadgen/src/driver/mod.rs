@@ -9,6 +9,7 @@
 //! * open loop: message *k* is intended at `first + k × interval`; whatever is due is sent, however late;
 //! * drain: no message becomes due any more; due ones are still sent, and everything outstanding is awaited.
 
+mod acks;
 mod confirms;
 mod drain;
 mod error;
@@ -23,6 +24,7 @@ use crate::recorder::Recording;
 use crate::target::Target;
 
 pub use error::DriverError;
+pub use lapin::LapinDriver;
 pub use native::NativeDriver;
 
 /// A way to put a plan's load on a broker.

@@ -170,8 +170,13 @@ impl Engine {
     /// One turn: read, acknowledge, send, wait.
     fn turn(&mut self, events: &mut Events, now_ns: u64, phase: Phase) -> Result<(), DriverError> {
         self.read_ready()?;
-        self.flush_due_acks(now_ns, phase)?;
+        let acks_due_ns = self.flush_due_acks(now_ns, phase)?;
         let more = self.send(now_ns, phase < Phase::Drain)?;
+        let wake_ns = if self.open_loop { acks_due_ns.min(self.next_send_ns) } else { acks_due_ns };
+        if !more && wake_ns < u64::MAX {
+            let armed = self.ticker.arm(wake_ns, self.books.clock.now_ns());
+            armed.map_err(|source| DriverError::Generator { what: "set its timer", source })?;
+        }
         let timeout = if more || !self.ready.is_empty() {
             Duration::ZERO
         } else {
@@ -260,23 +265,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Sends acks whose timer has run out; in the drain none needs to wait for more.
-    fn flush_due_acks(&mut self, now_ns: u64, phase: Phase) -> Result<(), DriverError> {
-        let Self {
-            consumers,
-            books,
-            buffer,
-            ..
-        } = self;
+    /// Sends acks whose timer has run out (in the drain none needs to wait for more); when the next ones are due.
+    fn flush_due_acks(&mut self, now_ns: u64, phase: Phase) -> Result<u64, DriverError> {
+        let Self { consumers, books, buffer, .. } = self;
+        let mut next_due_ns = u64::MAX;
         for consumer in consumers {
-            if consumer
-                .ack_due_ns()
-                .is_some_and(|due_ns| due_ns <= now_ns || phase >= Phase::Drain)
-            {
-                consumer.flush_acks(books, buffer)?;
+            match consumer.ack_due_ns() {
+                Some(due_ns) if due_ns <= now_ns || phase >= Phase::Drain => {
+                    consumer.flush_acks(books, buffer)?;
+                }
+                Some(due_ns) => next_due_ns = next_due_ns.min(due_ns),
+                None => {}
             }
         }
-        Ok(())
+        Ok(next_due_ns)
     }
 
     /// Lets each producer send a batch; whether one of them could go on at once. An open loop sends once a tick.

@@ -1,0 +1,205 @@
+//! A producer task: sends what its schedule or its window allows; and the task that collects its confirms.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Confirmation, PublisherConfirm};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+use super::books::Books;
+use super::setup::{Link, answered, failed};
+use crate::body::{STAMP_BYTES, Stamp};
+use crate::driver::DriverError;
+use crate::driver::pace::Pace;
+use crate::plan::{Plan, ProducerPlan};
+use crate::target::Target;
+
+/// Messages that a producer sends before the other tasks of its worker get their turn.
+const BATCH_MAX: u64 = 64;
+/// The delivery mode of persistent messages.
+const PERSISTENT: u8 = 2;
+
+/// Connects and, if the scenario says so, switches confirms on.
+pub(super) async fn connect(plan: &Plan, producer: &ProducerPlan, target: &Target) -> Result<Link, DriverError> {
+    let link = Link::open(format!("producer {}", producer.id), target).await?;
+    if plan.scenario.confirm_window.is_some() {
+        let selecting = link.channel.confirm_select(ConfirmSelectOptions::default());
+        answered(&link.name, "confirm.select", selecting).await?;
+    }
+    Ok(link)
+}
+
+/// A message whose confirm is awaited.
+pub(super) struct Unconfirmed {
+    confirm: PublisherConfirm,
+    sent_ns: u64,
+    /// Whether it was intended within the measured window.
+    measured: bool,
+}
+
+/// The sending side of a producer's confirms. The channel is bounded by the permits: one for each message in it.
+pub(super) struct ConfirmQueue {
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) unconfirmed: UnboundedSender<Unconfirmed>,
+}
+
+/// The task of one producer; it ends when the load is over and all that was due is sent.
+pub(super) struct ProducerTask {
+    name: String,
+    id: u16,
+    index: usize,
+    channel: lapin::Channel,
+    exchange: ShortString,
+    routing_key: ShortString,
+    properties: BasicProperties,
+    body: Vec<u8>,
+    pace: Pace,
+    confirms: Option<ConfirmQueue>,
+    books: Arc<Books>,
+}
+
+impl ProducerTask {
+    pub(super) fn new(
+        plan: &Plan,
+        index: usize,
+        link: &Link,
+        pace: Pace,
+        confirms: Option<ConfirmQueue>,
+        books: Arc<Books>,
+    ) -> Self {
+        let producer = &plan.producers[index];
+        let properties = BasicProperties::default();
+        let mut body = vec![0; STAMP_BYTES];
+        body.extend_from_slice(&plan.filler);
+        Self {
+            name: link.name.clone(),
+            id: producer.id,
+            index,
+            channel: link.channel.clone(),
+            exchange: producer.exchange.as_str().into(),
+            routing_key: producer.routing_key.as_str().into(),
+            properties: if plan.scenario.persistent {
+                properties.with_delivery_mode(PERSISTENT)
+            } else {
+                properties
+            },
+            body,
+            pace,
+            confirms,
+            books,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Result<(), DriverError> {
+        for index in 0.. {
+            if index % BATCH_MAX == BATCH_MAX - 1 {
+                tokio::task::yield_now().await;
+            }
+            let Some(intended_ns) = self.await_turn(index).await else { break };
+            if let Some(confirms) = &self.confirms {
+                let permit = confirms.permits.acquire().await;
+                permit.expect("the semaphore of a run is never closed").forget();
+            }
+            let sent_ns = self.books.clock.now_ns();
+            if intended_ns.is_none() && sent_ns >= self.books.load_end_ns() {
+                break;
+            }
+            self.send(intended_ns.unwrap_or(sent_ns), sent_ns).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until message `index` may be sent: its intended instant, or `Some(None)` when the window decides. `None` at
+    /// the end of the load.
+    async fn await_turn(&self, index: u64) -> Option<Option<u64>> {
+        let books = &self.books;
+        loop {
+            match self.pace {
+                Pace::Saturating { window } => {
+                    let room = books.room[self.index].notified();
+                    if books.clock.now_ns() >= books.load_end_ns() {
+                        return None;
+                    }
+                    if books.ledger.lock().in_flight(self.index) < window {
+                        return Some(None);
+                    }
+                    room.await;
+                }
+                Pace::OpenLoop { .. } => {
+                    let intended_ns = self.pace.intended_ns(index)?;
+                    if intended_ns >= books.load_end_ns() {
+                        return None;
+                    }
+                    if intended_ns <= books.clock.now_ns() {
+                        return Some(Some(intended_ns));
+                    }
+                    // An interrupt wakes it early: the end of the load has moved.
+                    let due = tokio::time::sleep_until(books.clock.instant_at(intended_ns).into());
+                    tokio::select! {
+                        () = due => {}
+                        () = books.room[self.index].notified() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, intended_ns: u64, sent_ns: u64) -> Result<(), DriverError> {
+        let sequence = self.books.ledger.lock().publish(self.index);
+        let stamp = Stamp::new(intended_ns, sent_ns, self.id, sequence).encode();
+        self.body[..STAMP_BYTES].copy_from_slice(&stamp);
+        let measured = {
+            let mut recorder = self.books.recorder(self.index);
+            recorder.sent(intended_ns, sent_ns);
+            recorder.published(1, sent_ns);
+            recorder.in_window(intended_ns)
+        };
+        let publishing = self.channel.basic_publish(
+            self.exchange.clone(),
+            self.routing_key.clone(),
+            BasicPublishOptions::default(),
+            &self.body,
+            self.properties.clone(),
+        );
+        let confirm = publishing.await.map_err(|source| failed(&self.name, source))?;
+        if let Some(confirms) = &self.confirms {
+            // The collector ends after this sender, or with an error that ends the run.
+            let _ = confirms.unconfirmed.send(Unconfirmed { confirm, sent_ns, measured });
+        }
+        Ok(())
+    }
+}
+
+/// Collects a producer's confirms, in whatever order they come.
+pub(super) async fn collect_confirms(
+    name: String,
+    task: usize,
+    mut unconfirmed: UnboundedReceiver<Unconfirmed>,
+    permits: Arc<Semaphore>,
+    books: Arc<Books>,
+) -> Result<(), DriverError> {
+    let mut pending = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(Unconfirmed { confirm, sent_ns, measured }) = unconfirmed.recv() => {
+                pending.push(async move { (confirm.await, sent_ns, measured) });
+            }
+            Some((confirmation, sent_ns, measured)) = pending.next() => {
+                match confirmation.map_err(|source| failed(&name, source))? {
+                    Confirmation::Nack(_) => books.ledger.lock().nack(1),
+                    Confirmation::Ack(_) | Confirmation::NotRequested => {
+                        books.ledger.lock().confirm(1);
+                        let now_ns = books.clock.now_ns();
+                        books.recorder(task).confirmed(1, sent_ns, measured, now_ns);
+                    }
+                }
+                permits.add_permits(1);
+            }
+            else => return Ok(()),
+        }
+    }
+}

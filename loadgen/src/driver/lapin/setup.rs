@@ -1,0 +1,133 @@
+//! Connections, and the run's queues and exchange, by way of lapin.
+
+use std::future::Future;
+use std::time::Duration;
+
+use lapin::options::{
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::FieldTable;
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
+
+use crate::driver::DriverError;
+use crate::plan::Plan;
+use crate::target::Target;
+
+/// How long the broker may take for one answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it may take to answer `connection.close`; after that the connection is just dropped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+const TOPOLOGY: &str = "the topology";
+/// `connection.close` reply code of a normal end.
+const REPLY_SUCCESS: u16 = 200;
+
+/// One connection with its one channel.
+pub(super) struct Link {
+    /// Whose it is, e.g. `producer 3`.
+    pub(super) name: String,
+    pub(super) connection: Connection,
+    pub(super) channel: Channel,
+}
+
+impl Link {
+    /// Connects and opens the channel.
+    pub(super) async fn open(name: String, target: &Target) -> Result<Self, DriverError> {
+        let uri = AMQPUri {
+            scheme: AMQPScheme::AMQP,
+            authority: AMQPAuthority {
+                userinfo: AMQPUserInfo {
+                    username: target.username.clone(),
+                    password: target.password.clone(),
+                },
+                host: target.host.clone(),
+                port: target.port,
+            },
+            vhost: target.vhost.clone(),
+            // No heartbeats: a loaded connection shows its death by itself, an idle run is short.
+            query: AMQPQueryString { heartbeat: Some(0), ..AMQPQueryString::default() },
+        };
+        let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
+        let connection = answered(&name, "connection.open", connecting).await?;
+        let channel = answered(&name, "channel.open", connection.create_channel()).await?;
+        Ok(Self { name, connection, channel })
+    }
+
+    /// Closes in order, as far as the broker plays along within its time.
+    pub(super) async fn close(self) {
+        let closing = self.connection.close(REPLY_SUCCESS, "done".into());
+        // The run is over: a broker that is gone already changes no result.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+    }
+}
+
+/// Waits for the broker's answer to `request`, for a limited time.
+pub(super) async fn answered<T>(
+    connection: &str,
+    request: &'static str,
+    answer: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, DriverError> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(answer) => answer.map_err(|source| failed(connection, source)),
+        Err(_) => Err(DriverError::Timeout {
+            connection: connection.to_owned(),
+            request,
+            seconds: ANSWER_TIMEOUT.as_secs(),
+        }),
+    }
+}
+
+/// lapin's error on the connection of `connection`.
+pub(super) fn failed(connection: &str, source: lapin::Error) -> DriverError {
+    DriverError::Lapin { connection: connection.to_owned(), source: Box::new(source) }
+}
+
+/// Declares the exchange, the queues and their bindings.
+pub(super) async fn declare(plan: &Plan, target: &Target) -> Result<(), DriverError> {
+    let link = Link::open(TOPOLOGY.to_owned(), target).await?;
+    let durable = plan.scenario.durable;
+    if let Some(exchange) = &plan.exchange {
+        let options = ExchangeDeclareOptions { durable, ..ExchangeDeclareOptions::default() };
+        let declaring = link.channel.exchange_declare(
+            exchange.as_str().into(),
+            ExchangeKind::Fanout,
+            options,
+            FieldTable::default(),
+        );
+        answered(TOPOLOGY, "exchange.declare", declaring).await?;
+    }
+    for queue in &plan.queues {
+        let name = queue.name.as_str();
+        let options = QueueDeclareOptions { durable: queue.durable, ..QueueDeclareOptions::default() };
+        let declaring = link.channel.queue_declare(name.into(), options, FieldTable::default());
+        answered(TOPOLOGY, "queue.declare", declaring).await?;
+        if let Some(exchange) = &plan.exchange {
+            let binding = link.channel.queue_bind(
+                name.into(),
+                exchange.as_str().into(),
+                "".into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            );
+            answered(TOPOLOGY, "queue.bind", binding).await?;
+        }
+    }
+    link.close().await;
+    Ok(())
+}
+
+/// Deletes them, with whatever is still in the queues.
+pub(super) async fn delete(plan: &Plan, target: &Target) -> Result<(), DriverError> {
+    let link = Link::open(TOPOLOGY.to_owned(), target).await?;
+    for queue in &plan.queues {
+        let deleting = link.channel.queue_delete(queue.name.as_str().into(), QueueDeleteOptions::default());
+        answered(TOPOLOGY, "queue.delete", deleting).await?;
+    }
+    if let Some(exchange) = &plan.exchange {
+        let deleting =
+            link.channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default());
+        answered(TOPOLOGY, "exchange.delete", deleting).await?;
+    }
+    link.close().await;
+    Ok(())
+}

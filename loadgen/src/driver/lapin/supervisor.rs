@@ -1,0 +1,235 @@
+//! The supervisor: connects everything, starts the tasks, obeys the run's control, and writes the series.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use lapin::{ErrorKind, Event};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::books::Books;
+use super::consumer::{self, ConsumerTask};
+use super::producer::{self, ConfirmQueue, ProducerTask, collect_confirms};
+use super::setup::{Link, failed};
+use crate::control::{Control, Phase};
+use crate::driver::DriverError;
+use crate::driver::acks::AckBatch;
+use crate::driver::drain::DrainWatch;
+use crate::driver::pace::Pace;
+use crate::live::Live;
+use crate::plan::Plan;
+use crate::recorder::{Outcome, Recording, Second, Series, ServerProperties};
+use crate::target::Target;
+
+/// How often the supervisor looks at the phase.
+const TICK: Duration = Duration::from_millis(2);
+/// After a failure: how long to wait for another task to say why the broker closed the connection.
+const REASON_TIMEOUT: Duration = Duration::from_millis(200);
+
+type Tasks = JoinSet<Result<(), DriverError>>;
+
+/// Carries one run, from the first connection to the last close.
+pub(super) async fn run(
+    plan: &Plan,
+    target: &Target,
+    control: &Control,
+    live: &Live,
+) -> Result<Recording, DriverError> {
+    let go_on = || if control.interrupted() { Err(DriverError::Interrupted) } else { Ok(()) };
+    let (mut consumers, mut producers) = (Vec::new(), Vec::new());
+    for consumer in &plan.consumers {
+        go_on()?;
+        consumers.push(consumer::connect(plan, consumer, target).await?);
+    }
+    for producer in &plan.producers {
+        go_on()?;
+        producers.push(producer::connect(plan, producer, target).await?);
+    }
+    control.connected();
+    let started_ns = await_begin(control).await?;
+
+    let books = Arc::new(Books::new(plan, control.clock()));
+    books.set_window(control.measure_window());
+    let paces = plan.producers.iter().map(|producer| Pace::new(&producer.schedule, started_ns));
+    let paces: Vec<_> = paces.collect();
+    let mut tasks = Tasks::new();
+    let mut links = Vec::new();
+    for (planned, (link, deliveries)) in plan.consumers.iter().zip(consumers) {
+        let every = if planned.no_ack { 0 } else { planned.ack_every.max(1) };
+        let task = ConsumerTask {
+            name: link.name.clone(),
+            index: usize::from(planned.id),
+            channel: link.channel.clone(),
+            deliveries,
+            acks: AckBatch::new(every, plan.scenario.ack_flush_ms),
+            books: Arc::clone(&books),
+        };
+        tasks.spawn(task.run());
+        links.push(link);
+    }
+    for (index, link) in producers.into_iter().enumerate() {
+        let confirms = plan.scenario.confirm_window.map(|window| {
+            let permits = Arc::new(Semaphore::new(window as usize));
+            let (unconfirmed, receiver) = mpsc::unbounded_channel();
+            let (name, for_task) = (link.name.clone(), Arc::clone(&permits));
+            tasks.spawn(collect_confirms(name, index, receiver, for_task, Arc::clone(&books)));
+            ConfirmQueue { permits, unconfirmed }
+        });
+        let task = ProducerTask::new(plan, index, &link, paces[index], confirms, Arc::clone(&books));
+        tasks.spawn(task.run());
+        links.push(link);
+    }
+    for link in &links {
+        let events = link.connection.events_listener();
+        tasks.spawn(watch(link.name.clone(), events, Arc::clone(&books)));
+    }
+
+    let mut series = Series::new(plan.scenario.is_open_loop(), started_ns);
+    let supervised = supervise(&mut tasks, &mut series, &paces, plan, &books, control, live).await;
+    tasks.shutdown().await;
+    close(links).await;
+    supervised?;
+    let unsent = unsent(&paces, &books);
+    let books = Arc::into_inner(books).expect("every task has ended");
+    let outcome = Outcome {
+        with_confirms: plan.scenario.confirm_window.is_some(),
+        ledger: books.ledger.into_inner().close(),
+        reads: 0,
+        writes: 0,
+        blocked: books.blocked.into_inner(),
+        unsent,
+        server: ServerProperties::default(),
+    };
+    Ok(series.into_recording(control, live, outcome))
+}
+
+/// Until the drain is over or a task fails.
+async fn supervise(
+    tasks: &mut Tasks,
+    series: &mut Series,
+    paces: &[Pace],
+    plan: &Plan,
+    books: &Books,
+    control: &Control,
+    live: &Live,
+) -> Result<(), DriverError> {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut drain, mut second) = (DrainWatch::default(), Second::default());
+    let mut window = control.measure_window();
+    loop {
+        tokio::select! {
+            Some(ended) = tasks.join_next() => {
+                if let Err(error) = ended.expect("no task panics, and none is aborted yet") {
+                    return Err(reason(error, tasks).await);
+                }
+            }
+            _ = ticks.tick() => {}
+        }
+        let now_ns = books.clock.now_ns();
+        let phase = control.phase_at(now_ns);
+        if control.measure_window() != window {
+            window = control.measure_window();
+            books.set_window(window);
+        }
+        if phase >= Phase::Drain {
+            books.wake_producers();
+        }
+        let totals = books.totals();
+        live.set_totals(totals);
+        let (progress, complete) = {
+            let ledger = books.ledger.lock();
+            let confirmed =
+                plan.scenario.confirm_window.is_none() || ledger.settled() == ledger.published();
+            let received = ledger.received() == ledger.expected();
+            (ledger.published() + ledger.received() + ledger.settled(), received && confirmed)
+        };
+        let complete = complete && books.is_settled() && unsent(paces, books) == 0;
+        let over = drain.is_over(now_ns, phase, progress, complete);
+        if over || now_ns >= series.interval_end_ns() {
+            books.take_seconds(&mut second, |second| series.add(second));
+            let backlog = {
+                let ledger = books.ledger.lock();
+                ledger.expected() - ledger.received()
+            };
+            series.end_interval(now_ns, totals, backlog, live);
+        }
+        if over {
+            return Ok(());
+        }
+    }
+}
+
+/// Counts `connection.blocked`, and ends with the connection's error.
+async fn watch(
+    name: String,
+    events: impl Stream<Item = Event> + Send,
+    books: Arc<Books>,
+) -> Result<(), DriverError> {
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        match event {
+            Event::ConnectionBlocked(_) => {
+                books.blocked.fetch_add(1, Ordering::Relaxed);
+            }
+            Event::Error(source) => return Err(failed(&name, source)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// When the broker closes a connection, its tasks fail one after the other; the one that knows what the broker said
+/// is the one to report.
+async fn reason(first: DriverError, tasks: &mut Tasks) -> DriverError {
+    let said = |error: &DriverError| match error {
+        DriverError::Lapin { source, .. } => matches!(source.kind(), ErrorKind::ProtocolError(_)),
+        _ => true,
+    };
+    if said(&first) {
+        return first;
+    }
+    let search = async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Ok(Err(error)) = ended {
+                if said(&error) {
+                    return Some(error);
+                }
+            }
+        }
+        None
+    };
+    timeout(REASON_TIMEOUT, search).await.ok().flatten().unwrap_or(first)
+}
+
+/// Messages of the schedules that were due and not sent.
+fn unsent(paces: &[Pace], books: &Books) -> u64 {
+    let ledger = books.ledger.lock();
+    let end_ns = books.load_end_ns();
+    let unsent = paces.iter().enumerate().map(|(index, pace)| {
+        pace.due_before(end_ns).map_or(0, |due| due.saturating_sub(ledger.published_by(index)))
+    });
+    unsent.sum()
+}
+
+async fn close(links: Vec<Link>) {
+    let closing = links.into_iter().map(Link::close);
+    futures_util::future::join_all(closing).await;
+}
+
+/// Waits for the conductor; the instant at which the load begins.
+async fn await_begin(control: &Control) -> Result<u64, DriverError> {
+    let mut ticks = interval(TICK);
+    loop {
+        ticks.tick().await;
+        if let Some(started_ns) = control.started_ns() {
+            return Ok(started_ns);
+        }
+        if control.interrupted() {
+            return Err(DriverError::Interrupted);
+        }
+    }
+}
