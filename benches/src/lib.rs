@@ -1,1 +1,10 @@
-//! Placeholder.
+//! What the criterion benches share: the contest that every publish path runs, and the paths that enter it.
+//!
+//! - [`contest`]: producers publish stamped records, one consumer takes them and checks that each arrived once, in
+//!   its producer's order.
+//! - [`contenders`]: the broker's ring behind its mutex, and what could stand in its place.
+
+#![forbid(unsafe_code)]
+
+pub mod contenders;
+pub mod contest;

@@ -1,0 +1,67 @@
+//! A queue with consumers that only count.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use broker::queue::{Accepted, DeliverySession, DeliveryTarget, QueueState};
+use broker::record::{Record, RecordFields};
+use ring::{ChunkPool, Offset, PoolConfig, RingConfig};
+
+/// A content header frame payload without properties.
+const HEADER: [u8; 14] = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0];
+
+/// An empty queue with the broker's default limits.
+pub fn queue() -> QueueState<Counter> {
+    let pool = ChunkPool::new(PoolConfig { bytes_budget: 512 << 20, chunk_bytes: 256 * 1024 });
+    let config = RingConfig { messages_max: 65_536, bytes_max: 128 << 20, chunk_bytes_first: 4096 };
+    QueueState::new(config, pool)
+}
+
+/// A message to the default exchange.
+pub fn record(body: &[u8]) -> RecordFields<'_> {
+    RecordFields { timestamp_ms: 0, flags: 0, exchange: b"", routing_key: b"bench.queue", header: &HEADER, body }
+}
+
+/// Counts bodies and remembers what to settle.
+#[derive(Clone, Debug, Default)]
+pub struct Counter {
+    runs: Rc<RefCell<Vec<(Offset, usize)>>>,
+    body_bytes: Rc<Cell<u64>>,
+}
+
+impl Counter {
+    /// Runs of offsets delivered since the last call.
+    pub fn take_runs(&self) -> Vec<(Offset, usize)> {
+        self.runs.take()
+    }
+
+    /// Body bytes seen so far.
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes.get()
+    }
+}
+
+impl DeliveryTarget for Counter {
+    type Session<'a> = &'a Counter;
+
+    fn open(&self) -> Option<&Counter> {
+        Some(self)
+    }
+
+    fn no_ack(&self) -> bool {
+        false
+    }
+}
+
+impl DeliverySession for &Counter {
+    #[inline]
+    fn deliver(&mut self, offset: Offset, _redelivered: bool, record: &Record<'_>) -> Accepted {
+        self.body_bytes.set(self.body_bytes.get() + record.body.len() as u64);
+        let mut runs = self.runs.borrow_mut();
+        match runs.last_mut() {
+            Some((first, count)) if first.advance(*count as u64) == offset => *count += 1,
+            _ => runs.push((offset, 1)),
+        }
+        Accepted::Taken
+    }
+}
