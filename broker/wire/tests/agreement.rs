@@ -1,5 +1,7 @@
 //! Agreement with `amq-protocol`, an independent codec: each side reads what the other writes, byte for byte.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use amq_protocol::frame::{AMQPFrame, gen_frame, parse_frame};
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, exchange, queue, tx};
 use amq_protocol::types::{self as theirs, AMQPValue};
