@@ -3,14 +3,32 @@
 //! What is measured, from when, and what is not claimed: `METHOD.md` beside this crate.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod body;
+pub mod charts;
+pub mod cli;
 pub mod clock;
+pub mod conductor;
 pub mod control;
 pub mod driver;
+pub mod embedded;
+pub mod environment;
+#[cfg(test)]
+mod fixtures;
+pub mod history;
 pub mod ledger;
+pub mod listener;
 pub mod live;
 pub mod plan;
+pub mod progress;
 pub mod recorder;
+pub mod result;
+pub mod sampler;
 pub mod scenario;
 mod sequence_set;
+pub mod summary;
 pub mod target;
+pub mod units;
+pub mod usage;
+pub mod utc;
+pub mod verdict;

@@ -1,2 +1,8 @@
-//! Placeholder.
-fn main() {}
+//! The `loadgen` binary: see [`loadgen::app`].
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    loadgen::app::run(std::env::args_os())
+}

@@ -140,7 +140,13 @@ fn describe(value: &Value) -> String {
     match value.get("shape").and_then(Value::as_str) {
         Some("open_loop") => format!("open_loop at {}/s", value["rate"]),
         Some(shape) => format!("{shape} with {} in flight", value["in_flight"]),
-        None => value.to_string().trim_matches('"').to_string(),
+        None => match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number
+                .as_f64()
+                .map_or_else(|| number.to_string(), |number| number.to_string()),
+            other => other.to_string(),
+        },
     }
 }
 

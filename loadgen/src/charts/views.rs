@@ -1,0 +1,231 @@
+//! What the plots show: from a run to lines.
+
+use hdrhistogram::Histogram;
+
+use super::axis::Axis;
+use super::panel::{BLUE, GREEN, Line, ORANGE, PURPLE, Panel, SKY, VERMILLION};
+use crate::live::{Interval, Quantiles};
+use crate::recorder::Recording;
+use crate::result::RunResult;
+use crate::sampler::{ProcessSample, Sample};
+use crate::units;
+
+const Y_TICKS: usize = 5;
+const Y_TICKS_LOW: usize = 3;
+const TIME_TICKS: usize = 10;
+/// Distance of two points of a percentile curve, in nines.
+const NINES_STEP: f64 = 0.02;
+/// Samples between which CPU is measured: one second, for the kernel counts in ticks of 10 ms.
+const CPU_SAMPLES: usize = 4;
+const NS_PER_S: f64 = 1e9;
+
+/// A run as the plots need it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    pub(super) run: &'a RunResult,
+    pub(super) recording: &'a Recording,
+}
+
+impl View<'_> {
+    /// Messages a second, sent and received.
+    pub(super) fn rates(&self) -> Panel {
+        let rate = |count: u64, interval: &Interval| count as f64 / interval.length_s.max(1e-3);
+        let published = self.series(|it| Some(rate(it.published, it)));
+        let consumed = self.series(|it| Some(rate(it.consumed, it)));
+        let lines = vec![
+            line("published", BLUE, 5, published),
+            line("consumed", ORANGE, 2, consumed),
+        ];
+        self.over_time(
+            "messages per second",
+            zero_based(&lines, Y_TICKS, units::rate),
+            lines,
+        )
+    }
+
+    /// Messages on their way.
+    pub(super) fn backlog(&self) -> Panel {
+        let lines = vec![line(
+            "sent, not yet received",
+            GREEN,
+            2,
+            self.series(|it| Some(it.backlog as f64)),
+        )];
+        let label = |value: f64| units::count(value as u64);
+        self.over_time("backlog", zero_based(&lines, Y_TICKS_LOW, label), lines)
+    }
+
+    /// Response latency of each second.
+    pub(super) fn latency(&self) -> Panel {
+        let of = |quantile: fn(&Quantiles) -> u64| {
+            self.series(|it| (it.response.count > 0).then(|| quantile(&it.response) as f64 / 1e3))
+        };
+        let lines = vec![
+            line("p50", SKY, 2, of(|it| it.p50_ns)),
+            line("p90", BLUE, 2, of(|it| it.p90_ns)),
+            line("p99", GREEN, 2, of(|it| it.p99_ns)),
+            line("p99.9", ORANGE, 2, of(|it| it.p99_9_ns)),
+            line("max", VERMILLION, 2, of(|it| it.max_ns)),
+        ];
+        self.over_time("response latency of each second", log_scaled(&lines), lines)
+    }
+
+    /// Latency by percentile, of the measured window.
+    pub(super) fn percentiles(&self) -> Panel {
+        let recording = self.recording;
+        let mut lines = vec![line("response", BLUE, 5, curve(&recording.response))];
+        lines.push(line("service", ORANGE, 2, curve(&recording.service)));
+        if let Some(confirm) = &recording.confirm {
+            lines.push(line("confirm", GREEN, 2, curve(confirm)));
+        }
+        if !recording.schedule_lag.is_empty() {
+            lines.push(line("schedule lag", PURPLE, 2, curve(&recording.schedule_lag)));
+        }
+        Panel {
+            title: "latency by percentile".into(),
+            x: Axis::nines(recording.response.len()),
+            y: log_scaled(&lines),
+            lines,
+            window: None,
+        }
+    }
+
+    /// The broker's memory; the generator's where the broker's is unknown.
+    pub(super) fn memory(&self) -> Panel {
+        let of = |bytes: fn(&ProcessSample) -> u64| self.sampled(|it| it.broker.map(|it| bytes(&it) as f64));
+        let lines = vec![
+            line("anonymous", BLUE, 2, of(|it| it.rss_anon_bytes)),
+            line("file and shared", ORANGE, 2, of(|it| it.rss_file_bytes)),
+        ];
+        let title = self.broker_title("resident memory of the broker");
+        self.over_time(&title, memory_axis(&lines), lines)
+    }
+
+    /// Cores that broker and generator keep busy, and what others take.
+    pub(super) fn cpu(&self) -> Panel {
+        let cores = |of: &dyn Fn(&Sample) -> Option<f64>| -> Vec<(f64, f64)> {
+            let samples = &self.run.samples;
+            let pairs = samples.iter().zip(samples.iter().skip(CPU_SAMPLES));
+            let used = pairs.filter_map(|(before, after)| {
+                let elapsed_s = (after.at_ns - before.at_ns) as f64 / NS_PER_S;
+                Some((
+                    self.time(after)?,
+                    ((of(after)? - of(before)?) / elapsed_s).max(0.0),
+                ))
+            });
+            used.collect()
+        };
+        let ours = |it: &Sample| it.broker.unwrap_or_default().cpu_s + it.generator.cpu_s;
+        let mut lines = vec![
+            line("broker", BLUE, 2, cores(&|it| Some(it.broker?.cpu_s))),
+            line("generator", ORANGE, 2, cores(&|it| Some(it.generator.cpu_s))),
+            line(
+                "other processes",
+                PURPLE,
+                2,
+                cores(&|it| Some(it.machine.busy_s - ours(it))),
+            ),
+            line("stolen", VERMILLION, 2, cores(&|it| Some(it.machine.steal_s))),
+        ];
+        lines.retain(|line| !line.points.is_empty());
+        self.over_time(
+            "busy cores",
+            zero_based(&lines, Y_TICKS_LOW, |value| format!("{value:.1}")),
+            lines,
+        )
+    }
+
+    fn broker_title(&self, title: &str) -> String {
+        let known = self.run.samples.iter().any(|sample| sample.broker.is_some());
+        if known {
+            title.into()
+        } else {
+            format!("{title}: unknown, its process is not on this machine")
+        }
+    }
+
+    fn over_time(&self, title: &str, y: Axis, lines: Vec<Line>) -> Panel {
+        let intervals_end = self.run.intervals.last().map_or(0.0, |interval| interval.t_s);
+        let end_s = intervals_end.max(self.run.window_s.1).max(1.0);
+        let x = Axis::span(end_s, TIME_TICKS, |value| format!("{value} s"));
+        Panel {
+            title: title.into(),
+            x,
+            y,
+            lines,
+            window: Some(self.run.window_s),
+        }
+    }
+
+    fn series(&self, value: impl Fn(&Interval) -> Option<f64>) -> Vec<(f64, f64)> {
+        let intervals = self.run.intervals.iter();
+        intervals
+            .filter_map(|interval| Some((interval.t_s, value(interval)?)))
+            .collect()
+    }
+
+    fn sampled(&self, value: impl Fn(&Sample) -> Option<f64>) -> Vec<(f64, f64)> {
+        let samples = self.run.samples.iter();
+        samples
+            .filter_map(|sample| Some((self.time(sample)?, value(sample)?)))
+            .collect()
+    }
+
+    /// Seconds since the load began; `None` before.
+    fn time(&self, sample: &Sample) -> Option<f64> {
+        Some(sample.at_ns.checked_sub(self.run.started_ns)? as f64 / NS_PER_S)
+    }
+}
+
+fn line(label: &str, color: plotters::style::RGBColor, width: u32, points: Vec<(f64, f64)>) -> Line {
+    Line {
+        label: label.into(),
+        color,
+        width,
+        points,
+    }
+}
+
+fn values(lines: &[Line]) -> impl Iterator<Item = f64> {
+    lines.iter().flat_map(|line| &line.points).map(|point| point.1)
+}
+
+fn zero_based(lines: &[Line], ticks: usize, label: fn(f64) -> String) -> Axis {
+    Axis::from_zero(values(lines).fold(0.0, f64::max), ticks, label)
+}
+
+/// From the smallest to the largest value in µs; at least half a decade, so that a flat line does not look wild.
+fn log_scaled(lines: &[Line]) -> Axis {
+    const FLOOR_US: f64 = 1.0;
+    let min = values(lines).fold(f64::INFINITY, f64::min);
+    let max = values(lines).fold(0.0, f64::max);
+    let min = if min.is_finite() {
+        min.max(FLOOR_US)
+    } else {
+        FLOOR_US
+    };
+    Axis::log(min, max.max(min * 3.0), units::latency_us)
+}
+
+/// Ticks at round numbers of MiB.
+fn memory_axis(lines: &[Line]) -> Axis {
+    const MIB: f64 = 1_048_576.0;
+    let max_mib = values(lines).fold(0.0, f64::max) / MIB;
+    let mut axis = Axis::from_zero(max_mib, Y_TICKS_LOW, |mib| format!("{mib} MiB"));
+    axis.range.1 *= MIB;
+    axis.ticks.iter_mut().for_each(|(place, _)| *place *= MIB);
+    axis
+}
+
+/// (percentile, µs), as far as the number of values can tell.
+fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
+    if histogram.is_empty() {
+        return Vec::new();
+    }
+    let nines_max = (histogram.len() as f64).log10();
+    let steps = (nines_max / NINES_STEP) as usize;
+    (0..=steps)
+        .map(|step| 1.0 - 10_f64.powf(-(step as f64) * NINES_STEP))
+        .map(|percentile| (percentile, histogram.value_at_quantile(percentile) as f64 / 1e3))
+        .collect()
+}

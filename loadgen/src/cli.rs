@@ -1,0 +1,214 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+use crate::scenario::Overrides;
+use crate::target::Target;
+
+/// Drives an AMQP 0-9-1 broker with a load and says what became of every message.
+///
+/// Without --url it starts the reference broker as a separate process on a free loopback port, with a temporary data
+/// directory, and stops it afterwards. Exit codes: 0 pass, 1 targets missed or messages harmed, 2 wrong usage, 3 invalid
+/// run (the generator or the machine was the bottleneck, or it was cut short), 4 the broker failed.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "loadgen", version, max_term_width = 110)]
+pub struct Cli {
+    /// Name of a scenario (see --list) or path of a scenario file.
+    #[arg(long, value_name = "NAME|PATH", required_unless_present = "list")]
+    pub scenario: Option<String>,
+
+    /// Show the scenarios, one line each.
+    #[arg(long, conflicts_with = "scenario")]
+    pub list: bool,
+
+    /// Drive this broker instead of the embedded one: amqp://[user[:password]@]host[:port][/vhost].
+    #[arg(long, value_name = "URL")]
+    pub url: Option<Target>,
+
+    /// Process of the broker behind --url, whose memory and CPU are to be measured; found by itself on loopback.
+    #[arg(long, value_name = "PID", requires = "url", value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
+    pub broker_pid: Option<u32>,
+
+    /// Further flag for the embedded broker, e.g. --broker-arg=--reactors=2; may be repeated.
+    #[arg(long, value_name = "FLAG", conflicts_with = "url", allow_hyphen_values = true)]
+    pub broker_arg: Vec<OsString>,
+
+    /// Seed of the schedule's phases and of the message bodies.
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Where runs, history and charts are kept.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+
+    /// What to print at the end: a table, or one JSON object as the last line.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+
+    /// Show no progress.
+    #[arg(long)]
+    pub quiet: bool,
+
+    #[command(flatten)]
+    changes: Changes,
+}
+
+/// How the result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table.
+    Human,
+    /// One JSON object.
+    Json,
+}
+
+/// Flags that change the scenario. Ranges are checked with the scenario, by the same rules as its file.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Changes to the scenario (the run then counts as another load)")]
+struct Changes {
+    /// Producers, each with its own connection.
+    #[arg(long, value_name = "COUNT")]
+    producers: Option<u64>,
+    /// Consumers, each with its own connection.
+    #[arg(long, value_name = "COUNT")]
+    consumers: Option<u64>,
+    /// Queues.
+    #[arg(long, value_name = "COUNT")]
+    queues: Option<u64>,
+    /// Length of a message's body.
+    #[arg(long, value_name = "BYTES")]
+    size: Option<u64>,
+    /// Send at a fixed rate, all producers together (open loop).
+    #[arg(long, value_name = "PER_SECOND", conflicts_with = "in_flight")]
+    rate: Option<u64>,
+    /// Send as fast as this many messages in flight allow, all producers together (saturating).
+    #[arg(long, value_name = "MESSAGES")]
+    in_flight: Option<u64>,
+    /// Length of the measured window, e.g. 30, 30s or 2m.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    duration: Option<f64>,
+    /// Load before the window.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    warmup: Option<f64>,
+    /// Unacknowledged messages a consumer may hold; 0 = no limit.
+    #[arg(long, value_name = "MESSAGES")]
+    prefetch: Option<u64>,
+    /// Messages that one ack settles; 0 = no acknowledgements.
+    #[arg(long, value_name = "MESSAGES")]
+    ack_every: Option<u64>,
+    /// Unconfirmed messages a producer may have outstanding; 0 = no confirms.
+    #[arg(long, value_name = "MESSAGES")]
+    confirm_window: Option<u64>,
+    /// Persistent messages on durable queues.
+    #[arg(long)]
+    persistent: bool,
+    /// The client that makes the load: native or lapin.
+    #[arg(long, value_name = "DRIVER")]
+    driver: Option<String>,
+}
+
+impl Cli {
+    /// The values that replace the scenario's own.
+    #[must_use]
+    pub fn overrides(&self) -> Overrides {
+        let changes = self.changes.clone();
+        Overrides {
+            producers: changes.producers,
+            consumers: changes.consumers,
+            queues: changes.queues,
+            size_bytes: changes.size,
+            rate: changes.rate,
+            in_flight: changes.in_flight,
+            duration_s: changes.duration,
+            warmup_s: changes.warmup,
+            prefetch: changes.prefetch,
+            ack_every: changes.ack_every,
+            confirm_window: changes.confirm_window,
+            persistent: changes.persistent,
+            driver: changes.driver,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0)];
+    let unit = units
+        .iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)));
+    let (number, factor) = unit.unwrap_or((text, 1.0));
+    let value: f64 = number
+        .trim()
+        .parse()
+        .map_err(|_| "expected seconds, e.g. 30, 0.5, 30s, 500ms or 2m")?;
+    if value.is_finite() && value >= 0.0 {
+        Ok(value * factor)
+    } else {
+        Err("expected a duration from 0".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_overrides() {
+        let cli = Cli::try_parse_from([
+            "loadgen",
+            "--scenario",
+            "20p20c",
+            "--size",
+            "1024",
+            "--duration",
+            "500ms",
+            "--confirm-window",
+            "0",
+        ])
+        .unwrap();
+        let expected = Overrides {
+            size_bytes: Some(1_024),
+            duration_s: Some(0.5),
+            confirm_window: Some(0),
+            ..Overrides::default()
+        };
+        assert_eq!(cli.overrides(), expected);
+        let broker =
+            Cli::try_parse_from(["loadgen", "--scenario", "x", "--broker-arg", "--reactors=2"]).unwrap();
+        assert_eq!(broker.broker_arg, ["--reactors=2"]);
+    }
+
+    #[test]
+    fn wrong_usage_is_refused_with_code_2() {
+        let cases: [&[&str]; 6] = [
+            &[],
+            &["--scenario", "x", "--producers", "many"],
+            &["--scenario", "x", "--url", "http://x"],
+            &["--scenario", "x", "--broker-pid", "3"],
+            &["--scenario", "x", "--rate", "5", "--in-flight", "5"],
+            &["--scenario", "x", "--duration", "-3"],
+        ];
+        for arguments in cases {
+            let error = Cli::try_parse_from([&["loadgen"], arguments].concat()).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(
+            ["30", "0.5", "30s", "500ms", "2m"].map(|text| seconds(text).unwrap()),
+            [30.0, 0.5, 30.0, 0.5, 120.0]
+        );
+        assert!(seconds("soon").is_err() && seconds("NaN").is_err() && seconds("-1").is_err());
+    }
+}

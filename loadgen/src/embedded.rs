@@ -1,0 +1,302 @@
+//! The reference broker as a child process: this executable again, in its hidden `broker` mode.
+//!
+//! A separate process, so that its memory and CPU are measured alone. Parent and child are tied by the child's
+//! standard input: when it closes (because the parent stops the broker, or died) the child raises SIGTERM on itself
+//! and shuts down as on any SIGTERM. The child has its own process group: Ctrl-C reaches only the generator.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use thiserror::Error;
+
+/// The hidden subcommand.
+pub const SUBCOMMAND: &str = "broker";
+
+/// How long the broker may take until it listens.
+const LISTEN_DEADLINE: Duration = Duration::from_secs(30);
+/// How long it may take to shut down before it is killed.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// How long to wait for the rest of its log once it has ended.
+const LOG_DEADLINE: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(10);
+/// Lines of its log that are kept for an error message.
+const LOG_LINES_MAX: usize = 12;
+const LISTENING: &str = "broker listening on ";
+
+/// Why there is no broker.
+#[derive(Debug, Error)]
+pub enum BrokerError {
+    /// It could not be started.
+    #[error("cannot start the broker: {0}")]
+    Start(#[source] io::Error),
+    /// It did not say in time where it listens.
+    #[error("the broker did not listen within {} s{}", LISTEN_DEADLINE.as_secs(), log_text(.log))]
+    Silent {
+        /// Its last words.
+        log: Vec<String>,
+    },
+    /// It said something else.
+    #[error("the broker announced {line:?} instead of an address")]
+    Announcement {
+        /// What it said.
+        line: String,
+    },
+    /// It ended by itself.
+    #[error("the broker ended with {status}{}", log_text(.log))]
+    Died {
+        /// How.
+        status: ExitStatus,
+        /// Its last words.
+        log: Vec<String>,
+    },
+}
+
+/// A running broker process; killed when dropped without [`EmbeddedBroker::stop`].
+#[derive(Debug)]
+pub struct EmbeddedBroker {
+    child: Child,
+    /// Held open: its end tells the child to stop.
+    stdin: Option<ChildStdin>,
+    address: SocketAddr,
+    log: Arc<Mutex<VecDeque<String>>>,
+    log_reader: JoinHandle<()>,
+    /// Removed when the broker is gone.
+    _data_dir: tempfile::TempDir,
+}
+
+impl EmbeddedBroker {
+    /// Starts the broker on a free loopback port with an empty data directory. `arguments` are further broker flags.
+    ///
+    /// # Errors
+    /// When it cannot start, ends early or does not listen in time.
+    pub fn start(arguments: &[OsString]) -> Result<Self, BrokerError> {
+        let executable = std::env::current_exe().map_err(BrokerError::Start)?;
+        let mut command = Command::new(executable);
+        command.arg(SUBCOMMAND);
+        Self::spawn(command, arguments)
+    }
+
+    fn spawn(mut command: Command, arguments: &[OsString]) -> Result<Self, BrokerError> {
+        let data_dir = tempfile::Builder::new()
+            .prefix("loadgen-")
+            .tempdir()
+            .map_err(BrokerError::Start)?;
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data_dir.path())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(BrokerError::Start)?;
+        let stdin = child.stdin.take();
+        let log = Arc::new(Mutex::new(VecDeque::new()));
+        let log_reader = keep_last_lines(child.stderr.take(), Arc::clone(&log));
+        let announcement = first_line(child.stdout.take());
+        let unresolved = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut broker = Self {
+            child,
+            stdin,
+            address: unresolved,
+            log,
+            log_reader,
+            _data_dir: data_dir,
+        };
+        broker.address = broker.await_address(&announcement)?;
+        Ok(broker)
+    }
+
+    fn await_address(&mut self, announcement: &mpsc::Receiver<String>) -> Result<SocketAddr, BrokerError> {
+        match announcement.recv_timeout(LISTEN_DEADLINE) {
+            Ok(line) => {
+                let address = line
+                    .strip_prefix(LISTENING)
+                    .and_then(|address| address.trim().parse().ok());
+                address.ok_or(BrokerError::Announcement { line })
+            }
+            Err(RecvTimeoutError::Timeout) => Err(BrokerError::Silent {
+                log: self.log_lines(),
+            }),
+            Err(RecvTimeoutError::Disconnected) => {
+                let status = self.child.wait().map_err(BrokerError::Start)?;
+                Err(self.died(status))
+            }
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The reason for its end, if it has ended.
+    pub fn death(&mut self) -> Option<BrokerError> {
+        let status = self.child.try_wait().ok().flatten()?;
+        Some(self.died(status))
+    }
+
+    /// Shuts it down in order; after a deadline by force.
+    ///
+    /// # Errors
+    /// When it ended with a failure.
+    pub fn stop(mut self) -> Result<(), BrokerError> {
+        self.stdin = None;
+        let deadline = Instant::now() + STOP_DEADLINE;
+        loop {
+            match self.child.try_wait().map_err(BrokerError::Start)? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(self.died(status)),
+                None if Instant::now() >= deadline => break,
+                None => thread::sleep(POLL),
+            }
+        }
+        self.child.kill().map_err(BrokerError::Start)?;
+        let status = self.child.wait().map_err(BrokerError::Start)?;
+        Err(self.died(status))
+    }
+
+    fn died(&self, status: ExitStatus) -> BrokerError {
+        // Its last words may still be in the pipe.
+        let deadline = Instant::now() + LOG_DEADLINE;
+        while !self.log_reader.is_finished() && Instant::now() < deadline {
+            thread::sleep(POLL);
+        }
+        BrokerError::Died {
+            status,
+            log: self.log_lines(),
+        }
+    }
+
+    fn log_lines(&self) -> Vec<String> {
+        self.log.lock().iter().cloned().collect()
+    }
+}
+
+impl Drop for EmbeddedBroker {
+    fn drop(&mut self) {
+        // Fails only when the process has been reaped, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the broker in this process: what the child does. Ends when standard input ends.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    thread::spawn(|| {
+        // An error means the same as the end: nobody holds the other side.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = signal_hook::low_level::raise(signal_hook::consts::SIGTERM);
+    });
+    broker::cli::run(arguments)
+}
+
+/// Hands over the first line, then goes on reading so that the writer never blocks.
+fn first_line(stdout: Option<impl Read + Send + 'static>) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let Some(stdout) = stdout else { return };
+        let mut reader = BufReader::new(stdout);
+        let mut line = String::new();
+        if reader.read_line(&mut line).is_ok_and(|length| length > 0) {
+            let _ = sender.send(line.trim_end().to_string());
+        }
+        drop(sender);
+        let _ = io::copy(&mut reader, &mut io::sink());
+    });
+    receiver
+}
+
+fn keep_last_lines(
+    stderr: Option<impl Read + Send + 'static>,
+    log: Arc<Mutex<VecDeque<String>>>,
+) -> JoinHandle<()> {
+    thread::spawn(move || {
+        for line in stderr
+            .into_iter()
+            .flat_map(|stderr| BufReader::new(stderr).lines())
+            .map_while(Result::ok)
+        {
+            let mut log = log.lock();
+            if log.len() == LOG_LINES_MAX {
+                log.pop_front();
+            }
+            log.push_back(line);
+        }
+    })
+}
+
+fn log_text(log: &[String]) -> String {
+    if log.is_empty() {
+        return String::new();
+    }
+    format!("; its last words:\n  {}", log.join("\n  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shell stands in for the broker.
+    fn start(script: &str) -> Result<EmbeddedBroker, BrokerError> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]);
+        EmbeddedBroker::spawn(command, &[])
+    }
+
+    #[test]
+    fn learns_the_address_and_stops_it_by_closing_its_input() {
+        let broker = start("echo broker listening on 127.0.0.1:4567; cat >/dev/null").unwrap();
+        assert_eq!(broker.address().to_string(), "127.0.0.1:4567");
+        broker.stop().unwrap();
+    }
+
+    #[test]
+    fn an_early_end_is_reported_with_its_last_words() {
+        let message = start("echo cannot bind >&2; exec >&-; exit 3")
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            message,
+            "the broker ended with exit status: 3; its last words:\n  cannot bind"
+        );
+    }
+
+    #[test]
+    fn another_announcement_is_not_an_address() {
+        let message = start("echo hello; cat >/dev/null").unwrap_err().to_string();
+        assert_eq!(message, "the broker announced \"hello\" instead of an address");
+    }
+
+    #[test]
+    fn a_death_is_noticed() {
+        let mut broker = start("echo broker listening on 127.0.0.1:1; exit 7").unwrap();
+        let deadline = Instant::now() + STOP_DEADLINE;
+        let death = loop {
+            match broker.death() {
+                Some(death) => break death.to_string(),
+                None => assert!(Instant::now() < deadline, "the shell ends at once"),
+            }
+            thread::yield_now();
+        };
+        assert!(death.contains("exit status: 7"), "{death}");
+    }
+}

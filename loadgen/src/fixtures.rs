@@ -1,0 +1,129 @@
+//! Made-up measurements for the tests of what comes after a run.
+
+use crate::ledger::LedgerSummary;
+use crate::live::{Interval, Quantiles};
+use crate::recorder::{Recording, ServerProperties, histogram};
+use crate::sampler::{MachineSample, ProcessSample, Sample};
+use crate::scenario::{Load, Scenario};
+use crate::usage::{ProcessUsage, Usage};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// A run of `scenario` that reaches all of its targets.
+pub(crate) fn recording(scenario: &Scenario) -> Recording {
+    let rate = match scenario.load {
+        Load::Saturating { .. } => 1_600_000,
+        Load::OpenLoop { rate } => rate,
+    };
+    let copies = u64::from(scenario.copies());
+    let published = (rate as f64 * scenario.duration_s) as u64;
+    let mut response = histogram();
+    let mut schedule_lag = histogram();
+    for index in 0..100_000_u64 {
+        // A body between 200 and 600 µs and a thin tail up to some milliseconds.
+        let tail = if index % 1_000 == 0 { index * 40 } else { 0 };
+        let latency_ns = 200_000 + (index * 7_919) % 400_000 + tail;
+        response.record(latency_ns).expect("within the histogram's range");
+        schedule_lag
+            .record(latency_ns / 10)
+            .expect("within the histogram's range");
+    }
+    Recording {
+        service: response.clone(),
+        confirm: scenario.confirm_window.map(|_| response.clone()),
+        schedule_lag: if scenario.is_open_loop() {
+            schedule_lag
+        } else {
+            histogram()
+        },
+        response,
+        saturated: 0,
+        ledger: LedgerSummary {
+            published,
+            expected: published * copies,
+            received: published * copies,
+            ..LedgerSummary::default()
+        },
+        published_in_window: published,
+        consumed_in_window: published * copies,
+        confirmed_in_window: 0,
+        window_s: scenario.duration_s,
+        unsent: 0,
+        held_back: 0,
+        reads: 100_000,
+        writes: 80_000,
+        blocked: 0,
+        intervals: (0..(scenario.warmup_s + scenario.duration_s) as u64)
+            .map(|s| interval(s, rate, copies))
+            .collect(),
+        server: ServerProperties {
+            product: "fixture".into(),
+            version: "1.0".into(),
+        },
+        cut_short: false,
+    }
+}
+
+fn interval(second: u64, rate: u64, copies: u64) -> Interval {
+    let wobble = (second * 37) % 11;
+    let published = rate - rate / 100 * wobble;
+    let p50_ns = 300_000 + wobble * 9_000;
+    let response = Quantiles {
+        count: published * copies,
+        p50_ns,
+        p90_ns: p50_ns * 2,
+        p99_ns: p50_ns * 3,
+        p99_9_ns: p50_ns * (4 + wobble),
+        max_ns: p50_ns * (6 + 3 * wobble),
+    };
+    Interval {
+        t_s: (second + 1) as f64,
+        length_s: 1.0,
+        published,
+        confirmed: 0,
+        consumed: published * copies,
+        response,
+        service: response,
+        backlog: 3_000 + wobble * 100,
+    }
+}
+
+/// A quiet machine.
+pub(crate) fn usage() -> Usage {
+    let process = |cpu_cores: f64, anon: u64| ProcessUsage {
+        cpu_cores,
+        rss_anon_bytes_max: anon,
+        rss_file_bytes_max: 6 << 20,
+        rss_bytes_max: anon + (6 << 20),
+    };
+    Usage {
+        broker: Some(process(0.8, 40 << 20)),
+        generator: process(0.7, 30 << 20),
+        steal: 0.002,
+        foreign_cpu: Some(0.01),
+    }
+}
+
+/// Four samples a second over `seconds`, from the run's epoch on.
+pub(crate) fn samples(seconds: u64) -> Vec<Sample> {
+    (0..=seconds * 4)
+        .map(|quarter| {
+            let s = quarter as f64 / 4.0;
+            let process = |cores: f64, anon_mib: u64| ProcessSample {
+                cpu_s: cores * s + 0.02 * (s * 1.7).sin(),
+                rss_anon_bytes: (anon_mib << 20) + (quarter % 9) * (1 << 18),
+                rss_file_bytes: 6 << 20,
+            };
+            Sample {
+                at_ns: quarter * SECOND_NS / 4,
+                broker: Some(process(0.85, 24 + quarter.min(20))),
+                generator: process(0.7, 30),
+                machine: MachineSample {
+                    total_s: 2.0 * s,
+                    busy_s: 1.6 * s,
+                    steal_s: 0.01 * s,
+                },
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,255 @@
+//! The summary table for people.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::result::{LatencyUs, RunResult, Summary};
+use crate::units::{bytes, count, latency_us, percent, rate};
+use crate::verdict::{Check, Outcome};
+
+const NOT_MEASURED: &str = "not measured";
+
+/// The table of a run whose files lie in `directory`.
+#[must_use]
+pub fn table(run: &RunResult, directory: &Path) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write(&mut out, run, directory);
+    out
+}
+
+fn write(out: &mut String, run: &RunResult, directory: &Path) -> std::fmt::Result {
+    let summary = &run.summary;
+    let server = if summary.server.is_empty() {
+        "unnamed broker"
+    } else {
+        &summary.server
+    };
+    writeln!(
+        out,
+        "\n{}: {}",
+        summary.scenario, run.effective_scenario.description
+    )?;
+    writeln!(
+        out,
+        "{server} ({}) · {} driver · {:.1} s measured · {}",
+        summary.target,
+        summary.driver.name(),
+        summary.duration_s,
+        run.environment.machine(),
+    )?;
+    if !summary.overrides.is_empty() {
+        writeln!(out, "overridden: {}", summary.overrides.join(", "))?;
+    }
+    writeln!(out, "\n  {:<12}{:>12}{:>18}", "", "rate", "messages")?;
+    writeln!(
+        out,
+        "  {:<12}{:>12}{:>18}",
+        "published",
+        rate(summary.publish_rate),
+        count(summary.published)
+    )?;
+    writeln!(
+        out,
+        "  {:<12}{:>12}{:>18}",
+        "consumed",
+        rate(summary.consume_rate),
+        count(summary.consumed)
+    )?;
+    write_latencies(out, summary)?;
+    write_ledger(out, summary)?;
+    write_usage(out, run)?;
+    write_checks(out, &run.checks)?;
+    writeln!(out, "\n  verdict: {}", summary.verdict.name().to_uppercase())?;
+    for reason in &summary.reasons {
+        writeln!(out, "    {reason}")?;
+    }
+    if summary.verdict == Outcome::Invalid {
+        writeln!(
+            out,
+            "    an invalid run says nothing about the broker and enters no history"
+        )?;
+    }
+    writeln!(out, "  files: {}", directory.display())
+}
+
+fn write_latencies(out: &mut String, summary: &Summary) -> std::fmt::Result {
+    writeln!(
+        out,
+        "\n  {:<12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>18}",
+        "latency", "p50", "p90", "p99", "p99.9", "max", "count"
+    )?;
+    let mut row = |name: &str, latency: &Option<LatencyUs>| match latency {
+        None => Ok(()),
+        Some(it) => writeln!(
+            out,
+            "  {name:<12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>18}",
+            latency_us(it.p50),
+            latency_us(it.p90),
+            latency_us(it.p99),
+            latency_us(it.p99_9),
+            latency_us(it.max),
+            count(it.count),
+        ),
+    };
+    row("response", &summary.latency_us)?;
+    row("service", &summary.service_latency_us)?;
+    row("confirm", &summary.confirm_latency_us)
+}
+
+fn write_ledger(out: &mut String, summary: &Summary) -> std::fmt::Result {
+    let ledger = &summary.ledger;
+    writeln!(
+        out,
+        "\n  ledger      lost {} · duplicated {} · redelivered {} · reordered {} · corrupt {} · of {} expected",
+        count(ledger.lost),
+        count(ledger.duplicated),
+        count(ledger.redelivered),
+        count(ledger.reordered),
+        count(ledger.corrupt),
+        count(ledger.expected),
+    )?;
+    for example in &ledger.examples {
+        writeln!(out, "              {example}")?;
+    }
+    Ok(())
+}
+
+fn write_usage(out: &mut String, run: &RunResult) -> std::fmt::Result {
+    let summary = &run.summary;
+    let broker = &summary.broker;
+    let mut broker_parts = Vec::new();
+    if let (Some(all), Some(anon), Some(file)) = (
+        broker.rss_bytes_max,
+        broker.rss_anon_bytes_max,
+        broker.rss_file_bytes_max,
+    ) {
+        let [all, anon, file] = [all, anon, file].map(|size| bytes(size as f64));
+        broker_parts.push(format!("memory {all} at most ({anon} anonymous, {file} file)"));
+    }
+    broker_parts.extend(cpu(broker.cpu_cores, broker.cpu_us_per_message));
+    if broker_parts.is_empty() {
+        broker_parts.push(format!(
+            "{NOT_MEASURED}: its process is not known (see --broker-pid)"
+        ));
+    }
+    writeln!(out, "  broker      {}", broker_parts.join(" · "))?;
+    let generator = &summary.generator;
+    let mut parts: Vec<String> = cpu(generator.cpu_cores, generator.cpu_us_per_message)
+        .into_iter()
+        .collect();
+    parts.extend(
+        generator
+            .messages_per_read
+            .map(|messages| format!("{messages:.1} messages a read")),
+    );
+    parts.extend(
+        generator
+            .messages_per_write
+            .map(|messages| format!("{messages:.1} a write")),
+    );
+    parts.extend(
+        generator
+            .schedule_lag_us_p99
+            .map(|lag| format!("schedule lag p99 {}", latency_us(lag))),
+    );
+    if generator.unsent > 0 {
+        parts.push(format!("{} due but never sent", count(generator.unsent)));
+    }
+    if run.saturated > 0 {
+        parts.push(format!("{} latencies above 60 s", count(run.saturated)));
+    }
+    writeln!(out, "  generator   {}", parts.join(" · "))?;
+    let share = |share: Option<f64>| share.map_or(NOT_MEASURED.into(), percent);
+    let machine = &summary.machine;
+    writeln!(
+        out,
+        "  machine     steal {} · other processes {}",
+        share(machine.steal),
+        share(machine.foreign_cpu)
+    )
+}
+
+fn cpu(cores: Option<f64>, us_per_message: Option<f64>) -> Option<String> {
+    Some(format!(
+        "{:.2} cores, {:.2} µs of CPU a message",
+        cores?, us_per_message?
+    ))
+}
+
+fn write_checks(out: &mut String, checks: &[Check]) -> std::fmt::Result {
+    if checks.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n  {:<24}{:>14}{:>14}", "target", "limit", "measured")?;
+    for check in checks {
+        let (name, sign, shown) = describe(&check.target);
+        let mark = match check.passed {
+            Some(true) => "ok",
+            Some(false) => "MISSED",
+            None => "",
+        };
+        let limit = format!("{sign} {}", shown(check.limit));
+        let measured = check.measured.map_or(NOT_MEASURED.into(), shown);
+        writeln!(out, "  {name:<24}{limit:>14}{measured:>14}  {mark}")?;
+    }
+    Ok(())
+}
+
+/// Name, direction and unit of a target.
+fn describe(target: &str) -> (&str, &'static str, fn(f64) -> String) {
+    match target {
+        "publish_rate_min" => ("publish rate", "≥", rate),
+        "consume_rate_min" => ("consume rate", "≥", rate),
+        "broker_rss_bytes_max" => ("broker memory", "≤", bytes),
+        "latency_p99_us_max" => ("response latency p99", "≤", latency_us),
+        other => (other, "", |value| format!("{value}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::tests::run_result;
+
+    #[test]
+    fn the_table_shows_rates_latency_ledger_and_verdict() {
+        let table = table(&run_result("20p20c-latency"), Path::new("results/runs/x"));
+        for expected in [
+            "published        250 k/s        15,000,000",
+            "response",
+            "service",
+            "lost 0 · duplicated 0 · redelivered 0 · reordered 0 · corrupt 0 · of 15,000,000 expected",
+            "response latency p99          ≤ 1.00 ms",
+            "schedule lag p99",
+            "verdict: PASS",
+            "files: results/runs/x",
+        ] {
+            assert!(table.contains(expected), "{expected} is not in\n{table}");
+        }
+        assert!(!table.contains("confirm") && !table.contains("MISSED") && !table.contains("overridden"));
+    }
+
+    #[test]
+    fn what_is_wrong_stands_out() {
+        let mut run = run_result("20p20c");
+        run.summary.verdict = Outcome::Fail;
+        run.summary.reasons = vec!["messages lost: 3".into()];
+        run.summary.overrides = vec!["producers = 3".into()];
+        run.summary.ledger.examples = vec!["producer 1 lost 17".into()];
+        run.checks[0].passed = Some(false);
+        run.checks[2].measured = None;
+        run.checks[2].passed = None;
+        let table = table(&run, Path::new("x"));
+        for expected in [
+            "FAIL",
+            "messages lost: 3",
+            "overridden: producers = 3",
+            "producer 1 lost 17",
+            "MISSED",
+            NOT_MEASURED,
+        ] {
+            assert!(table.contains(expected), "{expected} is not in\n{table}");
+        }
+    }
+}
