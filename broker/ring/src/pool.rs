@@ -146,7 +146,8 @@ mod tests {
         pool.give_back(odd);
         pool.give_back(chunk);
         assert_eq!(pool.free.lock().len(), 1);
-        assert_eq!(pool.try_take(1024).unwrap().as_ptr(), address);
+        let again = pool.try_take(1024).unwrap();
+        assert_eq!(again.as_ptr(), address);
     }
 
     #[test]

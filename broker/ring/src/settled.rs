@@ -360,6 +360,9 @@ impl Iterator for SettledRanges<'_> {
 mod tests {
     use super::*;
 
+    /// Miri runs a thousand times slower: there a few blocks must do.
+    const MANY: u64 = if cfg!(miri) { 9_000 } else { 100_000 };
+
     fn ranges(set: &SettledSet) -> Vec<(u64, u64)> {
         set.ranges().map(|range| (range.start.0, range.end.0)).collect()
     }
@@ -367,57 +370,58 @@ mod tests {
     #[test]
     fn in_order_settling_needs_no_memory() {
         let mut set = SettledSet::new(Offset(7));
-        for offset in 7..100_000 {
+        for offset in 7..MANY {
             assert!(set.settle(Offset(offset)));
             assert!(!set.settle(Offset(offset)));
         }
         assert_eq!(
             (set.frontier(), set.sparse_len(), set.bytes_held()),
-            (Offset(100_000), 0, 0)
+            (Offset(MANY), 0, 0)
         );
     }
 
     #[test]
     fn the_frontier_waits_for_the_oldest_and_then_jumps() {
         let mut set = SettledSet::new(Offset::ZERO);
-        for offset in (1..20_000).rev() {
+        for offset in (1..MANY).rev() {
             assert!(set.settle(Offset(offset)));
             assert!(!set.settle(Offset(offset)));
         }
-        assert_eq!((set.frontier(), set.sparse_len()), (Offset::ZERO, 19_999));
-        assert_eq!(ranges(&set), [(1, 20_000)]);
+        assert_eq!((set.frontier(), set.sparse_len()), (Offset::ZERO, MANY - 1));
+        assert_eq!(ranges(&set), [(1, MANY)]);
         assert!(
-            set.is_settled(Offset(19_999)) && !set.is_settled(Offset(20_000)) && !set.is_settled(Offset(0))
+            set.is_settled(Offset(MANY - 1)) && !set.is_settled(Offset(MANY)) && !set.is_settled(Offset(0))
         );
         assert!(set.settle(Offset(0)));
-        assert_eq!((set.frontier(), set.sparse_len()), (Offset(20_000), 0));
+        assert_eq!((set.frontier(), set.sparse_len()), (Offset(MANY), 0));
         assert_eq!(ranges(&set), []);
     }
 
     #[test]
     fn memory_follows_the_scatter_and_not_the_distance() {
+        let distance = if cfg!(miri) { 50_000 } else { 100_000_000 };
         let mut set = SettledSet::new(Offset::ZERO);
-        assert_eq!(set.settle_range(Offset(1), 100_000_000), 100_000_000);
+        assert_eq!(set.settle_range(Offset(1), distance), distance);
         assert!(set.bytes_held() < 4096, "{} bytes", set.bytes_held());
         let lone = 1_000_000_000_000;
         assert!(set.settle(Offset(lone)));
         assert!(set.bytes_held() < 4096, "{} bytes", set.bytes_held());
-        assert_eq!(ranges(&set), [(1, 100_000_001), (lone, lone + 1)]);
+        assert_eq!(ranges(&set), [(1, distance + 1), (lone, lone + 1)]);
         assert!(set.settle(Offset::ZERO));
-        assert_eq!((set.frontier(), set.sparse_len()), (Offset(100_000_001), 1));
+        assert_eq!((set.frontier(), set.sparse_len()), (Offset(distance + 1), 1));
     }
 
     #[test]
     fn neighbours_that_settle_in_swapped_order_share_one_bitmap() {
         let mut set = SettledSet::new(Offset::ZERO);
-        for pair in 0..50_000 {
+        for pair in 0..MANY {
             assert!(set.settle(Offset(2 * pair + 1)));
             assert!(set.settle(Offset(2 * pair)));
             assert_eq!((set.frontier(), set.sparse_len()), (Offset(2 * pair + 2), 0));
         }
         assert_eq!(set.extents.len(), 1);
-        assert_eq!(set.settle_range(Offset(0), 100_007), 7);
-        assert_eq!(set.frontier(), Offset(100_007));
+        assert_eq!(set.settle_range(Offset(0), 2 * MANY + 7), 7);
+        assert_eq!(set.frontier(), Offset(2 * MANY + 7));
     }
 
     #[test]
