@@ -2,9 +2,11 @@
 //!
 //! - [`contest`]: producers publish stamped records, one consumer takes them and checks that each arrived once, in
 //!   its producer's order.
+//! - [`queue`]: a queue with consumers that only count.
 //! - [`contenders`]: the broker's ring behind its mutex, and what could stand in its place.
 
 #![forbid(unsafe_code)]
 
 pub mod contenders;
 pub mod contest;
+pub mod queue;

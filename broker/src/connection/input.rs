@@ -377,6 +377,13 @@ impl Connection {
 
     /// True while the connection may read on: see the `publish` module about back-pressure.
     pub(super) fn may_read(&self) -> bool {
+        // A client that asks and asks and never reads the answers.
+        if self
+            .link
+            .is_congested(self.broker.config.message_bytes_max as usize)
+        {
+            return false;
+        }
         if !self.blocked {
             return true;
         }

@@ -274,6 +274,16 @@ impl Link {
         true
     }
 
+    /// True when far more than deliveries alone could put there waits to be written: `message_bytes_max` over
+    /// the limit and as much as the limit again. [`Signal::ResumeConsumers`] follows once it has drained.
+    pub fn is_congested(&self, message_bytes_max: usize) -> bool {
+        let mut outbound = self.outbound.lock();
+        let congested =
+            outbound.pending.len() + outbound.writing > 2 * self.outbox_bytes_max + message_bytes_max;
+        outbound.stalled |= congested;
+        congested
+    }
+
     /// Gives buffers that are empty and large back to the allocator.
     pub fn shrink_idle(&self) {
         let mut writer = self.writer.lock();

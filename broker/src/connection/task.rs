@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -124,7 +125,7 @@ impl Connection {
             broker,
             reactor: Rc::clone(&reactor),
         };
-        let end = poll_fn(|context| connection.poll(context)).await;
+        let end = poll_fn(|context| connection.poll_caught(context)).await;
         connection.empty_connection();
         link.close();
         reactor.leave(key);
@@ -132,6 +133,17 @@ impl Connection {
             connection = %id, %peer, reads = connection.reads, writes = link.write_calls(),
             end = end.err().map(|error| error.to_string()), "connection ended"
         );
+    }
+
+    /// A defect that shows as a panic costs this connection; what it held is given back all the same.
+    fn poll_caught(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match catch_unwind(AssertUnwindSafe(|| self.poll(context))) {
+            Ok(poll) => poll,
+            Err(_) => {
+                tracing::error!(connection = %self.link.id(), peer = %self.peer, "connection lost to a defect");
+                Poll::Ready(Err(io::Error::other("panicked")))
+            }
+        }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -188,7 +200,11 @@ impl Connection {
         let consumed = match self.handle(input) {
             Ok(consumed) => consumed,
             Err(failure) => {
-                self.fail_connection(&failure);
+                match self.stage {
+                    // It got its close already and goes on with nonsense.
+                    Stage::Closing => self.stage = Stage::Closed,
+                    _ => self.fail_connection(&failure),
+                }
                 input.len()
             }
         };
@@ -256,6 +272,9 @@ impl Connection {
         } else if now - self.write_tick >= self.heartbeat_ticks.div_ceil(2) {
             wire::encode_heartbeat(&mut self.link.outbound().pending);
             self.reactor.mark_flush(&self.link);
+            // The write of the heartbeat itself is not traffic that would make the next one late.
+            self.write_calls_seen = calls + 1;
+            self.write_tick = now;
         }
         // A connection that we do not read because its publishes are blocked cannot be missed.
         let silent = now - self.read_tick;

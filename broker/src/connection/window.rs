@@ -162,7 +162,7 @@ impl DeliveryWindow {
         if multiple {
             let through = if tag == 0 { self.tag_last } else { tag };
             // A cumulative acknowledgement must name something unsettled, unless it means "all".
-            if tag != 0 && !self.entries.front().is_some_and(|front| front.tag <= through) {
+            if tag != 0 && self.entries.front().is_none_or(|front| front.tag > through) {
                 return Err(UnknownDeliveryTag);
             }
             while let Some(entry) = self.entries.pop_front_if(|entry| entry.tag <= through) {
