@@ -161,8 +161,8 @@ fn measure(cli: &Cli, overridden: &Overridden) -> Result<u8, Failure> {
         .map_err(Failure::usage)?;
     let environment = Environment::detect();
     let mut progress = Progress::new(cli.quiet);
-    if environment.profile != "release" {
-        progress.note("this is a debug build: its figures say nothing about a release build");
+    if !environment.is_release() {
+        progress.note("this is a debug build: its figures mean little and enter no history");
     }
     let (target, mut peer) = peer(cli)?;
     let tag = format!("{}.{}", started.compact(), std::process::id());
@@ -251,7 +251,7 @@ fn keep(
     let writing = || format!("cannot write to {}", directory.display());
     run.write(&directory).with_context(writing)?;
     charts::write_run(&directory, &run, &conducted.recording).with_context(writing)?;
-    if run.summary.verdict != Outcome::Invalid && broker_stopped {
+    if run.summary.verdict != Outcome::Invalid && run.environment.is_release() && broker_stopped {
         history::append(&cli.results, &run)
             .with_context(|| format!("cannot append to {}", cli.results.join(history::FILE).display()))?;
         if run.summary.overrides.is_empty() {

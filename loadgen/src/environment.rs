@@ -55,6 +55,12 @@ impl Environment {
         format!("{digits}{}", if self.modified { "+" } else { "" })
     }
 
+    /// Whether this build's figures mean something.
+    #[must_use]
+    pub fn is_release(&self) -> bool {
+        self.profile == "release"
+    }
+
     /// The machine in one line: cores, CPU, memory.
     #[must_use]
     pub fn machine(&self) -> String {

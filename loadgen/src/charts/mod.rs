@@ -81,9 +81,9 @@ fn draw_page(page: Area<'_>, run: &RunResult, panels: &[(Panel, u32)]) -> DrawRe
     page.fill(&WHITE)?;
     let (header, mut rest) = page.split_vertically(HEADER_HEIGHT);
     draw_header(&header, run)?;
-    for (panel, height) in panels {
+    for (index, (panel, height)) in panels.iter().enumerate() {
         let (area, below) = rest.split_vertically(*height);
-        panel.draw(&area)?;
+        panel.draw(&area, index == 0)?;
         rest = below;
     }
     page.present()?;
@@ -105,7 +105,7 @@ fn draw_header(header: &Area<'_>, run: &RunResult) -> DrawResult {
         title.push_str(" (overridden)");
     }
     header.draw_text(&title, &bold(TITLE_SIZE, INK), (LEFT, 10))?;
-    let verdict_x = LEFT + width_of(&title, TITLE_SIZE) + 24;
+    let verdict_x = LEFT + width_of(&title, TITLE_SIZE) + 12;
     header.draw_text(summary.verdict.name(), &bold(TITLE_SIZE, color), (verdict_x, 10))?;
     let environment = &run.environment;
     let subtitle = format!(

@@ -27,9 +27,14 @@ const LABEL_SIZE: i32 = 13;
 /// Height of the line with title and legend.
 const TITLE_HEIGHT: u32 = 30;
 const MARGIN: i32 = 12;
+/// Room for the second half of the last label of the x axis.
+const MARGIN_RIGHT: i32 = 40;
 const Y_LABELS_WIDTH: u32 = 76;
 const X_LABELS_HEIGHT: u32 = 26;
 const SWATCH: i32 = 20;
+const LEGEND_GAP: i32 = 14;
+/// Narrower shades stay without a name.
+const NAMED_SHADE_MIN: i32 = 60;
 
 /// A line of a plot.
 #[derive(Clone, Debug)]
@@ -68,23 +73,28 @@ pub(super) fn width_of(text: &str, size: i32) -> i32 {
 }
 
 impl Panel {
-    /// Draws the plot into `area`.
-    pub(super) fn draw(&self, area: &Area<'_>) -> DrawResult {
+    /// Draws the plot into `area`; `named`: with the names of the shaded phases.
+    pub(super) fn draw(&self, area: &Area<'_>, named: bool) -> DrawResult {
         let (head, body) = area.split_vertically(TITLE_HEIGHT);
         self.draw_legend(&head)?;
         let mut chart = ChartBuilder::on(&body)
-            .margin_right(MARGIN * 2)
+            .margin_right(MARGIN_RIGHT)
             .margin_left(MARGIN)
             .margin_top(4)
             .x_label_area_size(X_LABELS_HEIGHT)
             .y_label_area_size(Y_LABELS_WIDTH)
             .build_cartesian_2d(self.x.clone(), self.y.clone())?;
         let (bottom, top) = self.y.range;
+        let mut names = Vec::new();
         if let Some((from, to)) = self.window {
-            for (left, right) in [(self.x.range.0, from), (to, self.x.range.1)] {
+            for (name, left, right) in [("warm-up", self.x.range.0, from), ("drain", to, self.x.range.1)] {
                 if left < right {
-                    let corners = [(left, bottom), (right, top)];
+                    let corners = [(left, top), (right, bottom)];
                     chart.draw_series([Rectangle::new(corners, SHADE.filled())])?;
+                    let (corner, end) = (chart.backend_coord(&corners[0]), chart.backend_coord(&corners[1]));
+                    if named && end.0 - corner.0 >= NAMED_SHADE_MIN {
+                        names.push((name, (corner.0, end.1)));
+                    }
                 }
             }
         }
@@ -102,6 +112,16 @@ impl Panel {
                 .map(|&(x, y)| (self.x.place(x), self.y.place(y)));
             chart.draw_series(LineSeries::new(points, line.color.stroke_width(line.width)))?;
         }
+        // Names are placed in pixels of the whole page.
+        let page = body.strip_coord_spec();
+        let (origin_x, origin_y) = page.get_base_pixel();
+        for (name, (x, y)) in names {
+            page.draw_text(
+                name,
+                &text(LABEL_SIZE, FAINT),
+                (x - origin_x + 6, y - origin_y - LABEL_SIZE - 6),
+            )?;
+        }
         Ok(())
     }
 
@@ -111,7 +131,7 @@ impl Panel {
         head.draw_text(&self.title, &bold(TITLE_SIZE, INK), (MARGIN, baseline))?;
         let (width, _) = head.dim_in_pixel();
         let legend_width: i32 = self.lines.iter().map(|line| entry_width(&line.label)).sum();
-        let mut x = width as i32 - MARGIN * 2 - legend_width;
+        let mut x = width as i32 - MARGIN_RIGHT - legend_width;
         for line in &self.lines {
             let y = baseline + LABEL_SIZE / 2 + 1;
             let swatch = PathElement::new(vec![(x, y), (x + SWATCH, y)], line.color.stroke_width(4));
@@ -128,5 +148,5 @@ impl Panel {
 }
 
 fn entry_width(label: &str) -> i32 {
-    SWATCH + 6 + width_of(label, LABEL_SIZE) + 18
+    SWATCH + 6 + width_of(label, LABEL_SIZE) + LEGEND_GAP
 }

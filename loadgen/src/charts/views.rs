@@ -17,6 +17,10 @@ const TIME_TICKS: usize = 10;
 const NINES_STEP: f64 = 0.02;
 /// Samples between which CPU is measured: one second, for the kernel counts in ticks of 10 ms.
 const CPU_SAMPLES: usize = 4;
+/// Shortest interval that makes a point of the rates.
+const RATE_LENGTH_S_MIN: f64 = 0.5;
+/// Room above the highest value.
+const HEADROOM: f64 = 1.04;
 const NS_PER_S: f64 = 1e9;
 
 /// A run as the plots need it.
@@ -29,18 +33,18 @@ pub(super) struct View<'a> {
 impl View<'_> {
     /// Messages a second, sent and received.
     pub(super) fn rates(&self) -> Panel {
-        let rate = |count: u64, interval: &Interval| count as f64 / interval.length_s.max(1e-3);
-        let published = self.series(|it| Some(rate(it.published, it)));
-        let consumed = self.series(|it| Some(rate(it.consumed, it)));
+        // What is left over at the end of the drain is too short for a rate.
+        let rate = |count: u64, interval: &Interval| {
+            (interval.length_s >= RATE_LENGTH_S_MIN).then(|| count as f64 / interval.length_s)
+        };
+        let published = self.series(|it| rate(it.published, it));
+        let consumed = self.series(|it| rate(it.consumed, it));
         let lines = vec![
             line("published", BLUE, 5, published),
             line("consumed", ORANGE, 2, consumed),
         ];
-        self.over_time(
-            "messages per second",
-            zero_based(&lines, Y_TICKS, units::rate),
-            lines,
-        )
+        let y = zero_based(&lines, Y_TICKS, |value| trimmed(units::rate(value)));
+        self.over_time("messages per second", y, lines)
     }
 
     /// Messages on their way.
@@ -67,13 +71,17 @@ impl View<'_> {
             line("p99.9", ORANGE, 2, of(|it| it.p99_9_ns)),
             line("max", VERMILLION, 2, of(|it| it.max_ns)),
         ];
-        self.over_time("response latency of each second", log_scaled(&lines), lines)
+        self.over_time(
+            "response latency of each second",
+            latency_axis(values(&lines)),
+            lines,
+        )
     }
 
     /// Latency by percentile, of the measured window.
     pub(super) fn percentiles(&self) -> Panel {
         let recording = self.recording;
-        let mut lines = vec![line("response", BLUE, 5, curve(&recording.response))];
+        let mut lines = vec![line("response", BLUE, 4, curve(&recording.response))];
         lines.push(line("service", ORANGE, 2, curve(&recording.service)));
         if let Some(confirm) = &recording.confirm {
             lines.push(line("confirm", GREEN, 2, curve(confirm)));
@@ -84,7 +92,7 @@ impl View<'_> {
         Panel {
             title: "latency by percentile".into(),
             x: Axis::nines(recording.response.len()),
-            y: log_scaled(&lines),
+            y: latency_axis(lines.iter().flat_map(upper_half)),
             lines,
             window: None,
         }
@@ -191,26 +199,50 @@ fn values(lines: &[Line]) -> impl Iterator<Item = f64> {
 }
 
 fn zero_based(lines: &[Line], ticks: usize, label: fn(f64) -> String) -> Axis {
-    Axis::from_zero(values(lines).fold(0.0, f64::max), ticks, label)
+    Axis::from_zero(values(lines).fold(0.0, f64::max) * HEADROOM, ticks, label)
 }
 
-/// From the smallest to the largest value in µs; at least half a decade, so that a flat line does not look wild.
-fn log_scaled(lines: &[Line]) -> Axis {
+/// From the smallest to the largest value in µs, and not too narrow, so that a flat line does not look wild.
+fn latency_axis(values_us: impl Iterator<Item = f64>) -> Axis {
     const FLOOR_US: f64 = 1.0;
-    let min = values(lines).fold(f64::INFINITY, f64::min);
-    let max = values(lines).fold(0.0, f64::max);
+    let (min, max) = values_us.fold((f64::INFINITY, 0.0), |(min, max), us| (us.min(min), us.max(max)));
     let min = if min.is_finite() {
         min.max(FLOOR_US)
     } else {
         FLOOR_US
     };
-    Axis::log(min, max.max(min * 3.0), units::latency_us)
+    Axis::log(min, max.max(min * 3.0), |us| trimmed(units::latency_us(us)))
+}
+
+/// The part of a percentile curve that decides on the axis: the lowest latencies would stretch it for nothing.
+fn upper_half(line: &Line) -> impl Iterator<Item = f64> {
+    line.points
+        .iter()
+        .filter(|(percentile, _)| *percentile >= 0.25)
+        .map(|point| point.1)
+}
+
+/// `1.50 ms` → `1.5 ms`, `10.0 ms` → `10 ms`, `0.00 /s` → `0`.
+fn trimmed(label: String) -> String {
+    let Some((number, unit)) = label.split_once(' ') else {
+        return label;
+    };
+    let number = if number.contains('.') {
+        number.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        number
+    };
+    if number == "0" {
+        number.into()
+    } else {
+        format!("{number} {unit}")
+    }
 }
 
 /// Ticks at round numbers of MiB.
 fn memory_axis(lines: &[Line]) -> Axis {
     const MIB: f64 = 1_048_576.0;
-    let max_mib = values(lines).fold(0.0, f64::max) / MIB;
+    let max_mib = values(lines).fold(0.0, f64::max) / MIB * HEADROOM;
     let mut axis = Axis::from_zero(max_mib, Y_TICKS_LOW, |mib| format!("{mib} MiB"));
     axis.range.1 *= MIB;
     axis.ticks.iter_mut().for_each(|(place, _)| *place *= MIB);
@@ -228,4 +260,36 @@ fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
         .map(|step| 1.0 - 10_f64.powf(-(step as f64) * NINES_STEP))
         .map(|percentile| (percentile, histogram.value_at_quantile(percentile) as f64 / 1e3))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tick_labels_are_short() {
+        let cases = [
+            ("1.50 ms", "1.5 ms"),
+            ("10.0 ms", "10 ms"),
+            ("0.00 /s", "0"),
+            ("100 µs", "100 µs"),
+            ("7", "7"),
+        ];
+        for (label, expected) in cases {
+            assert_eq!(trimmed(label.into()), expected);
+        }
+    }
+
+    #[test]
+    fn a_curve_ends_where_the_values_do() {
+        let mut histogram = crate::recorder::histogram();
+        assert_eq!(curve(&histogram), []);
+        for value in 1..=1_000_u64 {
+            histogram.record(value * 1_000).unwrap();
+        }
+        let curve = curve(&histogram);
+        assert!(curve.is_sorted_by_key(|point| point.1));
+        let (percentile, us) = curve[curve.len() - 1];
+        assert!(percentile > 0.998 && us > 995.0, "{percentile} {us}");
+    }
 }

@@ -1,0 +1,203 @@
+//! The binary from the outside: what it prints, writes and exits with. The load is small; the broker is the real one.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Runs loadgen in `directory`.
+fn loadgen(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A directory with a scenario `tiny` whose verdict does not depend on how busy the machine is.
+fn directory_with(targets: Value) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let scenario = json!({
+        "name": "tiny",
+        "description": "A short load of 5,000 messages a second",
+        "producers": 2, "consumers": 2, "queues": 2, "size_bytes": 100,
+        "load": {"shape": "open_loop", "rate": 5_000},
+        "duration_s": 1.0, "warmup_s": 0.2, "prefetch": 100, "ack_every": 10, "confirm_window": 1_000,
+        "targets": targets,
+        "validity": {
+            "schedule_lag_p99_us_max": 60e6, "generator_cpu_max": 1.0, "steal_max": 1.0, "foreign_cpu_max": 1.0,
+        },
+    });
+    std::fs::create_dir(directory.path().join("scenarios")).unwrap();
+    std::fs::write(directory.path().join("scenarios/tiny.json"), scenario.to_string()).unwrap();
+    directory
+}
+
+fn last_line(output: &Output) -> Value {
+    serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap()
+}
+
+#[test]
+fn one_command_measures_the_embedded_broker_and_keeps_everything() {
+    let directory = directory_with(json!({"publish_rate_min": 1_000, "consume_rate_min": 1_000}));
+    let output = loadgen(directory.path(), &["--scenario", "tiny", "--format", "json"]);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    let summary = last_line(&output);
+    assert_eq!(
+        (&summary["verdict"], &summary["target"]),
+        (&json!("pass"), &json!("embedded"))
+    );
+    assert_eq!(summary["ledger"]["published"], 6_000);
+    assert_eq!(summary["ledger"]["received"], 6_000);
+    assert_eq!(summary["ledger"]["confirmed"], 6_000);
+    assert_eq!(summary["latency_us"]["count"], 5_000);
+    assert!(summary["broker"]["rss_anon_bytes_max"].as_u64().unwrap() > 0);
+    let run = directory.path().join(summary["directory"].as_str().unwrap());
+    for file in [
+        "run.json",
+        "throughput.svg",
+        "latency.svg",
+        "percentiles.svg",
+        "memory.svg",
+    ] {
+        assert!(run.join(file).metadata().unwrap().len() > 1_000, "{file}");
+    }
+    assert!(
+        text(&output.stderr).contains("measure"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn missed_targets_are_exit_code_1_and_shown() {
+    let directory = directory_with(json!({"broker_rss_bytes_max": 1}));
+    let output = loadgen(directory.path(), &["--scenario", "tiny", "--quiet"]);
+    let table = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{table}");
+    assert!(
+        table.contains("MISSED") && table.contains("verdict: FAIL"),
+        "{table}"
+    );
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_names_what_is_allowed() {
+    let directory = tempfile::tempdir().unwrap();
+    let cases: [(&[&str], &str); 5] = [
+        (&["--scenario", "20p2c"], "20p20c-latency"),
+        (
+            &["--scenario", "20p20c", "--producers", "0"],
+            "producers is 0; allowed: a whole number from 1 to 1000",
+        ),
+        (
+            &["--scenario", "20p20c", "--ack-every", "2000"],
+            "ack_every is 2000; allowed: at most prefetch = 1000",
+        ),
+        (&["--scenario", "20p20c", "--driver", "pika"], "native or lapin"),
+        (
+            &["--scenario", "20p20c", "--url", "amqps://x"],
+            "TLS is not supported",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let output = loadgen(directory.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            text(&output.stderr).contains(expected),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+    assert!(
+        std::fs::read_dir(directory.path()).unwrap().next().is_none(),
+        "refused before any work"
+    );
+}
+
+#[test]
+fn an_invalid_run_is_exit_code_3_and_enters_no_history() {
+    let directory = directory_with(json!({}));
+    let output = loadgen(
+        directory.path(),
+        &[
+            "--scenario",
+            "tiny",
+            "--rate",
+            "500",
+            "--format",
+            "json",
+            "--quiet",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(3));
+    let summary = last_line(&output);
+    assert_eq!(summary["verdict"], "invalid");
+    assert_eq!(
+        summary["reasons"][0],
+        "only 500 latencies were measured; at least 1000 are needed"
+    );
+    assert_eq!(summary["overrides"][0], "load = open_loop at 500/s");
+    assert!(!directory.path().join("results/history.ndjson").exists());
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_exit_code_4() {
+    let directory = directory_with(json!({}));
+    // A port that was free a moment ago: nobody listens on it.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("amqp://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let output = loadgen(
+        directory.path(),
+        &["--scenario", "tiny", "--url", &url, "--format", "json", "--quiet"],
+    );
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+    let failure = last_line(&output);
+    assert_eq!(failure["verdict"], "fail");
+    assert!(
+        failure["reasons"][0].as_str().unwrap().contains("cannot connect"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn an_embedded_broker_that_refuses_its_flags_is_exit_code_4_with_its_words() {
+    let directory = directory_with(json!({}));
+    let output = loadgen(
+        directory.path(),
+        &["--scenario", "tiny", "--broker-arg=--no-such-flag"],
+    );
+    assert_eq!(output.status.code(), Some(4));
+    assert!(
+        text(&output.stderr).contains("--no-such-flag"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn the_list_has_one_line_a_scenario() {
+    let directory = directory_with(json!({}));
+    let output = loadgen(directory.path(), &["--list"]);
+    let list = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(list.lines().any(|line| line.starts_with("20p20c ")), "{list}");
+    assert!(
+        list.lines()
+            .any(|line| line.starts_with("tiny ") && line.ends_with("5,000 messages a second")),
+        "{list}"
+    );
+}
