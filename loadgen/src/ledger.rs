@@ -4,11 +4,13 @@
 //! duplicated, reordered or corrupt. A copy is *expected* on each queue that the plan names for its producer.
 //!
 //! * lost: expected, never received.
-//! * duplicated / redelivered: a copy already received came again, without / with the redelivered flag.
+//! * duplicated: a copy came without the redelivered flag after another one without it; redelivered: any other repetition.
 //! * reordered: a first copy, not flagged, with a lower sequence than one that the same consumer already had from the
 //!   same producer and queue. A message handed to another consumer may overtake; within one consumer none may.
 //! * corrupt: stamp check or filler wrong, wrong size, unknown producer, a sequence that was never published, or a
 //!   queue that the producer does not feed.
+
+use std::collections::BTreeSet;
 
 use crate::body::{STAMP_BYTES, Stamp};
 use crate::plan::Plan;
@@ -22,6 +24,9 @@ const EXAMPLES_MAX: usize = 8;
 struct Stream {
     queue: usize,
     received: SequenceSet,
+    /// Sequences whose first copy to arrive carried the redelivered flag. With competing consumers that copy may
+    /// overtake the unflagged one, which is then no unannounced duplicate.
+    flagged: BTreeSet<u32>,
 }
 
 /// A producer's side of the ledger.
@@ -74,9 +79,9 @@ pub struct LedgerSummary {
     pub received: u64,
     /// Expected, never received.
     pub lost: u64,
-    /// Repeated copies without the redelivered flag.
+    /// Repeated copies without the redelivered flag, beyond the one that needs none.
     pub duplicated: u64,
-    /// Repeated copies with the redelivered flag.
+    /// Repetitions that the redelivered flag announced.
     pub redelivered: u64,
     /// Deliveries flagged as redelivered, first copies included.
     pub redelivered_flags: u64,
@@ -122,6 +127,7 @@ impl Ledger {
                 .map(|queue| Stream {
                     queue,
                     received: SequenceSet::new(),
+                    flagged: BTreeSet::new(),
                 })
                 .collect();
             ProducerLedger {
@@ -175,8 +181,11 @@ impl Ledger {
         let Some(stream) = producer.stream_mut(*queue) else {
             return self.corrupt(consumer, body, "the message belongs to another queue");
         };
+        let next = &mut next_sequence[usize::from(stamp.producer)];
+        let overtaken = stamp.sequence < *next;
+        *next = (*next).max(stamp.sequence.saturating_add(1));
         if !stream.received.insert(stamp.sequence) {
-            let (count, what) = if redelivered {
+            let (count, what) = if redelivered || stream.flagged.remove(&stamp.sequence) {
                 (&mut summary.redelivered, "redelivered")
             } else {
                 (&mut summary.duplicated, "duplicated")
@@ -185,11 +194,11 @@ impl Ledger {
             self.example(what, &stamp, consumer);
             return Receipt::Again(stamp);
         }
+        if redelivered {
+            stream.flagged.insert(stamp.sequence);
+        }
         summary.received += 1;
-        let next = &mut next_sequence[usize::from(stamp.producer)];
-        if stamp.sequence >= *next {
-            *next = stamp.sequence.saturating_add(1);
-        } else if !redelivered {
+        if overtaken && !redelivered {
             summary.reordered += 1;
             self.example("reordered", &stamp, consumer);
         }
@@ -295,5 +304,118 @@ impl Ledger {
                 stamp.producer, stamp.sequence
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+    use proptest::prelude::*;
+
+    fn plan(routing: &str) -> Plan {
+        let scenario = format!(
+            r#"{{"name": "t", "description": "t", "producers": 3, "consumers": 3, "queues": 2, "routing": "{routing}",
+                "size_bytes": 20, "load": {{"shape": "saturating", "in_flight": 10}}, "duration_s": 1, "warmup_s": 0,
+                "prefetch": 10, "ack_every": 1}}"#
+        );
+        Plan::new(&Scenario::from_json("test", &scenario).unwrap(), 1, "t")
+    }
+
+    fn body(plan: &Plan, producer: u16, sequence: u32) -> Vec<u8> {
+        let mut body = Stamp::new(64, 128, producer, sequence).encode().to_vec();
+        body.extend_from_slice(&plan.filler);
+        body
+    }
+
+    /// What the ledger must find, computed from the whole list of deliveries in the plainest way.
+    fn model(plan: &Plan, published: &[u64], deliveries: &[(usize, u16, u32, bool)]) -> LedgerSummary {
+        let mut found = LedgerSummary {
+            published: published.iter().sum(),
+            ..LedgerSummary::default()
+        };
+        let mut seen: Vec<(usize, u16, u32, usize, bool)> = Vec::new();
+        for &(consumer, producer, sequence, flag) in deliveries {
+            let queue = plan.consumers[consumer].queue;
+            found.redelivered_flags += u64::from(flag);
+            let known = plan.producers.get(usize::from(producer));
+            let expected = known.is_some_and(|known| known.queues.contains(&queue));
+            if !expected || u64::from(sequence) >= published[usize::from(producer)] {
+                found.corrupt += 1;
+                continue;
+            }
+            let copies = seen
+                .iter()
+                .filter(|it| (it.0, it.1, it.2) == (queue, producer, sequence));
+            let flags: Vec<_> = copies.map(|it| it.4).collect();
+            if flags.is_empty() {
+                found.received += 1;
+                let overtaken = seen
+                    .iter()
+                    .any(|it| (it.3, it.1) == (consumer, producer) && it.2 > sequence);
+                found.reordered += u64::from(overtaken && !flag);
+            } else if flag || !flags.contains(&false) {
+                found.redelivered += 1;
+            } else {
+                found.duplicated += 1;
+            }
+            seen.push((queue, producer, sequence, consumer, flag));
+        }
+        let copies = plan.producers.iter().map(|producer| producer.queues.len() as u64);
+        found.expected = copies.zip(published).map(|(copies, count)| copies * count).sum();
+        found.lost = found.expected - found.received;
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_plain_list_of_deliveries(
+            fanout in any::<bool>(),
+            published in proptest::collection::vec(0_u64..12, 3),
+            deliveries in proptest::collection::vec((0_usize..3, 0_u16..4, 0_u32..13, proptest::bool::weighted(0.1)), 0..150),
+        ) {
+            let plan = plan(if fanout { "fanout" } else { "queue" });
+            let mut ledger = Ledger::new(&plan);
+            for (producer, &count) in published.iter().enumerate() {
+                for sequence in 0..count {
+                    prop_assert_eq!(u64::from(ledger.publish(producer)), sequence);
+                }
+            }
+            for &(consumer, producer, sequence, flag) in &deliveries {
+                ledger.receive(consumer, flag, &body(&plan, producer, sequence));
+            }
+            let mut found = ledger.close();
+            found.first_examples.clear();
+            prop_assert_eq!(found, model(&plan, &published, &deliveries));
+        }
+    }
+
+    #[test]
+    fn a_message_is_in_flight_until_its_slowest_queue_has_delivered() {
+        let plan = plan("fanout");
+        let mut ledger = Ledger::new(&plan);
+        assert_eq!((ledger.publish(1), ledger.publish(1)), (0, 1));
+        assert_eq!(ledger.in_flight(1), 2);
+        for sequence in [0, 1] {
+            ledger.receive(0, false, &body(&plan, 1, sequence));
+        }
+        assert_eq!(ledger.in_flight(1), 2);
+        ledger.receive(1, false, &body(&plan, 1, 0));
+        assert_eq!((ledger.in_flight(1), ledger.in_flight(0)), (1, 0));
+    }
+
+    #[test]
+    fn bodies_of_the_wrong_size_or_content_are_corrupt() {
+        let plan = plan("queue");
+        let mut ledger = Ledger::new(&plan);
+        ledger.publish(0);
+        let good = body(&plan, 0, 0);
+        for bad in [&good[..19], &good[..3], &[], &[&good[..], &[0]].concat()] {
+            assert_eq!(ledger.receive(0, false, bad), Receipt::Corrupt);
+        }
+        assert!(matches!(ledger.receive(0, false, &good), Receipt::First(_)));
+        let summary = ledger.close();
+        assert_eq!((summary.corrupt, summary.received, summary.lost), (4, 1, 0));
+        assert!(!summary.is_clean() && summary.first_examples.len() == 4);
     }
 }

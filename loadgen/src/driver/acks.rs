@@ -54,13 +54,21 @@ impl AckBatch {
         }
         self.last_tag = tag;
         self.pending += 1;
-        if self.pending < self.every { None } else { self.flush() }
+        if self.pending < self.every {
+            None
+        } else {
+            self.flush()
+        }
     }
 
     /// The ack of everything pending.
     pub(super) fn flush(&mut self) -> Option<Ack> {
         let count = u64::from(std::mem::take(&mut self.pending));
-        (count > 0).then_some(Ack { tag: self.last_tag, multiple: count > 1, count })
+        (count > 0).then_some(Ack {
+            tag: self.last_tag,
+            multiple: count > 1,
+            count,
+        })
     }
 
     /// When the pending deliveries are to be acknowledged at the latest.
@@ -77,17 +85,35 @@ mod tests {
     fn acknowledges_each_batch_cumulatively_and_the_rest_by_timer() {
         let mut batch = AckBatch::new(3, 1);
         let acks: Vec<_> = (1..=7).filter_map(|tag| batch.delivered(tag, tag * 10)).collect();
-        let batch_of = |tag| Ack { tag, multiple: true, count: 3 };
+        let batch_of = |tag| Ack {
+            tag,
+            multiple: true,
+            count: 3,
+        };
         assert_eq!(acks, [batch_of(3), batch_of(6)]);
         assert_eq!(batch.due_ns(), Some(1_000_070));
-        assert_eq!(batch.flush(), Some(Ack { tag: 7, multiple: false, count: 1 }));
+        assert_eq!(
+            batch.flush(),
+            Some(Ack {
+                tag: 7,
+                multiple: false,
+                count: 1
+            })
+        );
         assert_eq!((batch.due_ns(), batch.flush()), (None, None));
     }
 
     #[test]
     fn single_acks_and_no_acks() {
         let single = AckBatch::new(1, 1).delivered(4, 0);
-        assert_eq!(single, Some(Ack { tag: 4, multiple: false, count: 1 }));
+        assert_eq!(
+            single,
+            Some(Ack {
+                tag: 4,
+                multiple: false,
+                count: 1
+            })
+        );
         let mut off = AckBatch::new(0, 1);
         assert_eq!((off.delivered(4, 0), off.due_ns()), (None, None));
         assert!(off.is_off());

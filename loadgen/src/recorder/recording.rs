@@ -29,6 +29,8 @@ pub struct Outcome {
     pub blocked: u64,
     /// Due messages that were never sent.
     pub unsent: u64,
+    /// Messages that became due while the broker kept their producer from sending.
+    pub held_back: u64,
     /// Who was driven.
     pub server: ServerProperties,
 }
@@ -59,6 +61,9 @@ pub struct Recording {
     /// Messages of an open-loop schedule that were due and could not be sent before the drain's deadline: latencies
     /// that this recording does not contain.
     pub unsent: u64,
+    /// Messages of an open-loop schedule that became due while the broker kept their producer from sending: it read too
+    /// slowly, or the confirm window was full. Their schedule lag is the broker's.
+    pub held_back: u64,
     /// Socket reads of the whole run that returned data; 0 when the driver cannot know.
     pub reads: u64,
     /// Socket writes of the whole run that took data; 0 when the driver cannot know.

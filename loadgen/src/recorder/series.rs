@@ -111,6 +111,7 @@ impl Series {
             confirmed_in_window: total.confirmed_in_window,
             window_s: seconds(end_ns - start_ns),
             unsent: outcome.unsent,
+            held_back: outcome.held_back,
             reads: outcome.reads,
             writes: outcome.writes,
             blocked: outcome.blocked,

@@ -28,6 +28,8 @@ pub(super) struct Books {
     /// Deliveries that wait for their ack.
     unacked: AtomicU64,
     pub(super) blocked: AtomicU64,
+    /// Messages that became due while the broker kept their producer from sending.
+    pub(super) held_back: AtomicU64,
 }
 
 impl Books {
@@ -36,12 +38,15 @@ impl Books {
         Self {
             clock,
             ledger: Mutex::new(Ledger::new(plan)),
-            recorders: (0..RECORDERS).map(|_| Mutex::new(LatencyRecorder::new(open_loop))).collect(),
+            recorders: (0..RECORDERS)
+                .map(|_| Mutex::new(LatencyRecorder::new(open_loop)))
+                .collect(),
             room: plan.producers.iter().map(|_| Notify::new()).collect(),
             load_end_ns: AtomicU64::new(u64::MAX),
             acked: AtomicU64::new(0),
             unacked: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
+            held_back: AtomicU64::new(0),
         }
     }
 
@@ -53,7 +58,9 @@ impl Books {
     /// Sets the measured window, whose end is the end of the load.
     pub(super) fn set_window(&self, window_ns: (u64, u64)) {
         self.load_end_ns.store(window_ns.1, Ordering::Relaxed);
-        self.recorders.iter().for_each(|recorder| recorder.lock().set_window(window_ns));
+        self.recorders
+            .iter()
+            .for_each(|recorder| recorder.lock().set_window(window_ns));
     }
 
     /// Where the load ends.

@@ -26,11 +26,18 @@ pub(super) async fn connect(
     target: &Target,
 ) -> Result<(Link, Consumer), DriverError> {
     let link = Link::open(format!("consumer {}", consumer.id), target).await?;
-    let limiting = link.channel.basic_qos(consumer.prefetch, BasicQosOptions::default());
+    let limiting = link
+        .channel
+        .basic_qos(consumer.prefetch, BasicQosOptions::default());
     answered(&link.name, "basic.qos", limiting).await?;
-    let options = BasicConsumeOptions { no_ack: consumer.no_ack, ..BasicConsumeOptions::default() };
+    let options = BasicConsumeOptions {
+        no_ack: consumer.no_ack,
+        ..BasicConsumeOptions::default()
+    };
     let queue = plan.queues[consumer.queue].name.as_str();
-    let consuming = link.channel.basic_consume(queue.into(), "c".into(), options, FieldTable::default());
+    let consuming = link
+        .channel
+        .basic_consume(queue.into(), "c".into(), options, FieldTable::default());
     let deliveries = answered(&link.name, "basic.consume", consuming).await?;
     Ok((link, deliveries))
 }
@@ -50,7 +57,10 @@ impl ConsumerTask {
         let mut chunks = self.deliveries.clone().ready_chunks(CHUNK_MAX);
         let mut acks = Vec::new();
         loop {
-            let due = self.acks.due_ns().map(|due_ns| self.books.clock.instant_at(due_ns));
+            let due = self
+                .acks
+                .due_ns()
+                .map(|due_ns| self.books.clock.instant_at(due_ns));
             let timer = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -70,7 +80,9 @@ impl ConsumerTask {
                 () = timer => acks.extend(self.acks.flush()),
             }
             for ack in acks.drain(..) {
-                let options = BasicAckOptions { multiple: ack.multiple };
+                let options = BasicAckOptions {
+                    multiple: ack.multiple,
+                };
                 let acknowledging = self.channel.basic_ack(ack.tag, options).await;
                 acknowledging.map_err(|source| failed(&self.name, source))?;
                 self.books.acked(ack.count);
@@ -81,7 +93,8 @@ impl ConsumerTask {
     fn book(&mut self, chunk: Vec<lapin::Result<Delivery>>, acks: &mut Vec<Ack>) -> Result<(), DriverError> {
         let now_ns = self.books.clock.now_ns();
         if !self.acks.is_off() {
-            self.books.owe_acks(chunk.iter().filter(|delivery| delivery.is_ok()).count() as u64);
+            self.books
+                .owe_acks(chunk.iter().filter(|delivery| delivery.is_ok()).count() as u64);
         }
         let mut ledger = self.books.ledger.lock();
         let mut recorder = self.books.recorder(self.index);

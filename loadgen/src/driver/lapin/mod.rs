@@ -41,7 +41,10 @@ impl Driver for LapinDriver {
             .thread_name("lapin")
             .enable_all()
             .build()
-            .map_err(|source| DriverError::Generator { what: "start its runtime", source })?;
+            .map_err(|source| DriverError::Generator {
+                what: "start its runtime",
+                source,
+            })?;
         runtime.block_on(async {
             let outcome = match setup::declare(plan, target).await {
                 Ok(()) => supervisor::run(plan, target, control, live).await,

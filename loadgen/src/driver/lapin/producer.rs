@@ -1,6 +1,7 @@
 //! A producer task: sends what its schedule or its window allows; and the task that collects its confirms.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -20,11 +21,17 @@ use crate::target::Target;
 
 /// Messages that a producer sends before the other tasks of its worker get their turn.
 const BATCH_MAX: u64 = 64;
+/// A send that takes longer was not waiting for the client but for the broker to read.
+const SEND_NS_MAX: u64 = 1_000_000;
 /// The delivery mode of persistent messages.
 const PERSISTENT: u8 = 2;
 
 /// Connects and, if the scenario says so, switches confirms on.
-pub(super) async fn connect(plan: &Plan, producer: &ProducerPlan, target: &Target) -> Result<Link, DriverError> {
+pub(super) async fn connect(
+    plan: &Plan,
+    producer: &ProducerPlan,
+    target: &Target,
+) -> Result<Link, DriverError> {
     let link = Link::open(format!("producer {}", producer.id), target).await?;
     if plan.scenario.confirm_window.is_some() {
         let selecting = link.channel.confirm_select(ConfirmSelectOptions::default());
@@ -95,20 +102,35 @@ impl ProducerTask {
     }
 
     pub(super) async fn run(mut self) -> Result<(), DriverError> {
+        // When the broker last kept this producer from sending.
+        let mut blocked_ns = 0;
         for index in 0.. {
             if index % BATCH_MAX == BATCH_MAX - 1 {
                 tokio::task::yield_now().await;
             }
-            let Some(intended_ns) = self.await_turn(index).await else { break };
+            let Some(intended_ns) = self.await_turn(index).await else {
+                break;
+            };
             if let Some(confirms) = &self.confirms {
+                let is_full = confirms.permits.available_permits() == 0;
                 let permit = confirms.permits.acquire().await;
                 permit.expect("the semaphore of a run is never closed").forget();
+                if is_full {
+                    blocked_ns = self.books.clock.now_ns();
+                }
             }
             let sent_ns = self.books.clock.now_ns();
             if intended_ns.is_none() && sent_ns >= self.books.load_end_ns() {
                 break;
             }
+            if intended_ns.is_some_and(|intended_ns| intended_ns <= blocked_ns) {
+                self.books.held_back.fetch_add(1, Ordering::Relaxed);
+            }
             self.send(intended_ns.unwrap_or(sent_ns), sent_ns).await?;
+            let now_ns = self.books.clock.now_ns();
+            if now_ns - sent_ns > SEND_NS_MAX {
+                blocked_ns = now_ns;
+            }
         }
         Ok(())
     }
@@ -168,7 +190,11 @@ impl ProducerTask {
         let confirm = publishing.await.map_err(|source| failed(&self.name, source))?;
         if let Some(confirms) = &self.confirms {
             // The collector ends after this sender, or with an error that ends the run.
-            let _ = confirms.unconfirmed.send(Unconfirmed { confirm, sent_ns, measured });
+            let _ = confirms.unconfirmed.send(Unconfirmed {
+                confirm,
+                sent_ns,
+                measured,
+            });
         }
         Ok(())
     }

@@ -45,12 +45,19 @@ impl Link {
             },
             vhost: target.vhost.clone(),
             // No heartbeats: a loaded connection shows its death by itself, an idle run is short.
-            query: AMQPQueryString { heartbeat: Some(0), ..AMQPQueryString::default() },
+            query: AMQPQueryString {
+                heartbeat: Some(0),
+                ..AMQPQueryString::default()
+            },
         };
         let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
         let connection = answered(&name, "connection.open", connecting).await?;
         let channel = answered(&name, "channel.open", connection.create_channel()).await?;
-        Ok(Self { name, connection, channel })
+        Ok(Self {
+            name,
+            connection,
+            channel,
+        })
     }
 
     /// Closes in order, as far as the broker plays along within its time.
@@ -79,7 +86,10 @@ pub(super) async fn answered<T>(
 
 /// lapin's error on the connection of `connection`.
 pub(super) fn failed(connection: &str, source: lapin::Error) -> DriverError {
-    DriverError::Lapin { connection: connection.to_owned(), source: Box::new(source) }
+    DriverError::Lapin {
+        connection: connection.to_owned(),
+        source: Box::new(source),
+    }
 }
 
 /// Declares the exchange, the queues and their bindings.
@@ -87,7 +97,10 @@ pub(super) async fn declare(plan: &Plan, target: &Target) -> Result<(), DriverEr
     let link = Link::open(TOPOLOGY.to_owned(), target).await?;
     let durable = plan.scenario.durable;
     if let Some(exchange) = &plan.exchange {
-        let options = ExchangeDeclareOptions { durable, ..ExchangeDeclareOptions::default() };
+        let options = ExchangeDeclareOptions {
+            durable,
+            ..ExchangeDeclareOptions::default()
+        };
         let declaring = link.channel.exchange_declare(
             exchange.as_str().into(),
             ExchangeKind::Fanout,
@@ -98,8 +111,13 @@ pub(super) async fn declare(plan: &Plan, target: &Target) -> Result<(), DriverEr
     }
     for queue in &plan.queues {
         let name = queue.name.as_str();
-        let options = QueueDeclareOptions { durable: queue.durable, ..QueueDeclareOptions::default() };
-        let declaring = link.channel.queue_declare(name.into(), options, FieldTable::default());
+        let options = QueueDeclareOptions {
+            durable: queue.durable,
+            ..QueueDeclareOptions::default()
+        };
+        let declaring = link
+            .channel
+            .queue_declare(name.into(), options, FieldTable::default());
         answered(TOPOLOGY, "queue.declare", declaring).await?;
         if let Some(exchange) = &plan.exchange {
             let binding = link.channel.queue_bind(
@@ -120,12 +138,15 @@ pub(super) async fn declare(plan: &Plan, target: &Target) -> Result<(), DriverEr
 pub(super) async fn delete(plan: &Plan, target: &Target) -> Result<(), DriverError> {
     let link = Link::open(TOPOLOGY.to_owned(), target).await?;
     for queue in &plan.queues {
-        let deleting = link.channel.queue_delete(queue.name.as_str().into(), QueueDeleteOptions::default());
+        let deleting = link
+            .channel
+            .queue_delete(queue.name.as_str().into(), QueueDeleteOptions::default());
         answered(TOPOLOGY, "queue.delete", deleting).await?;
     }
     if let Some(exchange) = &plan.exchange {
-        let deleting =
-            link.channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default());
+        let deleting = link
+            .channel
+            .exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default());
         answered(TOPOLOGY, "exchange.delete", deleting).await?;
     }
     link.close().await;

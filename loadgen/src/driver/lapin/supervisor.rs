@@ -38,7 +38,13 @@ pub(super) async fn run(
     control: &Control,
     live: &Live,
 ) -> Result<Recording, DriverError> {
-    let go_on = || if control.interrupted() { Err(DriverError::Interrupted) } else { Ok(()) };
+    let go_on = || {
+        if control.interrupted() {
+            Err(DriverError::Interrupted)
+        } else {
+            Ok(())
+        }
+    };
     let (mut consumers, mut producers) = (Vec::new(), Vec::new());
     for consumer in &plan.consumers {
         go_on()?;
@@ -53,12 +59,19 @@ pub(super) async fn run(
 
     let books = Arc::new(Books::new(plan, control.clock()));
     books.set_window(control.measure_window());
-    let paces = plan.producers.iter().map(|producer| Pace::new(&producer.schedule, started_ns));
+    let paces = plan
+        .producers
+        .iter()
+        .map(|producer| Pace::new(&producer.schedule, started_ns));
     let paces: Vec<_> = paces.collect();
     let mut tasks = Tasks::new();
     let mut links = Vec::new();
     for (planned, (link, deliveries)) in plan.consumers.iter().zip(consumers) {
-        let every = if planned.no_ack { 0 } else { planned.ack_every.max(1) };
+        let every = if planned.no_ack {
+            0
+        } else {
+            planned.ack_every.max(1)
+        };
         let task = ConsumerTask {
             name: link.name.clone(),
             index: usize::from(planned.id),
@@ -75,7 +88,13 @@ pub(super) async fn run(
             let permits = Arc::new(Semaphore::new(window as usize));
             let (unconfirmed, receiver) = mpsc::unbounded_channel();
             let (name, for_task) = (link.name.clone(), Arc::clone(&permits));
-            tasks.spawn(collect_confirms(name, index, receiver, for_task, Arc::clone(&books)));
+            tasks.spawn(collect_confirms(
+                name,
+                index,
+                receiver,
+                for_task,
+                Arc::clone(&books),
+            ));
             ConfirmQueue { permits, unconfirmed }
         });
         let task = ProducerTask::new(plan, index, &link, paces[index], confirms, Arc::clone(&books));
@@ -101,6 +120,7 @@ pub(super) async fn run(
         writes: 0,
         blocked: books.blocked.into_inner(),
         unsent,
+        held_back: books.held_back.into_inner(),
         server: ServerProperties::default(),
     };
     Ok(series.into_recording(control, live, outcome))
@@ -142,10 +162,12 @@ async fn supervise(
         live.set_totals(totals);
         let (progress, complete) = {
             let ledger = books.ledger.lock();
-            let confirmed =
-                plan.scenario.confirm_window.is_none() || ledger.settled() == ledger.published();
+            let confirmed = plan.scenario.confirm_window.is_none() || ledger.settled() == ledger.published();
             let received = ledger.received() == ledger.expected();
-            (ledger.published() + ledger.received() + ledger.settled(), received && confirmed)
+            (
+                ledger.published() + ledger.received() + ledger.settled(),
+                received && confirmed,
+            )
         };
         let complete = complete && books.is_settled() && unsent(paces, books) == 0;
         let over = drain.is_over(now_ns, phase, progress, complete);
@@ -202,7 +224,11 @@ async fn reason(first: DriverError, tasks: &mut Tasks) -> DriverError {
         }
         None
     };
-    timeout(REASON_TIMEOUT, search).await.ok().flatten().unwrap_or(first)
+    timeout(REASON_TIMEOUT, search)
+        .await
+        .ok()
+        .flatten()
+        .unwrap_or(first)
 }
 
 /// Messages of the schedules that were due and not sent.
@@ -210,7 +236,8 @@ fn unsent(paces: &[Pace], books: &Books) -> u64 {
     let ledger = books.ledger.lock();
     let end_ns = books.load_end_ns();
     let unsent = paces.iter().enumerate().map(|(index, pace)| {
-        pace.due_before(end_ns).map_or(0, |due| due.saturating_sub(ledger.published_by(index)))
+        pace.due_before(end_ns)
+            .map_or(0, |due| due.saturating_sub(ledger.published_by(index)))
     });
     unsent.sum()
 }

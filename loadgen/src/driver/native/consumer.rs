@@ -53,7 +53,11 @@ impl Consumer {
             link: Link::new(session)?,
             index: usize::from(consumer.id),
             acks: AckBatch::new(
-                if consumer.no_ack { 0 } else { consumer.ack_every.max(1) },
+                if consumer.no_ack {
+                    0
+                } else {
+                    consumer.ack_every.max(1)
+                },
                 plan.scenario.ack_flush_ms,
             ),
         })

@@ -171,11 +171,18 @@ impl Engine {
     fn turn(&mut self, events: &mut Events, now_ns: u64, phase: Phase) -> Result<(), DriverError> {
         self.read_ready()?;
         let acks_due_ns = self.flush_due_acks(now_ns, phase)?;
-        let more = self.send(now_ns, phase < Phase::Drain)?;
-        let wake_ns = if self.open_loop { acks_due_ns.min(self.next_send_ns) } else { acks_due_ns };
+        let more = self.send(now_ns)?;
+        let wake_ns = if self.open_loop {
+            acks_due_ns.min(self.next_send_ns)
+        } else {
+            acks_due_ns
+        };
         if !more && wake_ns < u64::MAX {
             let armed = self.ticker.arm(wake_ns, self.books.clock.now_ns());
-            armed.map_err(|source| DriverError::Generator { what: "set its timer", source })?;
+            armed.map_err(|source| DriverError::Generator {
+                what: "set its timer",
+                source,
+            })?;
         }
         let timeout = if more || !self.ready.is_empty() {
             Duration::ZERO
@@ -267,7 +274,12 @@ impl Engine {
 
     /// Sends acks whose timer has run out (in the drain none needs to wait for more); when the next ones are due.
     fn flush_due_acks(&mut self, now_ns: u64, phase: Phase) -> Result<u64, DriverError> {
-        let Self { consumers, books, buffer, .. } = self;
+        let Self {
+            consumers,
+            books,
+            buffer,
+            ..
+        } = self;
         let mut next_due_ns = u64::MAX;
         for consumer in consumers {
             match consumer.ack_due_ns() {
@@ -282,7 +294,7 @@ impl Engine {
     }
 
     /// Lets each producer send a batch; whether one of them could go on at once. An open loop sends once a tick.
-    fn send(&mut self, now_ns: u64, loading: bool) -> Result<bool, DriverError> {
+    fn send(&mut self, now_ns: u64) -> Result<bool, DriverError> {
         if self.open_loop && now_ns < self.next_send_ns {
             return Ok(false);
         }
@@ -295,7 +307,7 @@ impl Engine {
         let (mut more, mut blocked, mut next_due_ns) = (false, false, u64::MAX);
         let (before, after) = producers.split_at_mut(self.first_producer);
         for producer in after.iter_mut().chain(before) {
-            match producer.send(books, buffer, loading)? {
+            match producer.send(books, buffer)? {
                 Next::Now => more = true,
                 Next::At(due_ns) => next_due_ns = next_due_ns.min(due_ns),
                 Next::Blocked => blocked = true,
@@ -354,6 +366,7 @@ impl Engine {
             ..
         } = self;
         let unsent = producers.iter().map(|producer| producer.unsent(&books)).sum();
+        let held_back = producers.iter().map(Producer::held_back).sum();
         let links = producers.into_iter().map(|producer| producer.link);
         let (mut reads, mut writes) = (0, 0);
         for link in links.chain(consumers.into_iter().map(|consumer| consumer.link)) {
@@ -368,6 +381,7 @@ impl Engine {
             writes,
             blocked: books.blocked,
             unsent,
+            held_back,
             server,
         }
     }

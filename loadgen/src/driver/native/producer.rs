@@ -30,8 +30,14 @@ pub(super) struct Producer {
     pace: Pace,
     confirms: Option<ConfirmWindow>,
     confirm_window: u64,
-    /// Messages of the whole schedule, up to the end of the load.
+    /// Where the load ends: nothing intended at or after this instant is sent.
+    end_ns: u64,
+    /// Messages of the whole schedule up to there.
     due_total: Option<u64>,
+    /// When the broker last kept it from sending what was due.
+    blocked_ns: u64,
+    /// Messages that had become due by then.
+    held_back: u64,
 }
 
 /// What a turn left undone.
@@ -86,7 +92,10 @@ impl Producer {
             pace: Pace::new(&producer.schedule, 0),
             confirms: confirm_window.map(|_| ConfirmWindow::default()),
             confirm_window: confirm_window.map_or(u64::MAX, u64::from),
+            end_ns: u64::MAX,
             due_total: None,
+            blocked_ns: 0,
+            held_back: 0,
         })
     }
 
@@ -97,6 +106,7 @@ impl Producer {
 
     /// Sets the end of the load.
     pub(super) fn set_end(&mut self, end_ns: u64) {
+        self.end_ns = end_ns;
         self.due_total = self.pace.due_before(end_ns);
     }
 
@@ -107,28 +117,28 @@ impl Producer {
         })
     }
 
+    /// Messages that became due while the broker kept this producer from sending.
+    pub(super) fn held_back(&self) -> u64 {
+        self.held_back
+    }
+
     /// Messages that wait for the broker's confirm.
     pub(super) fn unconfirmed(&self) -> u64 {
         self.confirms.as_ref().map_or(0, ConfirmWindow::outstanding)
     }
 
-    /// Sends what is allowed now, at most one batch. `loading` is false once the drain has begun: then a saturating
-    /// producer rests, and an open loop still sends what is overdue.
-    pub(super) fn send(
-        &mut self,
-        books: &mut Books,
-        buffer: &mut [u8],
-        loading: bool,
-    ) -> Result<Next, DriverError> {
+    /// Sends what is allowed now, at most one batch. After the end of the load a saturating producer rests; an open loop
+    /// still sends what is overdue.
+    pub(super) fn send(&mut self, books: &mut Books, buffer: &mut [u8]) -> Result<Next, DriverError> {
         if self.link.socket.is_backed_up() {
             self.link.flush(buffer)?;
             if self.link.socket.is_backed_up() {
+                self.blocked_ns = books.clock.now_ns();
                 return Ok(Next::Blocked);
             }
         }
         let room = self.confirm_window.saturating_sub(self.unconfirmed());
         let next = match self.pace {
-            Pace::Saturating { .. } if !loading => return Ok(Next::Finished),
             Pace::Saturating { window } => self.fill_window(books, window, room),
             Pace::OpenLoop { .. } => self.catch_up(books, room),
         };
@@ -147,6 +157,9 @@ impl Producer {
             return Next::Blocked;
         }
         let now_ns = books.clock.now_ns();
+        if now_ns >= self.end_ns {
+            return Next::Finished;
+        }
         for _ in 0..count {
             self.append(books, now_ns, now_ns);
         }
@@ -169,6 +182,7 @@ impl Producer {
                 break Next::At(intended_ns);
             }
             if count == room {
+                self.blocked_ns = now_ns;
                 break Next::Blocked;
             }
             if count == self.batch_max {
@@ -182,6 +196,7 @@ impl Producer {
             }
             self.append(books, intended_ns, now_ns);
             books.recorder.sent(intended_ns, now_ns);
+            self.held_back += u64::from(intended_ns <= self.blocked_ns);
             count += 1;
         };
         self.book(books, count - booked, now_ns, measured);

@@ -33,7 +33,10 @@ impl Ticker {
     /// Asks for a wake-up at `at_ns` (both instants on the run's time line). An earlier one that is still to come stays: a
     /// wake-up too many is cheaper than a system call each turn.
     pub(super) fn arm(&mut self, at_ns: u64, now_ns: u64) -> io::Result<()> {
-        if self.armed_ns.is_some_and(|armed_ns| now_ns < armed_ns && armed_ns <= at_ns) {
+        if self
+            .armed_ns
+            .is_some_and(|armed_ns| now_ns < armed_ns && armed_ns <= at_ns)
+        {
             return Ok(());
         }
         // Zero would disarm the timer instead of firing at once.

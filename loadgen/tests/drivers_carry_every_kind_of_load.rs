@@ -1,0 +1,206 @@
+//! Both drivers carry every kind of scenario over a peer that behaves: nothing lost, in order, acknowledged, cleaned up.
+
+mod fake_peer;
+mod run;
+
+use fake_peer::{FakePeer, Faults, Seen};
+use loadgen::recorder::Recording;
+use loadgen::scenario::Scenario;
+use run::{drivers, open_loop, run, run_until, scenario};
+use serde_json::json;
+
+/// Runs `scenario` with both drivers; `check` gets what was recorded and what the peer saw.
+fn carry(scenario: &Scenario, faults: &Faults, check: impl Fn(&str, &Recording, &Seen)) {
+    for mut driver in drivers() {
+        let peer = FakePeer::start(faults.clone());
+        let recording = run(driver.as_mut(), scenario, &peer.target()).unwrap();
+        let (name, ledger) = (driver.name(), &recording.ledger);
+        assert!(ledger.is_clean(), "{name}: {ledger:?}");
+        assert!(ledger.published > 0, "{name} sent nothing");
+        assert_eq!(ledger.published, Seen::get(&peer.seen().published), "{name}");
+        assert_eq!(ledger.received, Seen::get(&peer.seen().delivered), "{name}");
+        assert_eq!(peer.leftovers(), 0, "{name} left queues behind");
+        // Every connection of the load, and two for the topology.
+        let connections = u64::from(scenario.producers + scenario.consumers) + 2;
+        assert_eq!(Seen::get(&peer.seen().connections), connections, "{name}");
+        assert_eq!(
+            Seen::get(&peer.seen().closed),
+            connections,
+            "{name} did not close in order"
+        );
+        check(name, &recording, peer.seen());
+    }
+}
+
+#[test]
+fn saturating_with_manual_acks() {
+    carry(
+        &scenario(json!({})),
+        &Faults::default(),
+        |name, recording, seen| {
+            let received = recording.ledger.received;
+            assert_eq!(Seen::get(&seen.acked), received, "{name} owes acks");
+            assert!(
+                Seen::get(&seen.ack_frames) <= received / 2,
+                "{name} does not batch its acks"
+            );
+            assert_eq!(
+                recording.response.len(),
+                received,
+                "{name}: all was intended in the window"
+            );
+            assert_eq!((recording.schedule_lag.len(), recording.unsent), (0, 0), "{name}");
+            assert!(recording.confirm.is_none());
+            assert!(!recording.cut_short && recording.window_s == 0.2);
+        },
+    );
+}
+
+#[test]
+fn an_open_loop_sends_exactly_its_schedule() {
+    let scenario = open_loop(5_000, json!({"producers": 3, "duration_s": 0.4, "warmup_s": 0.1}));
+    carry(&scenario, &Faults::default(), |name, recording, _| {
+        assert_eq!(recording.unsent, 0, "{name}");
+        // 0.4 s of the 0.5 s; each of three producers has its own phase.
+        assert!(
+            recording.response.len().abs_diff(2_000) <= 3,
+            "{name}: {}",
+            recording.response.len()
+        );
+        assert!(
+            recording.ledger.published.abs_diff(2_500) <= 3,
+            "{name}: {}",
+            recording.ledger.published
+        );
+        assert_eq!(recording.schedule_lag.len(), recording.response.len(), "{name}");
+        assert_eq!(recording.service.len(), recording.response.len(), "{name}");
+    });
+}
+
+#[test]
+fn fanout_to_three_queues_with_more_consumers() {
+    let changes = json!({"routing": "fanout", "queues": 3, "consumers": 5, "producers": 2});
+    carry(&scenario(changes), &Faults::default(), |name, recording, _| {
+        let ledger = &recording.ledger;
+        assert_eq!(ledger.expected, 3 * ledger.published, "{name}");
+        assert_eq!(ledger.received, ledger.expected, "{name}");
+    });
+}
+
+#[test]
+fn several_queues_without_acks() {
+    let changes = json!({"queues": 2, "consumers": 3, "producers": 4, "ack_every": 0, "prefetch": 0});
+    carry(&scenario(changes), &Faults::default(), |name, _, seen| {
+        assert_eq!(
+            Seen::get(&seen.ack_frames),
+            0,
+            "{name} acknowledged to a broker that expects none"
+        );
+    });
+}
+
+#[test]
+fn confirms_persistence_and_single_acks() {
+    let changes = json!({"confirm_window": 20, "persistent": true, "durable": true, "ack_every": 1});
+    for faults in [
+        Faults::default(),
+        Faults {
+            confirm_backwards: true,
+            ..Faults::default()
+        },
+    ] {
+        carry(&scenario(changes.clone()), &faults, |name, recording, seen| {
+            let confirm = recording.confirm.as_ref().unwrap();
+            assert_eq!(recording.ledger.confirmed, recording.ledger.published, "{name}");
+            assert_eq!(confirm.len(), recording.ledger.published, "{name}");
+            assert_eq!(Seen::get(&seen.delivery_mode), 2, "{name}");
+            assert_eq!(Seen::get(&seen.ack_frames), recording.ledger.received, "{name}");
+        });
+    }
+}
+
+#[test]
+fn bodies_in_several_frames() {
+    let changes = json!({"size_bytes": 20_000, "load": {"shape": "saturating", "in_flight": 4}});
+    // The smallest frames that lapin agrees to.
+    let small_frames = Faults {
+        frame_bytes_max: 8_192,
+        ..Faults::default()
+    };
+    carry(&scenario(changes), &small_frames, |_, _, _| {});
+}
+
+#[test]
+fn a_body_larger_than_the_read_buffer() {
+    let changes = json!({"size_bytes": 1_000_000, "load": {"shape": "saturating", "in_flight": 2}});
+    carry(&scenario(changes), &Faults::default(), |_, _, _| {});
+}
+
+#[test]
+fn the_series_and_the_totals_agree() {
+    let scenario = open_loop(2_000, json!({"duration_s": 1.3}));
+    carry(&scenario, &Faults::default(), |name, recording, _| {
+        assert!(recording.intervals.len() >= 2, "{name}");
+        let sum = |count: fn(&loadgen::live::Interval) -> u64| -> u64 {
+            recording.intervals.iter().map(count).sum()
+        };
+        assert_eq!(
+            sum(|interval| interval.published),
+            recording.ledger.published,
+            "{name}"
+        );
+        assert_eq!(
+            sum(|interval| interval.consumed),
+            recording.ledger.received,
+            "{name}"
+        );
+        assert_eq!(
+            sum(|interval| interval.response.count),
+            recording.ledger.received,
+            "{name}"
+        );
+        assert_eq!(recording.intervals.last().unwrap().backlog, 0, "{name}");
+    });
+}
+
+#[test]
+fn an_interrupt_drains_and_reports_what_there_is() {
+    for mut driver in drivers() {
+        let peer = FakePeer::start(Faults::default());
+        let scenario = open_loop(1_000, json!({"duration_s": 600.0}));
+        let seen = peer.seen();
+        let recording = run_until(driver.as_mut(), &scenario, &peer.target(), |control| {
+            while Seen::get(&seen.delivered) < 100 {
+                std::thread::yield_now();
+            }
+            control.interrupt();
+        })
+        .unwrap();
+        assert!(
+            recording.cut_short && recording.window_s < 60.0,
+            "{}",
+            driver.name()
+        );
+        assert!(
+            recording.ledger.is_clean() && recording.ledger.received >= 100,
+            "{}",
+            driver.name()
+        );
+        assert_eq!(recording.unsent, 0, "{}", driver.name());
+    }
+}
+
+#[test]
+fn the_native_driver_reports_who_it_drove() {
+    let peer = FakePeer::start(Faults::default());
+    let mut driver = loadgen::driver::NativeDriver;
+    let recording = run(&mut driver, &scenario(json!({})), &peer.target()).unwrap();
+    assert_eq!(
+        (
+            recording.server.product.as_str(),
+            recording.server.version.as_str()
+        ),
+        ("fake peer", "1.2.3")
+    );
+    assert!(recording.reads > 0 && recording.writes > 0);
+}
