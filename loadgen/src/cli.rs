@@ -24,7 +24,7 @@ pub struct Cli {
     #[arg(long, conflicts_with = "scenario")]
     pub list: bool,
 
-    /// Drive this broker instead of the embedded one: amqp://[user[:password]@]host[:port][/vhost].
+    /// Drive this broker instead of the embedded one: `amqp://[user[:password]@]host[:port][/vhost]`.
     #[arg(long, value_name = "URL")]
     pub url: Option<Target>,
 

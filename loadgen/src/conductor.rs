@@ -29,7 +29,7 @@ pub enum Event {
     /// Ctrl-C or SIGTERM.
     Interrupt,
     /// The driver has returned.
-    Finished(Result<Recording, DriverError>),
+    Finished(Box<Result<Recording, DriverError>>),
     /// The driver panicked.
     Panicked,
 }
@@ -128,7 +128,7 @@ pub fn conduct(
         let (sender, control, live) = (events.sender(), &control, &live);
         scope.spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| driver.run(plan, target, control, live)));
-            let event = outcome.map_or(Event::Panicked, Event::Finished);
+            let event = outcome.map_or(Event::Panicked, |outcome| Event::Finished(Box::new(outcome)));
             // The receiver lives as long as `events`, which outlives this scope.
             let _ = sender.send(event);
         });
@@ -159,11 +159,12 @@ fn watch(
     let mut death = None;
     loop {
         match events.receiver.recv_timeout(TICK) {
-            Ok(Event::Finished(Ok(recording))) => return Ok(recording),
-            Ok(Event::Finished(Err(error))) => {
-                // A broken connection is often the first sign of the broker's end; its own words say more.
-                let death = death.or_else(|| peer.death());
-                return Err(death.map_or(ConductError::Driver(error), ConductError::Broker));
+            Ok(Event::Finished(outcome)) => {
+                return outcome.map_err(|error| {
+                    // A broken connection is often the first sign of the broker's end; its own words say more.
+                    let death = death.or_else(|| peer.death());
+                    death.map_or(ConductError::Driver(error), ConductError::Broker)
+                });
             }
             Ok(Event::Panicked) => return Err(ConductError::Panicked),
             Ok(Event::Interrupt) => {

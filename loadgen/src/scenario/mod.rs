@@ -1,8 +1,8 @@
 //! A scenario: what load to put on a broker, for how long, and what counts as good.
 //!
 //! Scenarios are JSON files. Reading one goes through one pipeline, whether the values come from a file or from the
-//! command line: JSON value → every field checked against [`fields`] → typed [`Scenario`] → checks across fields
-//! ([`checks`]). Nothing else builds a `Scenario`, so the rest of the crate may rely on what is checked there.
+//! command line: JSON value → every field checked against `fields` → typed [`Scenario`] → checks across fields
+//! (`checks`). Nothing else builds a `Scenario`, so the rest of the crate may rely on what is checked there.
 
 mod checks;
 mod fields;
