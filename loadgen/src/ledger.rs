@@ -391,6 +391,20 @@ mod tests {
     }
 
     #[test]
+    fn a_repetition_moves_a_consumer_on_like_a_first_copy() {
+        let plan = plan("queue");
+        let mut ledger = Ledger::new(&plan);
+        for _ in 0..8 {
+            ledger.publish(2);
+        }
+        for (consumer, sequence) in [(2, 7), (0, 7), (0, 0)] {
+            ledger.receive(consumer, false, &body(&plan, 2, sequence));
+        }
+        let summary = ledger.close();
+        assert_eq!((summary.duplicated, summary.reordered), (1, 1));
+    }
+
+    #[test]
     fn a_message_is_in_flight_until_its_slowest_queue_has_delivered() {
         let plan = plan("fanout");
         let mut ledger = Ledger::new(&plan);

@@ -6,7 +6,8 @@
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "each test file uses its part of the peer"
+    clippy::unwrap_used,
+    reason = "test support: each test file uses its part of the peer"
 )]
 
 mod connection;

@@ -1,5 +1,10 @@
 //! Runs a driver against a peer, as the conductor would.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "test support: each test file uses its part"
+)]
 
 use std::time::{Duration, Instant};
 

@@ -216,10 +216,9 @@ async fn reason(first: DriverError, tasks: &mut Tasks) -> DriverError {
     }
     let search = async {
         while let Some(ended) = tasks.join_next().await {
-            if let Ok(Err(error)) = ended {
-                if said(&error) {
-                    return Some(error);
-                }
+            match ended {
+                Ok(Err(error)) if said(&error) => return Some(error),
+                _ => {}
             }
         }
         None
