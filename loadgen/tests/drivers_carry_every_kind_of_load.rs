@@ -13,7 +13,7 @@ use serde_json::json;
 fn carry(scenario: &Scenario, faults: &Faults, check: impl Fn(&str, &Recording, &Seen)) {
     for mut driver in drivers() {
         let peer = FakePeer::start(faults.clone());
-        let recording = run(driver.as_mut(), scenario, &peer.target()).unwrap();
+        let recording = run(driver.as_mut(), scenario, &peer.target()).expect("a peer that behaves");
         let (name, ledger) = (driver.name(), &recording.ledger);
         assert!(ledger.is_clean(), "{name}: {ledger:?}");
         assert!(ledger.published > 0, "{name} sent nothing");

@@ -11,7 +11,7 @@ use loadgen::driver::DriverError;
 use loadgen::ledger::LedgerSummary;
 use loadgen::recorder::Recording;
 use loadgen::scenario::Scenario;
-use run::{drivers, open_loop, run, scenario};
+use run::{drivers, open_loop, run};
 use serde_json::json;
 
 /// 1,000 messages over two producers.

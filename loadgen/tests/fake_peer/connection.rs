@@ -251,10 +251,9 @@ impl Connection<'_> {
         let accepted = self.shared.routes.lock().unwrap().publish(message, self.shared);
         self.settled.push((self.published, !accepted));
         let faults = &self.shared.faults;
-        if let Some((after, pause)) = faults.stall {
-            if published == after {
-                std::thread::sleep(pause);
-            }
+        match faults.stall {
+            Some((after, pause)) if published == after => std::thread::sleep(pause),
+            _ => {}
         }
         if faults.babble_after == Some(published) {
             self.write(b"HTTP/1.1 400 Bad Request\r\n\r\n");
