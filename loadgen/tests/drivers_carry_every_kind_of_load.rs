@@ -1,4 +1,5 @@
 //! Both drivers carry every kind of scenario over a peer that behaves: nothing lost, in order, acknowledged, cleaned up.
+#![allow(clippy::unwrap_used, reason = "test code outside test functions")]
 
 mod fake_peer;
 mod run;

@@ -1,5 +1,6 @@
 //! A peer that loses, repeats, reorders, damages, delays or refuses messages is caught by ledger, histograms or error:
 //! a fault of the broker never passes for a good run.
+#![allow(clippy::unwrap_used, reason = "test code outside test functions")]
 
 mod fake_peer;
 mod run;
