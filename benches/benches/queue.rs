@@ -5,7 +5,7 @@
 
 use std::hint::black_box;
 
-use benches::queue::{Counter, queue, record};
+use benches::queue::{Counter, frames, queue, record};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Messages in one iteration: about what one turn of a busy reactor sees.
@@ -16,15 +16,20 @@ fn publish_dispatch_settle(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(BATCH as u64));
     for body_bytes in [16, 1024] {
         for consumers in [1, 20] {
-            let body = vec![7; body_bytes];
+            let frames = frames(&vec![7; body_bytes]);
             let mut state = queue();
             let counters: Vec<Counter> = (0..consumers).map(|_| Counter::default()).collect();
-            let ids: Vec<_> = counters.iter().map(|counter| state.subscribe(counter.clone(), 0, false)).collect();
+            let ids: Vec<_> = counters
+                .iter()
+                .map(|counter| state.subscribe(counter.clone(), 0, false))
+                .collect();
             let id = BenchmarkId::new(format!("{body_bytes}B"), format!("{consumers}_consumers"));
             group.bench_function(id, |bencher| {
                 bencher.iter(|| {
                     for _ in 0..BATCH {
-                        state.publish(black_box(&record(&body))).expect("the ring is larger than a batch");
+                        state
+                            .publish(black_box(&record(&frames)))
+                            .expect("the ring is larger than a batch");
                     }
                     assert_eq!(state.dispatch(|_| {}), BATCH);
                     for (counter, &consumer) in counters.iter().zip(&ids) {
@@ -36,7 +41,11 @@ fn publish_dispatch_settle(criterion: &mut Criterion) {
             });
             assert_eq!((state.ready_len(), state.unsettled_len()), (0, 0));
             let bytes: u64 = counters.iter().map(Counter::body_bytes).sum();
-            assert_eq!(bytes, state.frontier().0 * body_bytes as u64, "every body was delivered once");
+            assert_eq!(
+                bytes,
+                state.frontier().0 * body_bytes as u64,
+                "every body was delivered once"
+            );
         }
     }
     group.finish();

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use broker::queue::{Accepted, DeliverySession, DeliveryTarget, QueueState};
-use broker::record::{Record, RecordFields};
+use broker::record::{Content, Record, RecordFields};
 use ring::{ChunkPool, Offset, PoolConfig, RingConfig};
 
 /// A content header frame payload without properties.
@@ -12,14 +12,34 @@ const HEADER: [u8; 14] = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0];
 
 /// An empty queue with the broker's default limits.
 pub fn queue() -> QueueState<Counter> {
-    let pool = ChunkPool::new(PoolConfig { bytes_budget: 512 << 20, chunk_bytes: 256 * 1024 });
-    let config = RingConfig { messages_max: 65_536, bytes_max: 128 << 20, chunk_bytes_first: 4096 };
+    let pool = ChunkPool::new(PoolConfig {
+        bytes_budget: 512 << 20,
+        chunk_bytes: 256 * 1024,
+    });
+    let config = RingConfig {
+        messages_max: 65_536,
+        bytes_max: 128 << 20,
+        chunk_bytes_first: 4096,
+    };
     QueueState::new(config, pool)
 }
 
+/// Frames of a message, to be published again and again.
+pub fn frames(body: &[u8]) -> Vec<u8> {
+    let mut frames = Vec::new();
+    Content::build(&mut frames, &HEADER, body);
+    frames
+}
+
 /// A message to the default exchange.
-pub fn record(body: &[u8]) -> RecordFields<'_> {
-    RecordFields { timestamp_ms: 0, flags: 0, exchange: b"", routing_key: b"bench.queue", header: &HEADER, body }
+pub fn record(frames: &[u8]) -> RecordFields<'_> {
+    let content = Content::from_frames(frames, HEADER.len());
+    RecordFields {
+        timestamp_ms: 0,
+        flags: 0,
+        names: b"\0\x0bbench.queue",
+        content,
+    }
 }
 
 /// Counts bodies and remembers what to settle.
@@ -56,7 +76,8 @@ impl DeliveryTarget for Counter {
 impl DeliverySession for &Counter {
     #[inline]
     fn deliver(&mut self, offset: Offset, _redelivered: bool, record: &Record<'_>) -> Accepted {
-        self.body_bytes.set(self.body_bytes.get() + record.body.len() as u64);
+        self.body_bytes
+            .set(self.body_bytes.get() + record.content.body_len() as u64);
         let mut runs = self.runs.borrow_mut();
         match runs.last_mut() {
             Some((first, count)) if first.advance(*count as u64) == offset => *count += 1,

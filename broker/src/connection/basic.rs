@@ -160,16 +160,17 @@ impl Connection {
             } else {
                 window.push(source, offset)
             };
+            let (exchange, routing_key) = record.split_names();
             let ok = Method::BasicGetOk {
                 delivery_tag,
                 redelivered,
-                exchange: utf8(record.exchange),
-                routing_key: utf8(record.routing_key),
+                exchange: utf8(exchange),
+                routing_key: utf8(routing_key),
                 message_count: remaining as u32,
             };
             ok.encode(id, &mut outbound.pending);
-            wire::encode_header_frame(&mut outbound.pending, id, record.header);
-            wire::encode_body_frames(&mut outbound.pending, id, record.body, frame_bytes_max);
+            wire::encode_header_frame(&mut outbound.pending, id, record.content.header());
+            wire::encode_body_frames(&mut outbound.pending, id, record.content.body(), frame_bytes_max);
         });
         self.link.outbound().windows[window].detach_source(source);
         match found {

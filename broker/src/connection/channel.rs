@@ -71,6 +71,8 @@ pub(super) struct Confirms {
 pub(super) struct Route {
     pub(super) exchange: String,
     pub(super) routing_key: String,
+    /// Both, as a record keeps them.
+    pub(super) names: Vec<u8>,
     pub(super) mandatory: bool,
     /// Empty and not to be used when `by_headers`.
     pub(super) queues: SmallVec<[Arc<Queue>; 4]>,
@@ -91,10 +93,17 @@ pub(super) struct RouteCache {
 #[derive(Debug)]
 pub(super) struct BlockedPublish {
     pub(super) route: Rc<Route>,
-    pub(super) header: Vec<u8>,
-    pub(super) body: Vec<u8>,
+    /// Header frame and body frame.
+    pub(super) frames: Vec<u8>,
+    pub(super) header_len: usize,
     /// Queues that have not taken it yet.
     pub(super) remaining: SmallVec<[Arc<Queue>; 4]>,
+}
+
+impl BlockedPublish {
+    pub(super) fn content(&self) -> crate::record::Content<'_> {
+        crate::record::Content::from_frames(&self.frames, self.header_len)
+    }
 }
 
 /// See [`Channel::parked`].

@@ -98,11 +98,8 @@ impl DeliverySession for ConsumerSession<'_> {
     fn deliver(&mut self, offset: Offset, redelivered: bool, record: &Record<'_>) -> Accepted {
         let target = self.target;
         let outbound = &mut *self.outbound;
-        let bytes = DELIVERY_OVERHEAD_BYTES
-            + record.exchange.len()
-            + record.routing_key.len()
-            + record.header.len()
-            + record.body.len();
+        let content = &record.content;
+        let bytes = DELIVERY_OVERHEAD_BYTES + record.names.len() + content.frames().len();
         if !target.link.admit(outbound, bytes) {
             return Accepted::Full;
         }
@@ -114,16 +111,30 @@ impl DeliverySession for ConsumerSession<'_> {
         } else {
             return Accepted::Full;
         };
-        target.template.encode(
-            &mut outbound.pending,
-            tag,
-            redelivered,
-            record.exchange,
-            record.routing_key,
-            record.header,
-            record.body,
-            outbound.frame_bytes_max,
-        );
+        let out = &mut outbound.pending;
+        if content.body_len() + wire::FRAME_OVERHEAD <= outbound.frame_bytes_max {
+            target.template.encode_frames(
+                out,
+                tag,
+                redelivered,
+                record.names,
+                content.frames(),
+                content.header_len(),
+            );
+        } else {
+            let (exchange, key) = record.split_names();
+            let (header, body) = (content.header(), content.body());
+            target.template.encode(
+                out,
+                tag,
+                redelivered,
+                exchange,
+                key,
+                header,
+                body,
+                outbound.frame_bytes_max,
+            );
+        }
         Accepted::Taken
     }
 }

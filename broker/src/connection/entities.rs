@@ -7,7 +7,7 @@ use wire::{Method, ReplyCode, TableRef};
 use super::failure::Failure;
 use super::task::Connection;
 use crate::queue::{Declaration, Queue};
-use crate::topology::ExchangeSpec;
+use crate::topology::{ExchangeSpec, Topology};
 
 /// Queue arguments that other brokers give a meaning and this one does not have yet. Accepting them in
 /// silence would drop a promise that the client relies on.
@@ -147,10 +147,7 @@ impl Connection {
                 routing_key,
                 arguments,
             } => {
-                let (queue, key) = self.queue_and_key(id, queue, routing_key)?;
-                self.broker.change_topology(|topology| {
-                    topology.unbind_queue(queue.name(), exchange, &key, &arguments.to_table())
-                })?;
+                self.unbind_queue(id, queue, exchange, routing_key, arguments)?;
                 self.reply(id, Method::QueueUnbindOk);
             }
             Method::QueuePurge { queue, no_wait } => {
@@ -202,6 +199,27 @@ impl Connection {
         }
         .to_owned();
         Ok((queue, key))
+    }
+
+    /// `queue.unbind`: what does not exist is as good as unbound, as in RabbitMQ.
+    fn unbind_queue(
+        &mut self,
+        id: u16,
+        queue: &str,
+        exchange: &str,
+        key: &str,
+        arguments: TableRef<'_>,
+    ) -> Result<(), Failure> {
+        let unbound = self.queue_and_key(id, queue, key).and_then(|(queue, key)| {
+            let arguments = arguments.to_table();
+            let unbind =
+                |topology: &mut Topology<_>| topology.unbind_queue(queue.name(), exchange, &key, &arguments);
+            Ok(self.broker.change_topology(unbind)?)
+        });
+        match unbound {
+            Err(failure) if failure.code == ReplyCode::NotFound => Ok(()),
+            other => other,
+        }
     }
 
     fn declare_queue(&mut self, declare: Declare<'_>) -> Result<Arc<Queue>, Failure> {

@@ -9,6 +9,7 @@ use wire::{ContentHeader, Frame, FrameKind, Method, ReplyCode, decode_frame};
 use super::channel::{Channel, Content};
 use super::failure::Failure;
 use super::task::{Connection, Stage};
+use crate::record::Content as RecordContent;
 
 /// A publish that is not complete yet is left for the next read while it is smaller than this; a larger one
 /// is collected frame by frame.
@@ -308,7 +309,10 @@ impl Connection {
             return Ok(());
         };
         self.broker.pool.release(content.charged);
-        match self.publish(id, &content.method, &[(&content.header, &content.body)]) {
+        let mut frames =
+            Vec::with_capacity(content.header.len() + content.body.len() + 2 * wire::FRAME_OVERHEAD);
+        let whole = RecordContent::build(&mut frames, &content.header, &content.body);
+        match self.publish(id, &content.method, &[whole]) {
             Ok(()) => Ok(()),
             Err(failure) => self.fail_channel(id, failure, basic_publish()),
         }
@@ -408,7 +412,7 @@ impl Channel {
             + self
                 .blocked
                 .iter()
-                .map(|publish| publish.header.len() + publish.body.len())
+                .map(|publish| publish.frames.len())
                 .sum::<usize>()
     }
 }

@@ -19,21 +19,18 @@ use super::channel::{BlockedPublish, Channel, Route};
 use super::failure::Failure;
 use super::task::Connection;
 use crate::queue::{Placed, Queue};
-use crate::record::{FLAG_PERSISTENT, RecordFields};
+use crate::record::{Content, FLAG_PERSISTENT, RecordFields, join_names};
 
 /// Most messages in one run.
 const RUN_MESSAGES_MAX: usize = 1024;
-
-/// Header frame payload and body of one message.
-type Parts<'a> = (&'a [u8], &'a [u8]);
 
 impl Connection {
     /// Publishes `first` and the complete publishes with the same method frame that follow it in `input`;
     /// returns how many bytes of `input` that were.
     pub(super) fn publish_run(&mut self, first: PublishScan<'_>, input: &[u8]) -> Result<usize, Failure> {
-        let mut run: SmallVec<[Parts<'_>; 64]> = SmallVec::new();
+        let mut run: SmallVec<[Content<'_>; 64]> = SmallVec::new();
         let mut consumed = first.len;
-        run.push((first.header, first.body));
+        run.push(Content::from_frames(first.frames, first.header.len()));
         while run.len() < RUN_MESSAGES_MAX {
             match fast::scan_publish(&input[consumed..], self.frame_bytes_max) {
                 Scan::Complete(next)
@@ -42,7 +39,7 @@ impl Connection {
                         && next.body.len() as u64 <= self.broker.config.message_bytes_max =>
                 {
                     consumed += next.len;
-                    run.push((next.header, next.body));
+                    run.push(Content::from_frames(next.frames, next.header.len()));
                 }
                 _ => break,
             }
@@ -52,13 +49,13 @@ impl Connection {
     }
 
     /// Publishes messages of one channel that share a method frame.
-    pub(super) fn publish(&mut self, id: u16, method: &[u8], run: &[Parts<'_>]) -> Result<(), Failure> {
+    pub(super) fn publish(&mut self, id: u16, method: &[u8], run: &[Content<'_>]) -> Result<(), Failure> {
         let route = self.route(id, method)?;
         if !route.by_headers {
             return self.place(id, &route, run);
         }
-        for parts in run {
-            let header = ContentHeader::decode(parts.0)?;
+        for content in run {
+            let header = ContentHeader::decode(content.header())?;
             let properties = BasicProperties::decode(header.properties)?;
             let queues = {
                 let topology = self.broker.topology.read();
@@ -67,11 +64,12 @@ impl Connection {
             let routed = Rc::new(Route {
                 exchange: route.exchange.clone(),
                 routing_key: route.routing_key.clone(),
+                names: route.names.clone(),
                 mandatory: route.mandatory,
                 queues: queues.into_iter().collect(),
                 by_headers: true,
             });
-            self.place(id, &routed, std::slice::from_ref(parts))?;
+            self.place(id, &routed, std::slice::from_ref(content))?;
         }
         Ok(())
     }
@@ -105,6 +103,7 @@ impl Connection {
         let route = Rc::new(Route {
             exchange: exchange.to_owned(),
             routing_key: routing_key.to_owned(),
+            names: join_names(exchange, routing_key),
             mandatory,
             queues: if by_headers {
                 SmallVec::new()
@@ -118,7 +117,7 @@ impl Connection {
     }
 
     /// Appends a run to every queue of its route.
-    fn place(&mut self, id: u16, route: &Rc<Route>, run: &[Parts<'_>]) -> Result<(), Failure> {
+    fn place(&mut self, id: u16, route: &Rc<Route>, run: &[Content<'_>]) -> Result<(), Failure> {
         let Connection {
             channels,
             link,
@@ -132,8 +131,8 @@ impl Connection {
             confirming.push(id);
         }
         if route.queues.is_empty() && route.mandatory {
-            for parts in run {
-                self.return_unroutable(id, route, parts);
+            for content in run {
+                self.return_unroutable(id, route, content);
             }
             return Ok(());
         }
@@ -141,7 +140,7 @@ impl Connection {
         let mut placed_by_all = run.len();
         let mut short: SmallVec<[(usize, usize); 4]> = SmallVec::new();
         for (index, queue) in route.queues.iter().enumerate() {
-            let fields = run.iter().map(|&parts| record_fields(route, parts, now_ms));
+            let fields = run.iter().map(|&content| record_fields(route, content, now_ms));
             if let Placed::First(count) = queue.publish(fields, link) {
                 short.push((index, count));
                 placed_by_all = placed_by_all.min(count);
@@ -149,11 +148,11 @@ impl Connection {
             reactor.mark_dirty(queue);
         }
         let mut held = 0;
-        for (position, parts) in run.iter().enumerate().skip(placed_by_all) {
+        for (position, content) in run.iter().enumerate().skip(placed_by_all) {
             let late = short.iter().filter(|&&(_, count)| position >= count);
             let remaining = late.map(|&(index, _)| Arc::clone(&route.queues[index])).collect();
-            channel.block(route, parts, remaining);
-            held += parts.0.len() + parts.1.len();
+            channel.block(route, content, remaining);
+            held += content.frames().len();
         }
         if held > 0 {
             self.blocked = true;
@@ -163,7 +162,7 @@ impl Connection {
     }
 
     /// `basic.return` for a mandatory message without a queue.
-    fn return_unroutable(&mut self, id: u16, route: &Route, parts: &Parts<'_>) {
+    fn return_unroutable(&mut self, id: u16, route: &Route, content: &Content<'_>) {
         let returned = Method::BasicReturn {
             reply_code: ReplyCode::NoRoute.code(),
             reply_text: ReplyCode::NoRoute.name(),
@@ -173,8 +172,8 @@ impl Connection {
         let mut outbound = self.link.outbound();
         let frame_bytes_max = outbound.frame_bytes_max;
         returned.encode(id, &mut outbound.pending);
-        wire::encode_header_frame(&mut outbound.pending, id, parts.0);
-        wire::encode_body_frames(&mut outbound.pending, id, parts.1, frame_bytes_max);
+        wire::encode_header_frame(&mut outbound.pending, id, content.header());
+        wire::encode_body_frames(&mut outbound.pending, id, content.body(), frame_bytes_max);
         drop(outbound);
         self.reactor.mark_flush(&self.link);
     }
@@ -243,24 +242,20 @@ impl Connection {
         let now_ms = reactor.now_ms();
         let mut released = 0;
         while let Some(publish) = channel.blocked.front_mut() {
-            let BlockedPublish {
-                route,
-                header,
-                body,
-                remaining,
-            } = publish;
+            let mut remaining = std::mem::take(&mut publish.remaining);
             remaining.retain(|queue| {
-                let fields = record_fields(route, (header, body), now_ms);
+                let fields = record_fields(&publish.route, publish.content(), now_ms);
                 let placed = queue.publish(std::iter::once(fields), link) == Placed::All;
                 if placed {
                     reactor.mark_dirty(queue);
                 }
                 !placed
             });
-            if !remaining.is_empty() {
+            publish.remaining = remaining;
+            if !publish.remaining.is_empty() {
                 break;
             }
-            released += header.len() + body.len();
+            released += publish.frames.len();
             channel.blocked.pop_front();
             if channel.confirms.is_some() {
                 confirming.push(id);
@@ -273,28 +268,26 @@ impl Connection {
 }
 
 impl Channel {
-    fn block(&mut self, route: &Rc<Route>, parts: &Parts<'_>, remaining: SmallVec<[Arc<Queue>; 4]>) {
+    fn block(&mut self, route: &Rc<Route>, content: &Content<'_>, remaining: SmallVec<[Arc<Queue>; 4]>) {
         self.blocked.push_back(BlockedPublish {
             route: Rc::clone(route),
-            header: parts.0.to_vec(),
-            body: parts.1.to_vec(),
+            frames: content.frames().to_vec(),
+            header_len: content.header_len(),
             remaining,
         });
     }
 }
 
 #[inline]
-fn record_fields<'a>(route: &'a Route, (header, body): Parts<'a>, timestamp_ms: u64) -> RecordFields<'a> {
+fn record_fields<'a>(route: &'a Route, content: Content<'a>, timestamp_ms: u64) -> RecordFields<'a> {
     RecordFields {
         timestamp_ms,
-        flags: if delivery_mode(header) == 2 {
+        flags: if delivery_mode(content.header()) == 2 {
             FLAG_PERSISTENT
         } else {
             0
         },
-        exchange: route.exchange.as_bytes(),
-        routing_key: route.routing_key.as_bytes(),
-        header,
-        body,
+        names: &route.names,
+        content,
     }
 }

@@ -69,13 +69,8 @@ impl<T: DeliveryTarget> QueueState<T> {
     #[inline]
     pub fn publish(&mut self, fields: &RecordFields<'_>) -> Result<Offset, RingFull> {
         let head = fields.head();
-        self.ring.try_append(&[
-            &head,
-            fields.exchange,
-            fields.routing_key,
-            fields.header,
-            fields.body,
-        ])
+        self.ring
+            .try_append(&[&head, fields.names, fields.content.frames()])
     }
 
     /// Messages waiting for a consumer.
@@ -313,7 +308,7 @@ impl<T: DeliveryTarget> QueueState<T> {
             full = session.deliver(offset, true, &record) == Accepted::Full;
             if !full {
                 requeued.pop_first();
-                bytes += record.body.len();
+                bytes += record.content.frames().len();
                 count += 1;
                 if no_ack {
                     settled_again.push(offset);

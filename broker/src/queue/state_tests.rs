@@ -8,7 +8,7 @@ use ring::{ChunkPool, Offset, PoolConfig, RingConfig};
 
 use super::consumer::{Accepted, ConsumerId, DeliverySession, DeliveryTarget};
 use super::state::QueueState;
-use crate::record::{Record, RecordFields};
+use crate::record::{Content, Record, RecordFields, join_names};
 
 const MESSAGES_MAX: usize = 64;
 
@@ -60,7 +60,7 @@ impl DeliverySession for &Inbox {
         };
         self.room.set(room);
         self.got.borrow_mut().push((offset.0, redelivered));
-        self.bodies.borrow_mut().push(record.body.to_vec());
+        self.bodies.borrow_mut().push(record.content.body().to_vec());
         Accepted::Taken
     }
 }
@@ -86,13 +86,13 @@ fn queue() -> QueueState<Inbox> {
 }
 
 fn publish(queue: &mut QueueState<Inbox>, body: &[u8]) -> bool {
+    let (names, mut buffer) = (join_names("", "q"), Vec::new());
+    let content = Content::build(&mut buffer, &[0; 14], body);
     let fields = RecordFields {
         timestamp_ms: 0,
         flags: 0,
-        exchange: b"",
-        routing_key: b"q",
-        header: &[0; 14],
-        body,
+        names: &names,
+        content,
     };
     queue.publish(&fields).is_ok()
 }

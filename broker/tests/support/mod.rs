@@ -1,6 +1,7 @@
 //! A broker as a child process, and a small blocking AMQP client that shows every frame.
 #![allow(
     dead_code,
+    unreachable_pub,
     clippy::unwrap_used,
     reason = "each test binary uses a part; a test may panic"
 )]

@@ -157,6 +157,7 @@ fn assert_publish_agrees(input: &[u8]) {
             method: frames[0].payload,
             header: frames[1].payload,
             body: frames.get(2).map_or(&[], |frame| frame.payload),
+            frames: &input[frames[0].encoded_len()..len],
             len,
         }),
         Scan::Incomplete => Scan::Incomplete,

@@ -38,6 +38,9 @@ pub struct PublishScan<'a> {
     pub header: &'a [u8],
     /// The body.
     pub body: &'a [u8],
+    /// Header frame and body frame, whole, as they came: what
+    /// [`DeliverTemplate::encode_frames`](super::DeliverTemplate::encode_frames) takes.
+    pub frames: &'a [u8],
     /// Octets taken from the input.
     pub len: usize,
 }
@@ -102,6 +105,7 @@ struct Content<'a> {
     method: &'a [u8],
     header: &'a [u8],
     body: &'a [u8],
+    frames: &'a [u8],
     len: usize,
 }
 
@@ -115,12 +119,14 @@ pub fn scan_publish<'a>(input: &'a [u8], frame_bytes_max: usize) -> Scan<Publish
                  method,
                  header,
                  body,
+                 frames,
                  len,
              }| PublishScan {
                 channel,
                 method,
                 header,
                 body,
+                frames,
                 len,
             },
         )
@@ -199,6 +205,7 @@ fn scan_content<'a>(input: &'a [u8], frame_bytes_max: usize, method: &[u8]) -> R
         return Err(Stop::Other);
     }
     let channel = method_frame.channel;
+    let content = rest;
     let (header_frame, rest) = next_frame(rest, frame_bytes_max)?;
     if header_frame.kind != FrameKind::Header || header_frame.channel != channel {
         return Err(Stop::Other);
@@ -225,6 +232,7 @@ fn scan_content<'a>(input: &'a [u8], frame_bytes_max: usize, method: &[u8]) -> R
         method: method_frame.payload,
         header: header_frame.payload,
         body,
+        frames: &content[..content.len() - rest.len()],
         len,
     })
 }

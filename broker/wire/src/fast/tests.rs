@@ -85,6 +85,8 @@ fn publish_is_found_whole_and_every_cut_is_incomplete() {
         let header = crate::ContentHeader::decode(publish.header).unwrap();
         assert_eq!(BasicProperties::decode(header.properties), Ok(PROPERTIES));
         assert!(publish.header.len() >= 14);
+        let method_len = publish.method.len() + FRAME_OVERHEAD;
+        assert_eq!(publish.frames, &input[method_len..whole]);
         assert_eq!(scan_deliver(&input, FRAME_MIN_SIZE), Scan::Other);
     }
 }
@@ -298,4 +300,52 @@ fn publish_template_equals_the_general_encoding_wherever_it_is_patched() {
 #[should_panic(expected = "do not fit a body of 16")]
 fn filling_beyond_the_body_is_refused() {
     PublishTemplate::new(1, "", "q", false, &PROPERTIES, 16, FRAME_MIN_SIZE).fill(10, &[0; 7]);
+}
+
+#[test]
+fn ready_frames_give_the_same_delivery_as_their_parts() {
+    let template = DeliverTemplate::new(9, "c-1");
+    for len in [0, 1, 16, 4000] {
+        let body = body(len);
+        let input = content(PUBLISH, 5, &body);
+        let Scan::Complete(publish) = scan_publish(&input, FRAME_MIN_SIZE) else {
+            panic!("not found: {len}")
+        };
+        let Method::BasicPublish {
+            exchange,
+            routing_key,
+            ..
+        } = PUBLISH
+        else {
+            unreachable!()
+        };
+        let names = [
+            &[exchange.len() as u8],
+            exchange.as_bytes(),
+            &[routing_key.len() as u8],
+            routing_key.as_bytes(),
+        ];
+        let mut ready = b"before".to_vec();
+        template.encode_frames(
+            &mut ready,
+            77,
+            true,
+            &names.concat(),
+            publish.frames,
+            publish.header.len(),
+        );
+        let mut parts = b"before".to_vec();
+        let (exchange, key) = (exchange.as_bytes(), routing_key.as_bytes());
+        template.encode(
+            &mut parts,
+            77,
+            true,
+            exchange,
+            key,
+            publish.header,
+            &body,
+            FRAME_MIN_SIZE,
+        );
+        assert_eq!(ready, parts, "{len} octets");
+    }
 }
