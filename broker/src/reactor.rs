@@ -34,8 +34,8 @@ pub struct Reactor {
     dispatch: Notify,
     links: RefCell<slab::Slab<Arc<Link>>>,
     scratch: RefCell<Vec<u8>>,
-    /// Unix time in milliseconds, read once a turn.
-    now_ms: Cell<u64>,
+    /// Unix time in microseconds, read once a turn.
+    now_us: Cell<u64>,
     ticks: Cell<u64>,
 }
 
@@ -48,7 +48,7 @@ impl Reactor {
             dispatch: Notify::new(),
             links: RefCell::default(),
             scratch: RefCell::new(vec![0; READ_BYTES_MAX + remainder_bytes_max(frame_bytes_max)]),
-            now_ms: Cell::new(unix_ms()),
+            now_us: Cell::new(unix_us()),
             ticks: Cell::new(0),
         })
     }
@@ -78,7 +78,7 @@ impl Reactor {
 
     /// Unix time in milliseconds, as of this turn.
     pub fn now_ms(&self) -> u64 {
-        self.now_ms.get()
+        self.now_us.get() / 1000
     }
 
     /// Seconds since the reactor started, counted by its ticks.
@@ -118,10 +118,10 @@ impl Reactor {
 
     /// One turn: deal each dirty queue, then flush each touched connection.
     fn turn(&self) {
-        self.now_ms.set(unix_ms());
+        self.now_us.set(unix_us());
         let mut queues = self.dirty.take();
         for queue in queues.drain(..) {
-            queue.dispatch(|link| {
+            queue.dispatch(self.now_us.get(), |link| {
                 if link.mark_flush() {
                     self.unflushed.borrow_mut().push(Arc::clone(link));
                 }
@@ -142,7 +142,7 @@ impl Reactor {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             interval.tick().await;
-            self.now_ms.set(unix_ms());
+            self.now_us.set(unix_us());
             self.ticks.set(self.ticks.get() + 1);
             self.raise_all(Signal::Tick);
             if self.ticks.get().is_multiple_of(SHRINK_TICKS) {
@@ -167,8 +167,8 @@ fn restore<T>(list: &RefCell<Vec<T>>, empty: Vec<T>) {
     }
 }
 
-fn unix_ms() -> u64 {
+fn unix_us() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_millis() as u64)
+        .map_or(0, |elapsed| elapsed.as_micros() as u64)
 }

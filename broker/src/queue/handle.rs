@@ -131,12 +131,13 @@ impl Queue {
         Placed::All
     }
 
-    /// Deals what is ready; `touched` sees each connection that got something.
-    pub fn dispatch(&self, mut touched: impl FnMut(&Arc<Link>)) {
+    /// Deals what is ready; `touched` sees each connection that got something. `now_us`: any clock in
+    /// microseconds.
+    pub fn dispatch(&self, now_us: u64, mut touched: impl FnMut(&Arc<Link>)) {
         // Cleared before the lock: what is published after this point marks the queue again.
         self.dirty.swap(false, Ordering::AcqRel);
         let mut inner = self.inner.lock();
-        inner.state.dispatch(|target| touched(target.link()));
+        inner.state.dispatch(now_us, |target| touched(target.link()));
         inner.call_back_publishers();
     }
 

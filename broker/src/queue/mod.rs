@@ -10,6 +10,7 @@
 
 mod consumer;
 mod handle;
+mod pace;
 mod state;
 #[cfg(test)]
 mod state_tests;

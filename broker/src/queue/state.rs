@@ -22,14 +22,15 @@ use ring::{ChunkPool, Offset, Ring, RingConfig, RingFull, SettledSet};
 use slab::Slab;
 
 use super::consumer::{Accepted, Consumer, ConsumerId, Credit, DeliverySession, DeliveryTarget};
+use super::pace::Pace;
 use crate::record::{Record, RecordFields};
 
 /// Most messages dealt to one consumer before the next one gets its turn.
 pub const DEAL_MESSAGES_MAX: usize = 512;
 /// Most record bytes dealt to one consumer before the next one gets its turn.
 pub const DEAL_BYTES_MAX: usize = 256 * 1024;
-/// Backlog, in messages per consumer with credit, from which whole chunks are dealt. Below it each gets
-/// one message in turn: with work to spare for nobody, fairness is worth more than fewer system calls.
+/// Backlog, in messages per consumer with credit, from which whole chunks are dealt: there is work for all.
+/// Below it the length of a run follows from the [`Pace`].
 const DEAL_DEEP_PER_CONSUMER: usize = 4;
 
 /// One queue's messages and consumers. `T` is where deliveries go.
@@ -47,6 +48,7 @@ pub struct QueueState<T> {
     next: usize,
     serial: u64,
     unsettled: usize,
+    pace: Pace,
 }
 
 impl<T: DeliveryTarget> QueueState<T> {
@@ -62,6 +64,7 @@ impl<T: DeliveryTarget> QueueState<T> {
             next: 0,
             serial: 0,
             unsettled: 0,
+            pace: Pace::default(),
         }
     }
 
@@ -152,8 +155,10 @@ impl<T: DeliveryTarget> QueueState<T> {
     }
 
     /// Deals ready messages to the consumers that have credit and room, round-robin, until one side runs
-    /// out; `touched` sees the target of every chunk dealt. Returns how many messages were dealt.
-    pub fn dispatch(&mut self, mut touched: impl FnMut(&T)) -> usize {
+    /// out; `touched` sees the target of every chunk dealt. `now_us` is any clock in microseconds. Returns how
+    /// many messages were dealt.
+    pub fn dispatch(&mut self, now_us: u64, mut touched: impl FnMut(&T)) -> usize {
+        self.pace.advance(now_us);
         let mut dealt = 0;
         let mut ready = self.ready_len();
         let mut idle = 0;
@@ -174,6 +179,7 @@ impl<T: DeliveryTarget> QueueState<T> {
                 }
             }
         }
+        self.pace.add(dealt);
         self.check();
         dealt
     }
@@ -273,7 +279,7 @@ impl<T: DeliveryTarget> QueueState<T> {
         if ready >= able * DEAL_DEEP_PER_CONSUMER {
             DEAL_MESSAGES_MAX
         } else {
-            1
+            self.pace.run_len(able).min(DEAL_MESSAGES_MAX)
         }
     }
 

@@ -117,7 +117,7 @@ fn flows_for_many_times_its_capacity() {
     let mut next = 0;
     for _ in 0..50 {
         publish_many(&mut queue, MESSAGES_MAX);
-        queue.dispatch(|_| {});
+        queue.dispatch(0, |_| {});
         let got = inbox.offsets();
         assert_eq!(got, (next..next + MESSAGES_MAX as u64).collect::<Vec<_>>());
         queue.settle(Some(consumer), Offset(next), got.len());
@@ -136,7 +136,7 @@ fn bodies_arrive_as_published() {
     for body in &bodies {
         assert!(publish(&mut queue, body));
     }
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!(inbox.bodies.take(), bodies);
 }
 
@@ -147,7 +147,7 @@ fn a_full_ring_refuses_until_something_is_settled() {
     assert!(!publish(&mut queue, b"one too many"));
     let inbox = Inbox::new();
     let consumer = queue.subscribe(inbox.clone(), 1, false);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert!(!publish(&mut queue, b"delivered is not settled"));
     settle_each(&mut queue, consumer, inbox.offsets());
     assert!(publish(&mut queue, b"room again"));
@@ -162,7 +162,7 @@ fn competing_consumers_settle_out_of_order() {
         .map(|inbox| queue.subscribe(inbox.clone(), 10, false))
         .collect();
     publish_many(&mut queue, 30);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!(queue.unsettled_len(), 30);
     let mut seen = Vec::new();
     for (inbox, &consumer) in inboxes.iter().zip(&consumers).rev() {
@@ -185,11 +185,36 @@ fn a_shallow_backlog_is_dealt_one_message_each() {
     }
     for _ in 0..2 {
         publish_many(&mut queue, 3);
-        queue.dispatch(|_| {});
+        queue.dispatch(0, |_| {});
     }
     assert_eq!(inboxes[0].offsets(), [0, 3]);
     assert_eq!(inboxes[1].offsets(), [1, 4]);
     assert_eq!(inboxes[2].offsets(), [2, 5]);
+}
+
+#[test]
+fn a_fast_queue_deals_short_runs_and_a_slow_one_single_messages() {
+    let mut queue = queue_of(10_000);
+    let inboxes: Vec<_> = (0..4)
+        .map(|_| Inbox {
+            no_ack: true,
+            ..Inbox::new()
+        })
+        .collect();
+    for inbox in &inboxes {
+        queue.subscribe(inbox.clone(), 0, false);
+    }
+    let mut offsets = Vec::new();
+    for now_ms in 0..=20 {
+        publish_many(&mut queue, 12);
+        queue.dispatch(now_ms * 1000, |_| {});
+        offsets = inboxes.iter().map(|inbox| inbox.offsets().len()).collect();
+    }
+    assert_eq!(offsets, [3, 3, 3, 3], "12 a millisecond for 4 consumers");
+    publish_many(&mut queue, 2);
+    queue.dispatch(5_000_000, |_| {});
+    let counts: Vec<_> = inboxes.iter().map(|inbox| inbox.offsets().len()).collect();
+    assert_eq!(counts, [1, 1, 0, 0], "after an idle time");
 }
 
 #[test]
@@ -198,12 +223,12 @@ fn prefetch_holds_deliveries_back_and_settling_frees_them() {
     let inbox = Inbox::new();
     let consumer = queue.subscribe(inbox.clone(), 2, false);
     publish_many(&mut queue, 5);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!(inbox.offsets(), [0, 1]);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!(inbox.offsets(), [] as [u64; 0]);
     settle_each(&mut queue, consumer, [1]);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!(inbox.offsets(), [2]);
     assert_eq!(queue.frontier(), Offset(0), "message 0 is still out");
 }
@@ -214,15 +239,15 @@ fn requeued_messages_come_back_first_in_order_and_flagged() {
     let inbox = Inbox::new();
     let consumer = queue.subscribe(inbox.clone(), 4, false);
     publish_many(&mut queue, 6);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     inbox.take();
     for offset in [2, 0, 3] {
         queue.requeue(Some(consumer), Offset(offset), 1);
     }
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!(inbox.take(), [(0, true), (2, true), (3, true)]);
     settle_each(&mut queue, consumer, [0, 1, 2, 3]);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!(inbox.take(), [(4, false), (5, false)]);
 }
 
@@ -232,16 +257,16 @@ fn a_consumer_that_leaves_gives_its_deliveries_to_the_others() {
     let leaver = Inbox::new();
     let consumer = queue.subscribe(leaver.clone(), 3, false);
     publish_many(&mut queue, 3);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     leaver.take();
     assert!(queue.unsubscribe(consumer).is_some());
     assert!(queue.unsubscribe(consumer).is_none(), "gone once");
     let stayer = Inbox::new();
     queue.subscribe(stayer.clone(), 0, false);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!(stayer.take(), [], "still the leaver's until its channel lets go");
     queue.requeue(Some(consumer), Offset(0), 3);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!(stayer.take(), [(0, true), (1, true), (2, true)]);
 }
 
@@ -250,13 +275,13 @@ fn a_settlement_after_cancel_does_not_credit_the_next_owner_of_the_slot() {
     let mut queue = queue();
     let first = queue.subscribe(Inbox::new(), 1, false);
     publish_many(&mut queue, 3);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     queue.unsubscribe(first);
     let inbox = Inbox::new();
     queue.subscribe(inbox.clone(), 1, false);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     settle_each(&mut queue, first, [0]);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!(inbox.offsets(), [1], "one credit, not two");
 }
 
@@ -270,7 +295,7 @@ fn no_ack_deliveries_settle_themselves() {
     queue.subscribe(inbox.clone(), 1, false);
     for _ in 0..3 {
         publish_many(&mut queue, MESSAGES_MAX);
-        queue.dispatch(|_| {});
+        queue.dispatch(0, |_| {});
         assert_eq!(inbox.offsets().len(), MESSAGES_MAX, "prefetch does not apply");
     }
     assert_eq!(queue.frontier(), Offset(3 * MESSAGES_MAX as u64));
@@ -284,15 +309,15 @@ fn a_stalled_consumer_is_skipped_until_it_has_room() {
     let slow_id = queue.subscribe(slow.clone(), 0, false);
     let fast_id = queue.subscribe(fast.clone(), 0, false);
     publish_many(&mut queue, 20);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!((slow.offsets(), fast.offsets().len()), (vec![0], 19));
     queue.unsubscribe(fast_id);
     publish_many(&mut queue, 1);
     slow.room.set(1);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!(slow.offsets(), [] as [u64; 0], "nobody said that it has room");
     queue.unstall(slow_id);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     assert_eq!(slow.offsets(), [20]);
 }
 
@@ -315,7 +340,7 @@ fn purge_drops_what_is_ready_and_keeps_what_is_out() {
     let inbox = Inbox::new();
     let consumer = queue.subscribe(inbox.clone(), 3, false);
     publish_many(&mut queue, 10);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     queue.requeue(Some(consumer), Offset(1), 1);
     assert_eq!(queue.purge(), 8);
     assert_eq!((queue.ready_len(), queue.unsettled_len()), (0, 2));
@@ -329,12 +354,12 @@ fn memory_follows_the_flow_while_the_oldest_message_stays_unsettled() {
     let inbox = Inbox::new();
     let consumer = queue.subscribe(inbox.clone(), 0, false);
     publish_many(&mut queue, 1);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     let held = queue.bytes_held();
     inbox.take();
     for _ in 0..200 {
         publish_many(&mut queue, 50);
-        queue.dispatch(|_| {});
+        queue.dispatch(0, |_| {});
         settle_each(&mut queue, consumer, inbox.offsets());
     }
     assert_eq!(queue.frontier(), Offset(0));
@@ -351,6 +376,6 @@ fn settling_twice_is_a_defect_that_shows() {
     let mut queue = queue();
     let consumer = queue.subscribe(Inbox::new(), 0, false);
     publish_many(&mut queue, 2);
-    queue.dispatch(|_| {});
+    queue.dispatch(0, |_| {});
     settle_each(&mut queue, consumer, [0, 0]);
 }
