@@ -21,6 +21,9 @@ const RECORDS: u64 = 4096;
 const CONTEST_RECORDS: u64 = 1024;
 const RECORD: [u8; 100] = [7; 100];
 
+/// Which record comes at a position.
+type Order = fn(u64) -> u64;
+
 fn empty_ring() -> Ring {
     let pool = ChunkPool::new(PoolConfig {
         bytes_budget: 1 << 30,
@@ -99,7 +102,7 @@ fn settled_set(c: &mut Criterion) {
     group.throughput(Throughput::Elements(RECORDS));
     let mut set = SettledSet::new(Offset::ZERO);
     // Each order settles every offset of a stretch of `RECORDS` once.
-    let orders: [(&str, fn(u64) -> u64); 3] = [
+    let orders: [(&str, Order); 3] = [
         ("in_order", |place| place),
         ("in_swapped_pairs", |place| place ^ 1),
         ("in_strides", |place| place * 61 % RECORDS),

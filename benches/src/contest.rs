@@ -265,7 +265,7 @@ mod tests {
     impl<P: Publish> Publish for Lossy<P> {
         fn try_publish(&mut self, records: Records<'_>) -> usize {
             self.1 += 1;
-            if self.1 % 100 == 0 {
+            if self.1.is_multiple_of(100) {
                 records.count()
             } else {
                 self.0.try_publish(records)

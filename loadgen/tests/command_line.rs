@@ -1,4 +1,5 @@
 //! The binary from the outside: what it prints, writes and exits with. The load is small; the broker is the real one.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -25,7 +25,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// Socket events taken from one wait.
 const EVENTS_MAX: usize = 1_024;
 /// Open loop: due messages are gathered for so long, to be sent in one write.
-const TICK_NS: u64 = 200_000;
+const TICK_NS: u64 = 500_000;
 /// The longest wait, so that phases, ack timers and the series are looked after.
 const WAIT_MAX: Duration = Duration::from_millis(5);
 /// How often the loop asks whether the load has begun.

@@ -1,7 +1,7 @@
 //! The native driver: one thread, non-blocking sockets, prebuilt frames.
 //!
-//! Connections are set up one after the other with blocking calls ([`session`]) and then handed to the event loop
-//! ([`engine`]). All state belongs to that one thread; nothing is locked or shared on the way of a message.
+//! Connections are set up one after the other with blocking calls (`session`) and then handed to the event loop
+//! (`engine`). All state belongs to that one thread; nothing is locked or shared on the way of a message.
 //!
 //! One turn of the loop: read every ready socket (confirms and deliveries) into one shared buffer, with one clock read
 //! per socket read; write each consumer's acks; then let the producers send, each a bounded batch in one write. It
