@@ -7,7 +7,9 @@ use std::process::Command;
 const SOURCES: &[&str] = &["broker", "loadgen", "scenarios", "Cargo.toml", "Cargo.lock"];
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // Asked at run time: a target directory shared by two checkouts may hold the other one's build script.
+    let manifest = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it for build scripts");
+    let root = Path::new(&manifest).join("..");
     for source in SOURCES {
         rerun_if_changed(&root.join(source));
     }
