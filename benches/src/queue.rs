@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use broker::queue::{Accepted, DeliverySession, DeliveryTarget, QueueState};
+use broker::queue::{Accepted, DeliverySession, DeliveryTarget, QueueConfig, QueueState, SpillLimits};
 use broker::record::{Content, Record, RecordFields};
 use ring::{ChunkPool, Offset, PoolConfig, RingConfig};
 
@@ -16,10 +16,15 @@ pub fn queue() -> QueueState<Counter> {
         bytes_budget: 512 << 20,
         chunk_bytes: 256 * 1024,
     });
-    let config = RingConfig {
+    let ring = RingConfig {
         messages_max: 65_536,
         bytes_max: 128 << 20,
         chunk_bytes_first: 4096,
+    };
+    let config = QueueConfig {
+        ring,
+        spill: SpillLimits::above(0.8),
+        durable: false,
     };
     QueueState::new(config, pool)
 }

@@ -2,17 +2,23 @@
 //!
 //! `guest` exists from the start with the password `guest`, and as in RabbitMQ may only come from a loopback
 //! address, whatever its password. A refused client learns no more than that it was refused; the reason is
-//! for the log.
+//! for the log. Passwords are kept as salted hashes only.
+
+mod password_hash;
 
 use std::fmt;
-use std::hint::black_box;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use wire::{ReplyCode, TableRef};
 
+pub use self::password_hash::PasswordHash;
+use crate::store::metadata::{PasswordHashing, UserRecord};
+
 /// The predeclared user, restricted to loopback addresses.
 pub const GUEST: &str = "guest";
+/// The tag of users who may do everything.
+const ADMINISTRATOR: &str = "administrator";
 /// The mechanisms, as `connection.start` offers them.
 pub const MECHANISMS: &str = "PLAIN AMQPLAIN";
 
@@ -91,21 +97,50 @@ impl Refused {
 /// Checks logins against a fixed list of users.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
-    users: Vec<User>,
+    users: Vec<UserRecord>,
+    /// What the password of an unknown user is compared with.
+    decoy: PasswordHash,
 }
 
 impl Authenticator {
     /// `guest` and `users`; the last of several with the same name counts.
     pub fn new(users: &[User]) -> Authenticator {
-        let mut known = vec![User {
-            name: GUEST.to_owned(),
-            password: GUEST.to_owned(),
-        }];
-        for user in users {
-            known.retain(|earlier| earlier.name != user.name);
-            known.push(user.clone());
+        Authenticator::from_records(Vec::new(), users).0
+    }
+
+    /// The stored users, and those given by flags, each of which takes the place of the stored one with its name; and
+    /// `guest` when it is neither. The last of several flags with the same name counts.
+    ///
+    /// Returns also the records that are new or changed, to be stored. A flag with the password that is stored
+    /// already changes nothing. A user who was stored keeps the tags; a new one is an administrator, as `guest` is.
+    pub fn from_records(records: Vec<UserRecord>, flags: &[User]) -> (Authenticator, Vec<UserRecord>) {
+        let mut users = records;
+        let mut wanted: Vec<&User> = Vec::new();
+        for flag in flags {
+            wanted.retain(|earlier| earlier.name != flag.name);
+            wanted.push(flag);
         }
-        Authenticator { users: known }
+        let mut changed = Vec::new();
+        for flag in wanted {
+            let stored = users.iter().position(|user| user.name == flag.name);
+            let tags = match stored.map(|index| users.swap_remove(index)) {
+                Some(stored) if stored.password_hash.matches(flag.password.as_bytes()) => {
+                    users.push(stored);
+                    continue;
+                }
+                Some(stored) => stored.tags,
+                None => vec![ADMINISTRATOR.to_owned()],
+            };
+            changed.push(record(&flag.name, &flag.password, tags));
+        }
+        users.extend_from_slice(&changed);
+        if !users.iter().any(|user| user.name == GUEST) {
+            let guest = record(GUEST, GUEST, vec![ADMINISTRATOR.to_owned()]);
+            changed.push(guest.clone());
+            users.push(guest);
+        }
+        let decoy = PasswordHash::new("");
+        (Authenticator { users, decoy }, changed)
     }
 
     /// Checks the response of `connection.start-ok` and returns the user's name.
@@ -120,18 +155,27 @@ impl Authenticator {
         }
         .ok_or(Refused::Malformed)?;
         let known = self.users.iter().find(|user| user.name.as_bytes() == name);
-        // An unknown name takes as long as a wrong password: it is compared with a password too.
-        let expected = known.map_or("", |user| user.password.as_str());
-        if !equal_in_constant_time(password, expected.as_bytes()) || known.is_none() {
+        // An unknown name takes as long as a wrong password: its password is compared too.
+        let expected = known.map_or(&self.decoy, |user| &user.password_hash);
+        let is_equal = expected.matches(password);
+        let Some(name) = known.filter(|_| is_equal).map(|user| user.name.as_str()) else {
             return Err(Refused::InvalidCredentials {
                 user: String::from_utf8_lossy(name).into_owned(),
             });
-        }
-        let name = known.expect("unknown names returned above").name.as_str();
+        };
         if name == GUEST && !peer.to_canonical().is_loopback() {
             return Err(Refused::NotLoopback);
         }
         Ok(name.to_owned())
+    }
+}
+
+fn record(name: &str, password: &str, tags: Vec<String>) -> UserRecord {
+    UserRecord {
+        name: name.to_owned(),
+        password_hash: PasswordHash::new(password),
+        hashing: PasswordHashing::Sha256,
+        tags,
     }
 }
 
@@ -152,16 +196,6 @@ fn decode_amqplain(response: &[u8]) -> Option<(&[u8], &[u8])> {
         _ => None,
     };
     Some((text("LOGIN")?, text("PASSWORD")?))
-}
-
-/// Equality whose duration depends on `given` only, which the peer knows anyway.
-fn equal_in_constant_time(given: &[u8], secret: &[u8]) -> bool {
-    let mut differences = u8::from(given.len() != secret.len());
-    for (index, &byte) in given.iter().enumerate() {
-        let expected = secret.get(index).copied().unwrap_or(!byte);
-        differences = black_box(differences | (byte ^ expected));
-    }
-    differences == 0
 }
 
 #[cfg(test)]
@@ -270,6 +304,59 @@ mod tests {
         }
         assert_eq!(login("EXTERNAL", b""), Err(Refused::UnknownMechanism));
         assert_eq!(Refused::UnknownMechanism.reply_code(), ReplyCode::CommandInvalid);
+    }
+
+    #[test]
+    fn a_flag_takes_the_place_of_the_stored_user() {
+        let may_log_in = |authenticator: &Authenticator, name: &str, password: &str| {
+            let response = plain(name, password);
+            authenticator.authenticate("PLAIN", &response, HERE).is_ok()
+        };
+        let names = |records: &[UserRecord]| -> Vec<String> {
+            records.iter().map(|user| user.name.clone()).collect()
+        };
+        let (_, mut stored) = Authenticator::from_records(Vec::new(), &[user("ada:old"), user("bob:b")]);
+        assert_eq!(names(&stored), ["ada", "bob", "guest"]);
+        stored[0].tags = vec!["monitoring".to_owned()];
+        let flags = [
+            user("ada:overruled"),
+            user("ada:new"),
+            user("bob:b"),
+            user("eve:e"),
+        ];
+        let (authenticator, changed) = Authenticator::from_records(stored.clone(), &flags);
+        assert_eq!(
+            names(&changed),
+            ["ada", "eve"],
+            "bob's password is the stored one"
+        );
+        assert_eq!(changed[0].tags, ["monitoring"]);
+        assert_eq!(changed[1].tags, [ADMINISTRATOR]);
+        for (name, password, expected) in [
+            ("ada", "new", true),
+            ("ada", "old", false),
+            ("ada", "overruled", false),
+            ("bob", "b", true),
+            ("eve", "e", true),
+            ("guest", "guest", true),
+            ("nobody", "", false),
+        ] {
+            assert_eq!(
+                may_log_in(&authenticator, name, password),
+                expected,
+                "{name} {password}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_stored_guest_is_left_alone() {
+        let (_, stored) = Authenticator::from_records(Vec::new(), &[user("guest:other")]);
+        assert_eq!(stored.len(), 1);
+        let (authenticator, changed) = Authenticator::from_records(stored, &[]);
+        assert_eq!(changed, []);
+        let login = |password| authenticator.authenticate("PLAIN", &plain("guest", password), HERE);
+        assert!(login("other").is_ok() && login("guest").is_err());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::auth::User;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::logging::{self, LogFilter};
+use crate::store::{CompactionRate, Durability};
 use values::{bytes, bytes_u32, bytes_u64, duration, duration_text, size_text, whole_seconds};
 
 /// A single-node AMQP 0-9-1 broker.
@@ -73,14 +74,45 @@ struct Flags {
     #[arg(long, value_name = "SIZE", default_value = size_text(Config::default().memory_budget as u64), value_parser = bytes)]
     memory_budget: usize,
 
-    /// Most messages that one queue holds in memory; its publishers wait when it is full.
+    /// Most messages that one queue holds in memory; the oldest of more go to its log.
     #[arg(long, value_name = "COUNT", default_value_t = Config::default().ring_messages as u32,
           value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     ring_messages: u32,
 
-    /// Most bytes that one queue holds in memory; its publishers wait when it is full.
+    /// Most bytes that one queue holds in memory; the oldest of more go to its log.
     #[arg(long, value_name = "SIZE", default_value = size_text(Config::default().ring_bytes as u64), value_parser = bytes)]
     ring_bytes: usize,
+
+    /// Percentage of a full ring from which the oldest messages leave memory, 1 to 95.
+    #[arg(long, value_name = "PERCENT", default_value_t = Config::default().spill_above,
+          value_parser = clap::value_parser!(u8).range(1..=95))]
+    spill_above: u8,
+
+    /// What a confirm of a persistent message on a durable queue promises: none (it is in memory), write (it survives
+    /// the end of the process), sync (it survives the loss of power). The queue argument x-durability overrides it.
+    #[arg(long, value_name = "none|write|sync", default_value_t = Config::default().durability)]
+    durability: Durability,
+
+    /// Time between checkpoints of which messages are settled; 0 writes them only at shutdown and on SIGUSR1. After a crash
+    /// what was settled since the last one is delivered again, flagged as redelivered.
+    #[arg(long, value_name = "TIME", default_value = duration_text(Config::default().checkpoint_interval), value_parser = duration)]
+    offset_checkpoint_interval: Duration,
+
+    /// Largest segment file of a queue's log, from 64KiB to 1GiB; a queue begins with smaller ones.
+    #[arg(long, value_name = "SIZE", default_value = size_text(Config::default().segment_bytes), value_parser = bytes_u64)]
+    segment_bytes: u64,
+
+    /// Free space on the data directory's disk below which publishers wait.
+    #[arg(long, value_name = "SIZE", default_value = size_text(Config::default().disk_free_min), value_parser = bytes_u64)]
+    disk_free_min: u64,
+
+    /// Bytes a second that compaction may copy; 0 deletes settled segments but rewrites none.
+    #[arg(long, value_name = "SIZE", default_value = size_text(Config::default().compaction_rate.0), value_parser = bytes_u64)]
+    compaction_rate: u64,
+
+    /// Time between lines of figures in the log; 0 for none.
+    #[arg(long, value_name = "TIME", default_value = duration_text(Config::default().statistics_interval), value_parser = duration)]
+    statistics_interval: Duration,
 
     /// A user besides guest, or another password for guest; repeat it for several. Other users may come from anywhere.
     #[arg(long = "user", value_name = "NAME:PASSWORD")]
@@ -108,6 +140,13 @@ impl Flags {
             memory_budget: self.memory_budget,
             ring_messages: self.ring_messages as usize,
             ring_bytes: self.ring_bytes,
+            spill_above: self.spill_above,
+            durability: self.durability,
+            checkpoint_interval: self.offset_checkpoint_interval,
+            segment_bytes: self.segment_bytes,
+            disk_free_min: self.disk_free_min,
+            compaction_rate: CompactionRate(self.compaction_rate),
+            statistics_interval: self.statistics_interval,
             users: self.users,
         }
     }
@@ -195,6 +234,13 @@ mod tests {
             "--memory-budget=1GiB",
             "--ring-messages=128",
             "--ring-bytes=4MiB",
+            "--spill-above=50",
+            "--durability=write",
+            "--offset-checkpoint-interval=0",
+            "--segment-bytes=1MiB",
+            "--disk-free-min=1MB",
+            "--compaction-rate=0",
+            "--statistics-interval=1s",
             "--user=ada:x",
             "--user=bob:y:z",
         ];
@@ -212,6 +258,13 @@ mod tests {
             memory_budget: 1 << 30,
             ring_messages: 128,
             ring_bytes: 4 << 20,
+            spill_above: 50,
+            durability: Durability::Write,
+            checkpoint_interval: Duration::ZERO,
+            segment_bytes: 1 << 20,
+            disk_free_min: 1_000_000,
+            compaction_rate: CompactionRate(0),
+            statistics_interval: Duration::from_secs(1),
             users: vec!["ada:x".parse().unwrap(), "bob:y:z".parse().unwrap()],
         };
         assert_eq!(parsed(&flags).unwrap(), expected);
@@ -242,6 +295,22 @@ mod tests {
             ),
             ("--ring-bytes=1GiB", "--ring-bytes 1073741824", "--memory-budget"),
             ("--outbox-bytes=4KiB", "--outbox-bytes 4096", "--frame-max"),
+            ("--spill-above=0", "--spill-above <PERCENT>", "1..=95"),
+            (
+                "--durability=disk",
+                "--durability <none|write|sync>",
+                "none, write or sync",
+            ),
+            (
+                "--offset-checkpoint-interval=soon",
+                "--offset-checkpoint-interval <TIME>",
+                "10s or 500ms",
+            ),
+            (
+                "--segment-bytes=1KiB",
+                "--segment-bytes 1024",
+                "outside 65536 to 1073741824",
+            ),
             ("--user=ada", "--user <NAME:PASSWORD>", "NAME:PASSWORD"),
             ("--log=loud", "--log <LEVEL|FILTER>", "debug, trace"),
             (

@@ -8,12 +8,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::auth::User;
+use crate::store::{CompactionRate, Durability};
 
 /// Port registered for AMQP.
 pub const PORT: u16 = 5672;
 /// Smallest and largest `frame_max`. The lower bound is the protocol's; the upper one keeps the read buffer
 /// of a reactor, which holds one frame, reasonable.
 pub const FRAME_MAX_RANGE: (u32, u32) = (wire::FRAME_MIN_SIZE as u32, 16 << 20);
+/// Smallest and largest `segment_bytes`: positions in a segment are 32-bit numbers.
+pub const SEGMENT_BYTES_RANGE: (u64, u64) = (64 << 10, 1 << 30);
 /// What a stored message has besides body and content header: exchange, routing key and fixed fields.
 const ENVELOPE_BYTES_MAX: u64 = 1024;
 
@@ -46,6 +49,20 @@ pub struct Config {
     pub ring_messages: usize,
     /// Bytes that one queue holds in memory.
     pub ring_bytes: usize,
+    /// Percentage of a ring from which its oldest part leaves memory for the log.
+    pub spill_above: u8,
+    /// What a confirm of a persistent message on a durable queue promises, unless the queue says otherwise.
+    pub durability: Durability,
+    /// Time between two checkpoints of what is settled; zero writes them at shutdown and on demand only.
+    pub checkpoint_interval: Duration,
+    /// Largest segment of a queue's log; its first ones are smaller.
+    pub segment_bytes: u64,
+    /// Less free space on the disk of the data directory than this makes publishers wait.
+    pub disk_free_min: u64,
+    /// How much compaction may copy.
+    pub compaction_rate: CompactionRate,
+    /// Time between two lines of figures in the log; zero for none.
+    pub statistics_interval: Duration,
     /// Users besides `guest`, or `guest` with another password.
     pub users: Vec<User>,
 }
@@ -67,6 +84,13 @@ impl Default for Config {
             memory_budget: 512 << 20,
             ring_messages: 65_536,
             ring_bytes: 128 << 20,
+            spill_above: 80,
+            durability: Durability::Sync,
+            checkpoint_interval: Duration::from_secs(5),
+            segment_bytes: 64 << 20,
+            disk_free_min: 1 << 30,
+            compaction_rate: CompactionRate(32 << 20),
+            statistics_interval: Duration::from_secs(60),
             users: Vec::new(),
         }
     }
@@ -124,6 +148,18 @@ impl Config {
                 self.message_bytes_max
             );
             return refuse("--ring-bytes", ring, problem);
+        }
+        if !(1..=95).contains(&self.spill_above) {
+            return refuse(
+                "--spill-above",
+                self.spill_above.into(),
+                "is outside 1 to 95 percent".to_owned(),
+            );
+        }
+        let (segment_min, segment_max) = SEGMENT_BYTES_RANGE;
+        if !(segment_min..=segment_max).contains(&self.segment_bytes) {
+            let problem = format!("is outside {segment_min} to {segment_max} bytes");
+            return refuse("--segment-bytes", self.segment_bytes, problem);
         }
         let counts = [
             ("--reactors", self.reactors),

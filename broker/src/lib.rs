@@ -5,11 +5,12 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`cli`], [`config`], [`logging`], [`data_dir`] | starting: flags, their checks, logs, the locked data directory |
-//! | [`server`] | listening, accepting, stopping |
-//! | [`reactor`] | one thread's turn: read, dispatch, write |
+//! | [`server`], [`shutdown`] | listening, accepting, stopping |
+//! | [`reactor`], [`inbox`] | one thread's turn: read, dispatch, write; what other threads leave for it |
 //! | [`connection`] | a client: handshake, channels, publishes, acknowledgements |
 //! | [`topology`], [`auth`] | exchanges and bindings; users |
 //! | [`queue`], [`record`] | messages: the state machine and the byte format |
+//! | [`store`], [`restore`] | what is durable: logs, checkpoints, descriptions; a start from them |
 //! | [`broker`] | what all of them share |
 #![forbid(unsafe_code)]
 
@@ -19,9 +20,13 @@ pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod data_dir;
+pub mod inbox;
 pub mod logging;
 pub mod queue;
 pub mod reactor;
 pub mod record;
+pub mod restore;
 pub mod server;
+pub mod shutdown;
+pub mod store;
 pub mod topology;

@@ -13,9 +13,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Notify;
-
-use crate::connection::{Link, Signal};
+use crate::connection::{Link, Signal, Signals};
+use crate::inbox::Inbox;
 use crate::queue::Queue;
 
 /// Bytes read from one socket in one turn.
@@ -31,7 +30,7 @@ const SHRINK_TICKS: u64 = 10;
 pub struct Reactor {
     dirty: RefCell<Vec<Arc<Queue>>>,
     unflushed: RefCell<Vec<Arc<Link>>>,
-    dispatch: Notify,
+    inbox: Arc<Inbox>,
     links: RefCell<slab::Slab<Arc<Link>>>,
     scratch: RefCell<Vec<u8>>,
     /// Unix time in microseconds, read once a turn.
@@ -40,12 +39,12 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// A reactor for frames of up to `frame_bytes_max`.
-    pub fn new(frame_bytes_max: usize) -> Rc<Reactor> {
+    /// A reactor for frames of up to `frame_bytes_max`, reached from other threads through `inbox`.
+    pub fn new(frame_bytes_max: usize, inbox: Arc<Inbox>) -> Rc<Reactor> {
         Rc::new(Reactor {
             dirty: RefCell::default(),
             unflushed: RefCell::default(),
-            dispatch: Notify::new(),
+            inbox,
             links: RefCell::default(),
             scratch: RefCell::new(vec![0; READ_BYTES_MAX + remainder_bytes_max(frame_bytes_max)]),
             now_us: Cell::new(unix_us()),
@@ -58,7 +57,7 @@ impl Reactor {
     pub fn mark_dirty(&self, queue: &Arc<Queue>) {
         if queue.mark_dirty() {
             self.dirty.borrow_mut().push(Arc::clone(queue));
-            self.dispatch.notify_one();
+            self.inbox.wake();
         }
     }
 
@@ -67,7 +66,7 @@ impl Reactor {
     pub fn mark_flush(&self, link: &Arc<Link>) {
         if link.mark_flush() {
             self.unflushed.borrow_mut().push(Arc::clone(link));
-            self.dispatch.notify_one();
+            self.inbox.wake();
         }
     }
 
@@ -96,10 +95,11 @@ impl Reactor {
         self.links.borrow_mut().remove(key);
     }
 
-    /// Raises `signal` on every connection of this reactor.
-    pub fn raise_all(&self, signal: Signal) {
+    /// Raises signals on every connection of this reactor.
+    pub fn raise_all(&self, signals: impl Into<Signals>) {
+        let signals = signals.into();
         for (_, link) in self.links.borrow().iter() {
-            link.raise(signal);
+            link.raise(signals);
         }
     }
 
@@ -111,21 +111,34 @@ impl Reactor {
     /// The dispatcher: see the module documentation. Never returns.
     pub async fn run_dispatcher(self: Rc<Self>) {
         loop {
-            self.dispatch.notified().await;
-            self.turn();
+            self.inbox.woken().await;
+            if self.turn() {
+                // Some queue has more to do: the sockets first.
+                tokio::task::yield_now().await;
+            }
         }
     }
 
-    /// One turn: deal each dirty queue, then flush each touched connection.
-    fn turn(&self) {
+    /// One turn: deal each dirty queue, then flush each touched connection. True when some queue is to be dealt again.
+    fn turn(&self) -> bool {
         self.now_us.set(unix_us());
+        let signals = self.inbox.take_signals();
+        if !signals.is_empty() {
+            self.raise_all(signals);
+        }
         let mut queues = self.dirty.take();
+        self.inbox.take_queues(&mut queues);
+        let mut again = false;
         for queue in queues.drain(..) {
-            queue.dispatch(self.now_us.get(), |link| {
+            let more = queue.dispatch(self.now_us.get(), |link| {
                 if link.mark_flush() {
                     self.unflushed.borrow_mut().push(Arc::clone(link));
                 }
             });
+            if more {
+                again = true;
+                self.mark_dirty(&queue);
+            }
         }
         let mut links = self.unflushed.take();
         for link in links.drain(..) {
@@ -134,6 +147,7 @@ impl Reactor {
         // Both lists give their capacity back to be used again, unless something was noted meanwhile.
         restore(&self.dirty, queues);
         restore(&self.unflushed, links);
+        again
     }
 
     /// Ticks once a second. Never returns.

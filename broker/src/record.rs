@@ -1,4 +1,4 @@
-//! The one byte format of a message, in memory now and on disk later.
+//! The one byte format of a message, in memory and on disk.
 //!
 //! A record is written once, when a publish enters its queue, and is copied unchanged from there: to a
 //! consumer's outbox, and to the log by whoever spills or persists it. Names and content keep the form they
@@ -6,10 +6,11 @@
 //! of the wire parts big-endian.
 //!
 //! ```text
-//!  0        4        8                16               24    26    28       32
-//!  +--------+--------+----------------+----------------+-----+-----+--------+-------+--------------+------------+
-//!  | crc32  | length | offset         | timestamp, ms  |flags| nl  |   hl   | names | header frame | body frame |
-//!  +--------+--------+----------------+----------------+-----+-----+--------+-------+--------------+------------+
+//!  0        4        8                16    18    20       24               32
+//!  +--------+--------+----------------+-----+-----+--------+----------------+-------+--------------+------------+
+//!  | crc32  | length | offset         |flags| nl  |   hl   | timestamp, ms  | names | header frame | body frame |
+//!  +--------+--------+----------------+-----+-----+--------+----------------+-------+--------------+------------+
+//!  '---------- head of seglog ------------'
 //!
 //!  names         nl bytes: exchange and routing key, two short strings
 //!  header frame  7 bytes of frame header, hl bytes of payload (class to properties), frame end
@@ -21,15 +22,16 @@
 //!
 //! `length` counts the whole record. `crc32` covers every byte after itself and, like `offset`, is filled
 //! in when a record leaves memory for the log: in the ring the position already names the offset, and a
-//! checksum over memory that never left the process would only cost time.
+//! checksum over memory that never left the process would only cost time. The first 18 bytes are those that
+//! [`seglog`] knows; to it all else is opaque.
 
 use wire::{FRAME_END, FRAME_HEADER_SIZE, FRAME_OVERHEAD, FrameKind};
 
 /// Bytes before the names.
 pub const RECORD_HEADER_BYTES: usize = 32;
 
-/// Set when the publisher asked for persistence (`delivery_mode` 2).
-pub const FLAG_PERSISTENT: u16 = 1 << 0;
+/// Set when the publisher asked for persistence (`delivery_mode` 2): the log keeps the record over a restart.
+pub const FLAG_PERSISTENT: u16 = seglog::FLAG_KEEP;
 
 /// A message's content header and body as frames; see the module documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,10 +123,10 @@ impl RecordFields<'_> {
         debug_assert!(self.names.len() <= 512);
         let mut head = [0; RECORD_HEADER_BYTES];
         head[4..8].copy_from_slice(&(self.encoded_len() as u32).to_le_bytes());
-        head[16..24].copy_from_slice(&self.timestamp_ms.to_le_bytes());
-        head[24..26].copy_from_slice(&self.flags.to_le_bytes());
-        head[26..28].copy_from_slice(&(self.names.len() as u16).to_le_bytes());
-        head[28..32].copy_from_slice(&(self.content.header_len as u32).to_le_bytes());
+        head[16..18].copy_from_slice(&self.flags.to_le_bytes());
+        head[18..20].copy_from_slice(&(self.names.len() as u16).to_le_bytes());
+        head[20..24].copy_from_slice(&(self.content.header_len as u32).to_le_bytes());
+        head[24..32].copy_from_slice(&self.timestamp_ms.to_le_bytes());
         head
     }
 
@@ -154,10 +156,10 @@ impl<'a> Record<'a> {
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Option<Record<'a>> {
         let (head, rest) = bytes.split_first_chunk::<RECORD_HEADER_BYTES>()?;
-        let timestamp_ms = u64::from_le_bytes(head[16..24].try_into().ok()?);
-        let flags = u16::from_le_bytes([head[24], head[25]]);
-        let names_len = u16::from_le_bytes([head[26], head[27]]) as usize;
-        let header_len = u32::from_le_bytes([head[28], head[29], head[30], head[31]]) as usize;
+        let flags = u16::from_le_bytes([head[16], head[17]]);
+        let names_len = u16::from_le_bytes([head[18], head[19]]) as usize;
+        let header_len = u32::from_le_bytes([head[20], head[21], head[22], head[23]]) as usize;
+        let timestamp_ms = u64::from_le_bytes(head[24..32].try_into().ok()?);
         let (names, frames) = rest.split_at_checked(names_len)?;
         (frames.len() >= header_len + FRAME_OVERHEAD).then_some(Record {
             timestamp_ms,

@@ -1,7 +1,9 @@
 //! Listening, accepting, spreading connections over reactors, and stopping.
 //!
-//! The main thread accepts and waits for signals; every reactor is a thread of its own. Shutdown: no more
-//! connections are accepted, every open one is closed with 320 and given [`SHUTDOWN_DEADLINE`] to answer.
+//! The main thread accepts and waits for signals; every reactor is a thread of its own. An orderly stop has phases, each
+//! with a deadline: nothing more is accepted; nothing more is read; what was published is kept and confirmed; what was
+//! delivered and not settled goes back; final checkpoints are written; connections are closed with 320. A second
+//! signal ends the process at once.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -18,7 +20,11 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::broker::{Broker, ConnectionPermit};
 use crate::config::Config;
 use crate::connection::{Connection, Signal};
+use crate::inbox::Inbox;
 use crate::reactor::Reactor;
+use crate::shutdown;
+use crate::store::{Job, Maintenance};
+use seglog::FsStorage;
 
 /// How long connections may take to answer `connection.close` when the broker stops.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
@@ -29,6 +35,8 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 /// Connections accepted and not yet taken over by their reactor.
 const HANDOVER_MAX: usize = 1024;
 const LISTEN_BACKLOG: i32 = 1024;
+/// Exit code after a second signal.
+const EXIT_AT_ONCE: i32 = 1;
 
 /// A connection on its way from the accept loop to its reactor.
 #[derive(Debug)]
@@ -41,9 +49,10 @@ struct Accepted {
 /// Serves until SIGINT or SIGTERM. Prints one line on standard output for each address it listens on.
 ///
 /// # Errors
-/// When an address cannot be listened on, or a thread cannot be started.
+/// When the data directory cannot be used, an address cannot be listened on, or a thread cannot be started.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    let broker = Broker::new(config);
+    let (broker, jobs) = Broker::open(config, Arc::new(FsStorage))?;
+    let maintenance = Maintenance::start(Arc::clone(&broker), jobs)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -64,15 +73,40 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             serving.spawn(accept(listener, Arc::clone(&broker), reactors.clone()));
         }
         serving.spawn(trim_idle_queues(Arc::clone(&broker)));
+        serving.spawn(checkpoint_on_demand(Arc::clone(&broker)));
         signals.wait().await;
-        tracing::info!("stopping: closing connections");
+        tracing::info!("stopping: no more connections");
         serving.shutdown().await;
-        drop(reactors);
+        let stopping = async {
+            shutdown::quiesce(&broker).await;
+            tokio::task::spawn_blocking(move || shutdown::conclude(&broker, maintenance)).await?;
+            drop(reactors);
+            tokio::task::spawn_blocking(move || join(threads)).await?
+        };
         tokio::select! {
-            result = tokio::task::spawn_blocking(move || join(threads)) => result?,
-            () = signals.wait() => anyhow::bail!("second signal: stopped without waiting for connections"),
+            result = stopping => result,
+            () = signals.wait() => {
+                // Whatever a thread waits for, the process ends now: a crash, as far as the data is concerned.
+                tracing::warn!("second signal: stopped at once");
+                std::process::exit(EXIT_AT_ONCE)
+            }
         }
     })
+}
+
+/// Writes checkpoints when SIGUSR1 comes. Never returns.
+async fn checkpoint_on_demand(broker: Arc<Broker>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut demand) = signal(SignalKind::user_defined1()) else {
+        tracing::warn!(
+            "cannot listen for SIGUSR1: checkpoints are written by the clock and at shutdown only"
+        );
+        return;
+    };
+    while demand.recv().await.is_some() {
+        tracing::info!("checkpoints on demand");
+        broker.store.submit(Job::Checkpoint);
+    }
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -99,15 +133,15 @@ type Handovers = Vec<mpsc::Sender<Accepted>>;
 fn start_reactors(broker: &Arc<Broker>) -> anyhow::Result<(Handovers, Vec<JoinHandle<()>>)> {
     let mut handovers = Vec::new();
     let mut threads = Vec::new();
-    for index in 0..broker.config.reactors {
+    for (index, inbox) in broker.inboxes().iter().enumerate() {
         let (handover, accepted) = mpsc::channel(HANDOVER_MAX);
-        let broker = Arc::clone(broker);
+        let (broker, inbox) = (Arc::clone(broker), Arc::clone(inbox));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let thread = std::thread::Builder::new().name(format!("reactor-{index}"));
         threads.push(thread.spawn(move || {
-            LocalSet::new().block_on(&runtime, run_reactor(broker, accepted));
+            LocalSet::new().block_on(&runtime, run_reactor(broker, inbox, accepted));
         })?);
         handovers.push(handover);
     }
@@ -153,16 +187,15 @@ async fn trim_idle_queues(broker: Arc<Broker>) {
     let mut interval = tokio::time::interval(TRIM_INTERVAL);
     loop {
         interval.tick().await;
-        let queues: Vec<_> = broker.topology.read().queues().cloned().collect();
-        for queue in queues {
+        for queue in broker.queues() {
             queue.trim();
         }
     }
 }
 
 /// A reactor's thread: connections until the accept loop is gone, then their orderly end.
-async fn run_reactor(broker: Arc<Broker>, mut accepted: mpsc::Receiver<Accepted>) {
-    let reactor = Reactor::new(broker.config.frame_max as usize);
+async fn run_reactor(broker: Arc<Broker>, inbox: Arc<Inbox>, mut accepted: mpsc::Receiver<Accepted>) {
+    let reactor = Reactor::new(broker.config.frame_max as usize, inbox);
     let dispatcher = tokio::task::spawn_local(std::rc::Rc::clone(&reactor).run_dispatcher());
     let ticks = tokio::task::spawn_local(std::rc::Rc::clone(&reactor).run_ticks());
     let mut connections = JoinSet::new();

@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ring::Offset;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::link::Link;
 use super::window::SourceId;
 use crate::queue::{ConsumerId, Queue};
+use crate::store::Ticket;
 
 /// Routes remembered by publish method, per channel; a publisher with more distinct routing keys starts over.
 const ROUTES_MAX: usize = 1024;
@@ -31,8 +34,18 @@ pub(super) struct Channel {
     pub(super) confirms: Option<Confirms>,
     /// Accepted publishes that some full queue has not taken yet, oldest first.
     pub(super) blocked: VecDeque<BlockedPublish>,
-    /// Raw frames that came after a blocked publish and must wait behind it.
+    /// An answer that waits until what it answers for is stored.
+    pub(super) deferred: Option<Deferred>,
+    /// Raw frames that came after something blocked and must wait behind it.
     pub(super) parked: Parked,
+}
+
+/// An answer to be sent once the store has come to `ticket`.
+#[derive(Debug)]
+pub(super) struct Deferred {
+    pub(super) ticket: Ticket,
+    /// Encoded; empty when the client wants none.
+    pub(super) reply: Vec<u8>,
 }
 
 /// A consumer of the channel.
@@ -58,12 +71,26 @@ pub(super) struct Content {
 }
 
 /// Publisher confirms: sequence numbers from 1, confirmed cumulatively.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Confirms {
     /// Messages published since `confirm.select`.
     pub(super) published: u64,
     /// Confirmed up to here.
     pub(super) confirmed: u64,
+    /// Messages that a log has to keep before they are confirmed, in the order of their numbers.
+    unkept: VecDeque<Unkept>,
+    /// The queue of the first of them will raise [`Signal::Kept`](super::Signal::Kept).
+    awaiting: bool,
+}
+
+/// Consecutive messages in one queue.
+#[derive(Debug)]
+struct Unkept {
+    /// Number of the first of them.
+    first: u64,
+    queue: Arc<Queue>,
+    /// One past the offset of the last of them.
+    next: Offset,
 }
 
 /// Where one publish method leads.
@@ -126,13 +153,14 @@ impl Channel {
             routes: RouteCache::default(),
             confirms: None,
             blocked: VecDeque::new(),
+            deferred: None,
             parked: Parked::default(),
         }
     }
 
-    /// Publishes wait for room in a queue.
+    /// Something has to happen before the next frames can be handled.
     pub(super) fn is_blocked(&self) -> bool {
-        !self.blocked.is_empty() || !self.parked.bytes.is_empty()
+        !self.blocked.is_empty() || !self.parked.bytes.is_empty() || self.deferred.is_some()
     }
 }
 
@@ -172,10 +200,56 @@ impl RouteCache {
     }
 }
 
+/// Entries of [`Confirms::unkept`]; beyond, the last one is extended: its confirm comes later than it could.
+const UNKEPT_MAX: usize = 4096;
+
 impl Confirms {
-    /// The tag to confirm up to, when there is something new to confirm: all but the `blocked` last ones.
+    /// Messages from number `first` on are in `queue`, below `next`, and must be kept there.
+    pub(super) fn keep(&mut self, first: u64, queue: &Arc<Queue>, next: Offset) {
+        let is_long = self.unkept.len() >= UNKEPT_MAX;
+        match self.unkept.back_mut() {
+            Some(last) if is_long && Arc::ptr_eq(&last.queue, queue) => last.next = next,
+            _ => self.unkept.push_back(Unkept {
+                first,
+                queue: Arc::clone(queue),
+                next,
+            }),
+        }
+    }
+
+    /// True when something waits for a log.
+    pub(super) fn is_unkept(&self) -> bool {
+        !self.unkept.is_empty()
+    }
+
+    /// Looks which messages are kept by now, and asks to be called back for the others. Without a signal (`called`)
+    /// nothing can have changed for one that was asked for already.
+    pub(super) fn settle_kept(&mut self, link: &Arc<Link>, called: bool) {
+        if self.awaiting && !called {
+            return;
+        }
+        while let Some(front) = self.unkept.front() {
+            let kept = if self.awaiting {
+                front.queue.is_kept_through(front.next)
+            } else {
+                front.queue.await_kept(front.next, link)
+            };
+            self.awaiting = !kept;
+            if !kept {
+                return;
+            }
+            self.unkept.pop_front();
+        }
+    }
+
+    /// The tag to confirm up to, when there is something new to confirm: all but the `blocked` last ones and those that are
+    /// not kept yet.
     pub(super) fn take(&mut self, blocked: usize) -> Option<u64> {
-        let through = self.published - blocked as u64;
+        let placed = self.published - blocked as u64;
+        let through = match self.unkept.front() {
+            Some(unkept) => placed.min(unkept.first - 1),
+            None => placed,
+        };
         (through > self.confirmed).then(|| {
             self.confirmed = through;
             through

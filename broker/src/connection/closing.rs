@@ -85,6 +85,7 @@ impl Connection {
         }
         let (window, held) = (channel.window, channel.held_bytes());
         channel.blocked.clear();
+        channel.deferred = None;
         channel.parked = Default::default();
         self.release_held(held);
         self.requeue_all(id);
@@ -133,6 +134,25 @@ impl Connection {
         self.stage = Stage::Closing;
         self.deadline = Some(self.reactor.ticks() + super::task::CLOSE_TICKS);
         self.empty_connection();
+    }
+
+    /// Before the broker stops: what is delivered and not settled goes back to its queues, which deliver nothing more to
+    /// this connection. An auto-delete queue stays: its consumers go because the broker does.
+    pub(super) fn give_back(&mut self) {
+        self.flush_settles();
+        let ids: Vec<u16> = self.channels.keys().copied().collect();
+        for id in ids {
+            let channel = self.channel_mut(id);
+            if channel.closing {
+                continue;
+            }
+            let window = channel.window;
+            for consumer in std::mem::take(&mut channel.consumers).into_values() {
+                consumer.queue.unsubscribe(consumer.id);
+                self.link.outbound().windows[window].detach_source(consumer.source);
+            }
+            self.requeue_all(id);
+        }
     }
 
     /// Gives back everything the connection holds. Afterwards it can only finish its close handshake.

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use wire::{Method, ReplyCode, TableRef};
 
+use super::channel::Deferred;
 use super::failure::Failure;
 use super::task::Connection;
 use crate::queue::{Declaration, Queue};
-use crate::topology::{ExchangeSpec, Topology};
+use crate::restore::{description, durability_of};
+use crate::store::metadata::Entity;
+use crate::store::{Job, Ticket};
+use crate::topology::{ExchangeSpec, Topology, TopologyError};
 
 /// Queue arguments that other brokers give a meaning and this one does not have yet. Accepting them in
 /// silence would drop a promise that the client relies on.
@@ -51,7 +55,7 @@ impl Connection {
             } => {
                 let arguments = arguments.to_table();
                 let name = exchange.to_owned();
-                self.broker.change_topology(|topology| match passive {
+                let declared = self.broker.change_topology(|topology| match passive {
                     true => topology.check_exchange(exchange),
                     false => {
                         let kind = kind.parse()?;
@@ -64,17 +68,18 @@ impl Connection {
                             arguments,
                         })
                     }
-                })?;
-                self.reply_unless(no_wait, id, Method::ExchangeDeclareOk);
+                });
+                self.answer_stored(id, declared, no_wait, Method::ExchangeDeclareOk)?;
             }
             Method::ExchangeDelete {
                 exchange,
                 if_unused,
                 no_wait,
             } => {
-                self.broker
-                    .change_topology(|topology| topology.delete_exchange(exchange, if_unused))?;
-                self.reply_unless(no_wait, id, Method::ExchangeDeleteOk);
+                let deleted = self
+                    .broker
+                    .change_topology(|topology| topology.delete_exchange(exchange, if_unused));
+                self.answer_stored(id, deleted, no_wait, Method::ExchangeDeleteOk)?;
             }
             Method::ExchangeBind {
                 destination,
@@ -83,10 +88,10 @@ impl Connection {
                 no_wait,
                 arguments,
             } => {
-                self.broker.change_topology(|topology| {
+                let bound = self.broker.change_topology(|topology| {
                     topology.bind_exchange(destination, source, routing_key, &arguments.to_table())
-                })?;
-                self.reply_unless(no_wait, id, Method::ExchangeBindOk);
+                });
+                self.answer_stored(id, bound, no_wait, Method::ExchangeBindOk)?;
             }
             Method::ExchangeUnbind {
                 destination,
@@ -95,10 +100,10 @@ impl Connection {
                 no_wait,
                 arguments,
             } => {
-                self.broker.change_topology(|topology| {
+                let unbound = self.broker.change_topology(|topology| {
                     topology.unbind_exchange(destination, source, routing_key, &arguments.to_table())
-                })?;
-                self.reply_unless(no_wait, id, Method::ExchangeUnbindOk);
+                });
+                self.answer_stored(id, unbound, no_wait, Method::ExchangeUnbindOk)?;
             }
             Method::QueueDeclare {
                 queue,
@@ -109,8 +114,8 @@ impl Connection {
                 no_wait,
                 arguments,
             } => {
-                let queue = match passive {
-                    true => self.queue(id, queue)?,
+                let (queue, ticket) = match passive {
+                    true => (self.queue(id, queue)?, None),
                     false => self.declare_queue(Declare {
                         queue,
                         durable,
@@ -126,7 +131,7 @@ impl Connection {
                     message_count: ready as u32,
                     consumer_count: consumers as u32,
                 };
-                self.reply_unless(no_wait, id, ok);
+                self.reply_stored(id, ticket, no_wait, ok);
             }
             Method::QueueBind {
                 queue,
@@ -136,10 +141,10 @@ impl Connection {
                 arguments,
             } => {
                 let (queue, key) = self.queue_and_key(id, queue, routing_key)?;
-                self.broker.change_topology(|topology| {
+                let bound = self.broker.change_topology(|topology| {
                     topology.bind_queue(queue.name(), exchange, &key, &arguments.to_table())
-                })?;
-                self.reply_unless(no_wait, id, Method::QueueBindOk);
+                });
+                self.answer_stored(id, bound, no_wait, Method::QueueBindOk)?;
             }
             Method::QueueUnbind {
                 queue,
@@ -147,12 +152,12 @@ impl Connection {
                 routing_key,
                 arguments,
             } => {
-                self.unbind_queue(id, queue, exchange, routing_key, arguments)?;
-                self.reply(id, Method::QueueUnbindOk);
+                let ticket = self.unbind_queue(id, queue, exchange, routing_key, arguments)?;
+                self.reply_stored(id, ticket, false, Method::QueueUnbindOk);
             }
             Method::QueuePurge { queue, no_wait } => {
                 let message_count = self.queue(id, queue)?.purge() as u32;
-                self.reply_unless(no_wait, id, Method::QueuePurgeOk { message_count });
+                self.reply_stored(id, None, no_wait, Method::QueuePurgeOk { message_count });
             }
             Method::QueueDelete {
                 queue,
@@ -160,8 +165,9 @@ impl Connection {
                 if_empty,
                 no_wait,
             } => {
-                let message_count = self.delete_queue_checked(id, queue, if_unused, if_empty)? as u32;
-                self.reply_unless(no_wait, id, Method::QueueDeleteOk { message_count });
+                let (messages, ticket) = self.delete_queue_checked(id, queue, if_unused, if_empty)?;
+                let message_count = messages as u32;
+                self.reply_stored(id, ticket, no_wait, Method::QueueDeleteOk { message_count });
             }
             _ => unreachable!("dispatched here by method"),
         }
@@ -209,20 +215,21 @@ impl Connection {
         exchange: &str,
         key: &str,
         arguments: TableRef<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Ticket>, Failure> {
         let unbound = self.queue_and_key(id, queue, key).and_then(|(queue, key)| {
             let arguments = arguments.to_table();
             let unbind =
                 |topology: &mut Topology<_>| topology.unbind_queue(queue.name(), exchange, &key, &arguments);
-            Ok(self.broker.change_topology(unbind)?)
+            let (unbound, ticket) = self.broker.change_topology(unbind);
+            Ok(unbound.map(|()| ticket)?)
         });
         match unbound {
-            Err(failure) if failure.code == ReplyCode::NotFound => Ok(()),
+            Err(failure) if failure.code == ReplyCode::NotFound => Ok(None),
             other => other,
         }
     }
 
-    fn declare_queue(&mut self, declare: Declare<'_>) -> Result<Arc<Queue>, Failure> {
+    fn declare_queue(&mut self, declare: Declare<'_>) -> Result<(Arc<Queue>, Option<Ticket>), Failure> {
         let connection = self.link.id();
         let declaration = Declaration {
             durable: declare.durable,
@@ -238,6 +245,8 @@ impl Connection {
             let text = format!("queue argument '{name}' is not supported by this broker");
             return Err(Failure::new(ReplyCode::PreconditionFailed, text));
         }
+        let durability = durability_of(&declaration.arguments, self.broker.config.durability)
+            .map_err(|text| Failure::new(ReplyCode::PreconditionFailed, text))?;
         let broker = Arc::clone(&self.broker);
         let generated = declare.queue.is_empty();
         let name = if generated {
@@ -245,26 +254,30 @@ impl Connection {
         } else {
             declare.queue.to_owned()
         };
-        let queue = broker.change_topology(|topology| -> Result<Arc<Queue>, Failure> {
+        let (declared, _) = broker.change_topology(|topology| -> Result<_, Failure> {
             if let Some(queue) = topology.queue(&name) {
                 if queue.is_locked_for(connection) {
                     return Err(locked(&name));
                 }
                 check_equivalent(&name, queue.declaration(), &declaration)?;
-                return Ok(Arc::clone(queue));
+                return Ok((Arc::clone(queue), None));
             }
             if !generated && name.starts_with("amq.") {
                 let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");
                 return Err(Failure::new(ReplyCode::AccessRefused, text));
             }
-            let queue = broker.new_queue(name.clone(), declaration);
-            topology.add_queue(&name, Arc::clone(&queue));
+            let queue = broker
+                .new_queue(name.clone(), declaration, durability)
+                .map_err(|error| Failure::new(ReplyCode::InternalError, error.to_string()))?;
+            topology.add_queue(&name, declare.durable, Arc::clone(&queue));
             if declare.exclusive {
                 self.exclusive_queues.push(Arc::clone(&queue));
             }
-            Ok(queue)
-        })?;
-        Ok(queue)
+            let put = || Job::Put(Entity::Queue(description(&queue)), Some(Arc::clone(&queue)));
+            let ticket = declare.durable.then(|| broker.store.submit(put()));
+            Ok((queue, ticket))
+        });
+        declared
     }
 
     /// `queue.delete`: a queue that does not exist is as good as deleted, as in RabbitMQ.
@@ -274,9 +287,9 @@ impl Connection {
         name: &str,
         if_unused: bool,
         if_empty: bool,
-    ) -> Result<usize, Failure> {
+    ) -> Result<(usize, Option<Ticket>), Failure> {
         let queue = match self.queue(id, name) {
-            Err(failure) if failure.code == ReplyCode::NotFound && !name.is_empty() => return Ok(0),
+            Err(failure) if failure.code == ReplyCode::NotFound && !name.is_empty() => return Ok((0, None)),
             other => other?,
         };
         let veto = |ready: usize, consumers: usize| {
@@ -288,10 +301,10 @@ impl Connection {
             let text = format!("queue '{}' in vhost '/' {objection}", queue.name());
             Err(Failure::new(ReplyCode::PreconditionFailed, text))
         };
-        let (messages, consumers) = self.broker.delete_queue(&queue, veto)?;
+        let ((messages, consumers), ticket) = self.broker.delete_queue(&queue, veto)?;
         self.exclusive_queues.retain(|held| !Arc::ptr_eq(held, &queue));
         self.notify_cancelled(&consumers);
-        Ok(messages)
+        Ok((messages, ticket))
     }
 
     /// Deletes a queue that goes with its last consumer or its connection.
@@ -303,7 +316,7 @@ impl Connection {
                 Ok(())
             }
         };
-        if let Ok((_, consumers)) = self.broker.delete_queue(queue, veto) {
+        if let Ok(((_, consumers), _)) = self.broker.delete_queue(queue, veto) {
             self.notify_cancelled(&consumers);
         }
     }
@@ -315,9 +328,66 @@ impl Connection {
         }
     }
 
-    fn reply_unless(&self, no_wait: bool, id: u16, method: Method<'_>) {
+    /// Answers a change of the topology once it is stored.
+    fn answer_stored(
+        &mut self,
+        id: u16,
+        (result, ticket): (Result<(), TopologyError>, Option<Ticket>),
+        no_wait: bool,
+        ok: Method<'_>,
+    ) -> Result<(), Failure> {
+        result?;
+        self.reply_stored(id, ticket, no_wait, ok);
+        Ok(())
+    }
+
+    /// Replies once the store has come to `ticket`. What follows on the channel waits meanwhile, also with `no_wait`: a
+    /// message must not be confirmed while its queue is not stored.
+    fn reply_stored(&mut self, id: u16, ticket: Option<Ticket>, no_wait: bool, method: Method<'_>) {
+        let mut reply = Vec::new();
         if !no_wait {
-            self.reply(id, method);
+            method.encode(id, &mut reply);
+        }
+        match ticket {
+            Some(ticket) if !self.broker.store.await_stored(ticket, &self.link) => {
+                self.channel_mut(id).deferred = Some(Deferred { ticket, reply });
+                self.blocked = true;
+            }
+            _ => self.send(&reply),
+        }
+    }
+
+    /// Refuses to answer for what could not be stored.
+    pub(super) fn check_stored(&self) -> Result<(), Failure> {
+        let waits = self.channels.values().any(|channel| channel.deferred.is_some());
+        match self.broker.store.poison_reason() {
+            Some(reason) if waits => Err(super::publish::log_failed(reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends a channel's deferred answer if it may; false while it has to wait on.
+    pub(super) fn send_deferred(&mut self, id: u16) -> bool {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return false;
+        };
+        let store = &self.broker.store;
+        match channel
+            .deferred
+            .take_if(|deferred| store.is_stored(deferred.ticket))
+        {
+            Some(deferred) => {
+                self.send(&deferred.reply);
+                true
+            }
+            None => channel.deferred.is_none(),
+        }
+    }
+
+    fn send(&self, frames: &[u8]) {
+        if !frames.is_empty() {
+            self.link.outbound().pending.extend_from_slice(frames);
+            self.reactor.mark_flush(&self.link);
         }
     }
 }

@@ -16,12 +16,14 @@ use wire::{FieldTable, FieldValue, Frame, FrameKind, Method, PROTOCOL_HEADER, Re
 use super::failure::Failure;
 use super::task::{Connection, Stage};
 use crate::auth::MECHANISMS;
+use crate::store::Durability;
 
 /// What clients may rely on, in the terms of RabbitMQ's `server-properties`.
-const CAPABILITIES: [&str; 6] = [
+const CAPABILITIES: [&str; 7] = [
     "publisher_confirms",
     "exchange_exchange_bindings",
     "basic.nack",
+    "connection.blocked",
     "consumer_cancel_notify",
     "per_consumer_qos",
     "authentication_failure_close",
@@ -42,7 +44,7 @@ impl Connection {
         if compared < PROTOCOL_HEADER.len() {
             return None;
         }
-        let properties = server_properties().to_bytes();
+        let properties = server_properties(self.broker.store.durability()).to_bytes();
         let start = Method::ConnectionStart {
             version_major: 0,
             version_minor: 9,
@@ -135,7 +137,10 @@ impl Connection {
                 return Ok(());
             }
         }
-        self.link.outbound().consumer_cancel_notify = capability("consumer_cancel_notify");
+        let mut outbound = self.link.outbound();
+        outbound.consumer_cancel_notify = capability("consumer_cancel_notify");
+        outbound.blocked_notify = capability("connection.blocked");
+        drop(outbound);
         let config = &self.broker.config;
         let (channel_max, heartbeat) = (config.channel_max, config.heartbeat_s());
         let tune = Method::ConnectionTune {
@@ -199,7 +204,7 @@ impl Connection {
     }
 }
 
-fn server_properties() -> FieldTable {
+fn server_properties(durability: Durability) -> FieldTable {
     let mut capabilities = FieldTable::new();
     for name in CAPABILITIES {
         capabilities.insert(name, true);
@@ -208,6 +213,7 @@ fn server_properties() -> FieldTable {
     properties.insert("product", "AMQP performance lab reference broker");
     properties.insert("version", env!("CARGO_PKG_VERSION"));
     properties.insert("platform", concat!("Rust ", env!("CARGO_PKG_RUST_VERSION")));
+    properties.insert("durability", durability.name());
     properties.insert("capabilities", FieldValue::Table(capabilities));
     properties
 }

@@ -85,6 +85,7 @@ impl Connection {
             return false;
         };
         !channel.closing
+            && !self.alarmed
             && channel.content.is_none()
             && !channel.is_blocked()
             && body_bytes as u64 <= self.broker.config.message_bytes_max
@@ -334,8 +335,11 @@ impl Connection {
         let Some(channel) = self.channels.get(&frame.channel) else {
             return false;
         };
-        if channel.closing || !channel.is_blocked() {
+        if channel.closing {
             return false;
+        }
+        if !channel.is_blocked() {
+            return self.alarmed && frame.kind == FrameKind::Method && starts_basic_publish(frame.payload);
         }
         match frame.kind {
             FrameKind::Method => match Method::decode(frame.payload) {
@@ -345,7 +349,7 @@ impl Connection {
                     | Method::BasicConsume { .. }
                     | Method::BasicCancel { .. }
                     | Method::BasicGet { .. },
-                ) => channel.parked.strict,
+                ) => channel.parked.strict || channel.deferred.is_some(),
                 _ => true,
             },
             _ => true,
@@ -355,9 +359,13 @@ impl Connection {
     fn park(&mut self, id: u16, kind: FrameKind, raw: &[u8]) {
         let is_publish = kind != FrameKind::Method || is_basic_publish(raw);
         let channel = self.channels.get_mut(&id).expect("parking on an open channel");
-        channel.parked.strict |= !is_publish;
+        // What waits for the store waits for more than room: nothing may overtake.
+        channel.parked.strict |= !is_publish || channel.deferred.is_some();
         channel.parked.bytes.extend_from_slice(raw);
         self.hold(raw.len());
+        if self.alarmed && is_publish {
+            self.note_alarmed_publish();
+        }
     }
 
     /// Counts bytes kept for later against the memory budget. When that is spent, reading stops instead.
@@ -381,6 +389,9 @@ impl Connection {
 
     /// True while the connection may read on: see the `publish` module about back-pressure.
     pub(super) fn may_read(&self) -> bool {
+        if self.quiet {
+            return false;
+        }
         // A client that asks and asks and never reads the answers.
         if self
             .link
@@ -429,5 +440,11 @@ fn basic_publish() -> Method<'static> {
 
 /// True for a raw method frame of `basic.publish` (class 60, method 40).
 fn is_basic_publish(raw: &[u8]) -> bool {
-    raw.get(wire::FRAME_HEADER_SIZE..wire::FRAME_HEADER_SIZE + 4) == Some(&[0, 60, 0, 40])
+    raw.get(wire::FRAME_HEADER_SIZE..)
+        .is_some_and(starts_basic_publish)
+}
+
+/// The same for the frame's payload.
+fn starts_basic_publish(payload: &[u8]) -> bool {
+    payload.starts_with(&[0, 60, 0, 40])
 }

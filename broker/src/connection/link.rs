@@ -42,13 +42,44 @@ pub enum Signal {
     Shutdown = 1 << 3,
     /// The socket failed, or its write buffer is full.
     Socket = 1 << 4,
+    /// Messages that this connection published are kept, so that their confirms can go out; or the log has failed.
+    Kept = 1 << 5,
+    /// Declarations and deletions that this connection asked for are stored.
+    Stored = 1 << 6,
+    /// The disk is nearly full, or no longer: publishers wait, or go on.
+    Alarm = 1 << 7,
+    /// The broker is about to stop: read nothing more.
+    Quiesce = 1 << 8,
+    /// The broker is about to stop: give back what is delivered and not settled, and take nothing more.
+    GiveBack = 1 << 9,
 }
 
 /// Pending signals, as a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signals(u32);
 
+impl From<Signal> for Signals {
+    fn from(signal: Signal) -> Signals {
+        Signals(signal as u32)
+    }
+}
+
 impl Signals {
+    /// No signal.
+    pub fn none() -> Signals {
+        Signals(0)
+    }
+
+    /// The set with these bits.
+    pub fn from_bits(bits: u32) -> Signals {
+        Signals(bits)
+    }
+
+    /// True when there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// True when `signal` is among them.
     pub fn has(self, signal: Signal) -> bool {
         self.0 & signal as u32 != 0
@@ -66,6 +97,8 @@ pub struct Outbound {
     pub frame_bytes_max: usize,
     /// The peer understands a server-sent `basic.cancel`.
     pub consumer_cancel_notify: bool,
+    /// The peer understands `connection.blocked`.
+    pub blocked_notify: bool,
     /// Bytes swapped out and not yet written.
     writing: usize,
     /// Bytes of the memory budget that this outbox holds.
@@ -121,6 +154,7 @@ impl Link {
                 windows: Slab::new(),
                 frame_bytes_max: wire::FRAME_MIN_SIZE,
                 consumer_cancel_notify: false,
+                blocked_notify: false,
                 writing: 0,
                 charged: 0,
                 stalled: false,
@@ -146,10 +180,10 @@ impl Link {
         self.outbound.lock()
     }
 
-    /// Raises a signal and wakes the connection's task.
-    pub fn raise(&self, signal: Signal) {
+    /// Raises signals and wakes the connection's task.
+    pub fn raise(&self, signals: impl Into<Signals>) {
         // Release pairs with the acquire in `take_signals`.
-        self.signals.fetch_or(signal as u32, Ordering::Release);
+        self.signals.fetch_or(signals.into().0, Ordering::Release);
         if let Some(waker) = &*self.waker.lock() {
             waker.wake_by_ref();
         }

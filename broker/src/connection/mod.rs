@@ -13,9 +13,11 @@
 //! | `settle` | ack, nack, reject, recover |
 //! | `basic` | qos, consume, cancel, get |
 //! | `entities` | exchange and queue methods |
+//! | `alarm` | publishes while the disk is nearly full |
 //! | `closing` | channel and connection close, teardown |
 //! | `delivery`, `window`, `link` | the way out |
 
+mod alarm;
 mod basic;
 mod channel;
 mod closing;

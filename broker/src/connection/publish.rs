@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use wire::fast::{self, PublishScan, Scan};
 use wire::{BasicProperties, ContentHeader, Method, ReplyCode, delivery_mode};
 
-use super::channel::{BlockedPublish, Channel, Route};
+use super::channel::{BlockedPublish, Channel, Confirms, Route};
 use super::failure::Failure;
 use super::task::Connection;
 use crate::queue::{Placed, Queue};
@@ -126,10 +126,15 @@ impl Connection {
             ..
         } = self;
         let channel = channels.get_mut(&id).expect("publishing on an open channel");
-        if let Some(confirms) = &mut channel.confirms {
+        let keeps = route.queues.iter().any(|queue| queue.keeps()) && run.iter().any(is_persistent);
+        if keeps && let Some(reason) = self.broker.store.poison_reason() {
+            return Err(log_failed(reason));
+        }
+        let first = channel.confirms.as_mut().map(|confirms| {
             confirms.published += run.len() as u64;
             confirming.push(id);
-        }
+            confirms.published + 1 - run.len() as u64
+        });
         if route.queues.is_empty() && route.mandatory {
             for content in run {
                 self.return_unroutable(id, route, content);
@@ -141,9 +146,16 @@ impl Connection {
         let mut short: SmallVec<[(usize, usize); 4]> = SmallVec::new();
         for (index, queue) in route.queues.iter().enumerate() {
             let fields = run.iter().map(|&content| record_fields(route, content, now_ms));
-            if let Placed::First(count) = queue.publish(fields, link) {
+            let published = queue.publish(fields, link, first.is_some());
+            if let Placed::First(count) = published.placed {
                 short.push((index, count));
                 placed_by_all = placed_by_all.min(count);
+            }
+            if let Some(first) = first.filter(|_| keeps && queue.keeps())
+                && let Some(confirms) = &mut channel.confirms
+                && published.placed != Placed::First(0)
+            {
+                confirms.keep(first, queue, published.next);
             }
             reactor.mark_dirty(queue);
         }
@@ -178,26 +190,49 @@ impl Connection {
         self.reactor.mark_flush(&self.link);
     }
 
-    /// Confirms, once per channel, what this input has published.
+    /// Confirms, once per channel, what this input has published and what needs no further waiting.
     pub(super) fn send_confirms(&mut self) {
+        self.confirm(false);
+    }
+
+    /// A log has kept messages of this connection, or has failed.
+    pub(super) fn on_kept(&mut self) -> Result<(), Failure> {
+        let waits = |channel: &Channel| channel.confirms.as_ref().is_some_and(Confirms::is_unkept);
+        let unkept = self.channels.iter().filter(|(_, channel)| waits(channel));
+        self.confirming.extend(unkept.map(|(&id, _)| id));
+        if let Some(reason) = self.broker.store.poison_reason()
+            && !self.confirming.is_empty()
+        {
+            return Err(log_failed(reason));
+        }
+        self.confirm(true);
+        Ok(())
+    }
+
+    fn confirm(&mut self, called: bool) {
         if self.confirming.is_empty() {
             return;
         }
-        let mut outbound = self.link.outbound();
         self.confirming.sort_unstable();
         self.confirming.dedup();
+        let mut tags: SmallVec<[(u16, u64); 4]> = SmallVec::new();
         for id in self.confirming.drain(..) {
             let Some(channel) = self.channels.get_mut(&id).filter(|channel| !channel.closing) else {
                 continue;
             };
             let blocked = channel.blocked.len();
-            if let Some(tag) = channel
-                .confirms
-                .as_mut()
-                .and_then(|confirms| confirms.take(blocked))
-            {
-                fast::encode_ack(&mut outbound.pending, id, tag, true);
-            }
+            let Some(confirms) = &mut channel.confirms else {
+                continue;
+            };
+            confirms.settle_kept(&self.link, called);
+            tags.extend(confirms.take(blocked).map(|tag| (id, tag)));
+        }
+        if tags.is_empty() {
+            return;
+        }
+        let mut outbound = self.link.outbound();
+        for (id, tag) in tags {
+            fast::encode_ack(&mut outbound.pending, id, tag, true);
         }
         drop(outbound);
         self.reactor.mark_flush(&self.link);
@@ -212,7 +247,7 @@ impl Connection {
             .map(|(&id, _)| id)
             .collect();
         for id in blocked {
-            if !self.retry_channel(id) {
+            if !self.send_deferred(id) || !self.retry_channel(id) {
                 continue;
             }
             let Some(channel) = self.channels.get_mut(&id) else {
@@ -241,13 +276,20 @@ impl Connection {
         };
         let now_ms = reactor.now_ms();
         let mut released = 0;
-        while let Some(publish) = channel.blocked.front_mut() {
+        while let Some(number) = channel.blocked.len().checked_sub(1)
+            && let Some(publish) = channel.blocked.front_mut()
+        {
             let mut remaining = std::mem::take(&mut publish.remaining);
+            let keeps = is_persistent(&publish.content());
             remaining.retain(|queue| {
                 let fields = record_fields(&publish.route, publish.content(), now_ms);
-                let placed = queue.publish(std::iter::once(fields), link) == Placed::All;
+                let published = queue.publish(std::iter::once(fields), link, channel.confirms.is_some());
+                let placed = published.placed == Placed::All;
                 if placed {
                     reactor.mark_dirty(queue);
+                    if let Some(confirms) = channel.confirms.as_mut().filter(|_| keeps && queue.keeps()) {
+                        confirms.keep(confirms.published - number as u64, queue, published.next);
+                    }
                 }
                 !placed
             });
@@ -278,11 +320,23 @@ impl Channel {
     }
 }
 
+fn is_persistent(content: &Content<'_>) -> bool {
+    delivery_mode(content.header()) == 2
+}
+
+/// Nothing persistent is taken any more; see [`crate::store::LogThread`].
+pub(super) fn log_failed(reason: &str) -> Failure {
+    Failure::new(
+        ReplyCode::InternalError,
+        format!("the message log has failed, nothing is confirmed any more: {reason}"),
+    )
+}
+
 #[inline]
 fn record_fields<'a>(route: &'a Route, content: Content<'a>, timestamp_ms: u64) -> RecordFields<'a> {
     RecordFields {
         timestamp_ms,
-        flags: if delivery_mode(content.header()) == 2 {
+        flags: if is_persistent(&content) {
             FLAG_PERSISTENT
         } else {
             0

@@ -74,6 +74,12 @@ pub struct Connection {
     pub(super) held_bytes: usize,
     pub(super) held_charged: usize,
     pub(super) budget_spent: bool,
+    /// The disk is nearly full: publishes wait.
+    pub(super) alarmed: bool,
+    /// The peer was told `connection.blocked`.
+    pub(super) told_blocked: bool,
+    /// The broker is about to stop: nothing more is read.
+    pub(super) quiet: bool,
     read_tick: u64,
     write_calls_seen: u64,
     write_tick: u64,
@@ -118,6 +124,9 @@ impl Connection {
             held_bytes: 0,
             held_charged: 0,
             budget_spent: false,
+            alarmed: broker.store.has_alarm(),
+            told_blocked: false,
+            quiet: false,
             read_tick: now,
             write_calls_seen: 0,
             write_tick: now,
@@ -230,10 +239,8 @@ impl Connection {
         if signals.has(Signal::ResumeConsumers) {
             self.resume_consumers();
         }
-        let retry = signals.has(Signal::RetryPublish) || (self.blocked && signals.has(Signal::Tick));
-        if retry
-            && self.stage == Stage::Open
-            && let Err(failure) = self.retry_blocked()
+        if self.stage == Stage::Open
+            && let Err(failure) = self.on_open_signals(signals)
         {
             self.fail_connection(&failure);
         }
@@ -252,6 +259,29 @@ impl Connection {
         } else {
             Ok(())
         }
+    }
+
+    /// Signals that mean something only while the connection is open.
+    fn on_open_signals(&mut self, signals: Signals) -> Result<(), Failure> {
+        if signals.has(Signal::Alarm) {
+            self.on_alarm();
+        }
+        let retry = [Signal::RetryPublish, Signal::Stored, Signal::Alarm];
+        if retry.into_iter().any(|signal| signals.has(signal)) || (self.blocked && signals.has(Signal::Tick))
+        {
+            self.check_stored()?;
+            self.retry_blocked()?;
+        }
+        if signals.has(Signal::Kept) {
+            self.on_kept()?;
+        }
+        if signals.has(Signal::Quiesce) {
+            self.quiet = true;
+        }
+        if signals.has(Signal::GiveBack) {
+            self.give_back();
+        }
+        Ok(())
     }
 
     /// Once a second: deadlines and heartbeats (specification 4.2.7: two missed intervals end the connection).

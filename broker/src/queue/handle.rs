@@ -1,20 +1,31 @@
-//! The queue as the broker shares it: name, declaration, lock, dirty flag, waiting publishers.
+//! The queue as the broker shares it: name, declaration, lock, dirty flag, waiting publishers, log.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-use ring::{ChunkPool, Offset, RingConfig};
+use parking_lot::{Mutex, MutexGuard};
+use ring::{ChunkPool, Offset};
 use wire::FieldTable;
 
 use super::consumer::ConsumerId;
-use super::state::QueueState;
+use super::dealing::Got;
+use super::state::{QueueConfig, QueueState, Remains, Snapshot};
 use crate::connection::{ConnectionId, ConsumerTarget, Link, Signal};
+use crate::inbox::Inbox;
 use crate::record::{Record, RecordFields};
+use crate::store::{Durability, LogOwner, QueueLog};
 
 /// Publishers that found the ring full are called back once it is this empty again. The gap keeps a full
 /// queue from waking them for every message that leaves.
 const RETRY_FILL_RATIO: f64 = 0.75;
+/// Bytes read from the log at once.
+const COLD_READ_BYTES: usize = 256 << 10;
+/// The same when the memory of all queues is short.
+const COLD_READ_BYTES_PRESSED: usize = 16 << 10;
+/// Reads from the log in one dispatch; after that the other queues and connections get their turn.
+const COLD_READS_MAX: usize = 4;
+/// Share of the memory budget from which every queue that moves spills what it can.
+const PRESSED_RATIO: f64 = 0.8;
 
 /// What `queue.declare` said; a second declaration must say the same.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +38,15 @@ pub struct Declaration {
     pub owner: Option<ConnectionId>,
     /// The `x-…` arguments, as given.
     pub arguments: FieldTable,
+}
+
+/// A batch of messages as a queue took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// How much of it found its place.
+    pub placed: Placed,
+    /// One past the offset of the last message that did.
+    pub next: Offset,
 }
 
 /// How much of a batch found its place.
@@ -54,9 +74,16 @@ pub struct Subscription {
 #[derive(Debug)]
 pub struct Queue {
     name: String,
+    id: String,
     declaration: Declaration,
     /// Set by whoever gave dispatch something to do, cleared by the reactor that dispatches.
     dirty: AtomicBool,
+    /// The reactor that dispatches what no reactor has caused.
+    home: Arc<Inbox>,
+    log: Arc<QueueLog>,
+    pool: Arc<ChunkPool>,
+    /// Of the last checkpoint.
+    generation: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -65,24 +92,75 @@ struct Inner {
     state: QueueState<ConsumerTarget>,
     /// Publishers to call back when the ring has room.
     waiting: Vec<Arc<Link>>,
+    /// Publishers to call back once every message below an offset is kept.
+    unkept: Vec<(Offset, Arc<Link>)>,
+    /// A publisher with confirms has published since the last time something was handed to the log.
+    urgent: bool,
+    /// Somebody reads from the log, outside of this lock.
+    reading: bool,
+    /// The log could not be read: nothing cold is delivered any more.
+    unreadable: bool,
+    /// See [`Queue::note_stored`].
+    stored: bool,
+    /// What the last checkpoint says.
+    checkpointed: Option<Snapshot>,
     deleted: bool,
 }
 
+/// What makes a queue.
+#[derive(Debug)]
+pub struct QueueParts {
+    /// Unique in the vhost.
+    pub name: String,
+    /// Unique among all queues that ever were; names its log and its checkpoint.
+    pub id: String,
+    /// What it was declared with.
+    pub declaration: Declaration,
+    /// Limits.
+    pub config: QueueConfig,
+    /// The memory of all queues.
+    pub pool: Arc<ChunkPool>,
+    /// See [`Queue`].
+    pub home: Arc<Inbox>,
+    /// Its log.
+    pub log: Arc<QueueLog>,
+    /// What a restart has left of it.
+    pub remains: Remains,
+    /// Its description is stored, or need not be.
+    pub stored: bool,
+    /// Generation of its last checkpoint.
+    pub generation: u64,
+}
+
 impl Queue {
-    /// An empty queue.
-    pub fn new(name: String, declaration: Declaration, config: RingConfig, pool: Arc<ChunkPool>) -> Queue {
-        let state = QueueState::new(config, pool);
+    /// A queue, empty or with what a restart has left.
+    pub fn new(parts: QueueParts) -> Arc<Queue> {
+        let state = QueueState::recovered(parts.config, Arc::clone(&parts.pool), &parts.remains);
         let inner = Mutex::new(Inner {
             state,
             waiting: Vec::new(),
+            unkept: Vec::new(),
+            urgent: false,
+            reading: false,
+            unreadable: false,
+            stored: parts.stored,
+            checkpointed: None,
             deleted: false,
         });
-        Queue {
-            name,
-            declaration,
+        let queue = Arc::new(Queue {
+            name: parts.name,
+            id: parts.id,
+            declaration: parts.declaration,
             dirty: AtomicBool::new(false),
+            home: parts.home,
+            log: parts.log,
+            pool: parts.pool,
+            generation: AtomicU64::new(parts.generation),
             inner,
-        }
+        });
+        let owner: std::sync::Weak<Queue> = Arc::downgrade(&queue);
+        queue.log.set_owner(owner);
+        queue
     }
 
     /// Its name, unique in the vhost.
@@ -90,9 +168,24 @@ impl Queue {
         &self.name
     }
 
+    /// Names its log and its checkpoint.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// What it was declared with.
     pub fn declaration(&self) -> &Declaration {
         &self.declaration
+    }
+
+    /// Its log.
+    pub fn log(&self) -> &Arc<QueueLog> {
+        &self.log
+    }
+
+    /// True when the confirm of a persistent message has to wait for the log.
+    pub fn keeps(&self) -> bool {
+        self.declaration.durable && self.log.durability() != Durability::None
     }
 
     /// True when `connection` may not use it because another one holds it exclusively.
@@ -108,37 +201,127 @@ impl Queue {
         !self.dirty.load(Ordering::Relaxed) && !self.dirty.swap(true, Ordering::AcqRel)
     }
 
-    /// Appends the messages of one publisher, in order, under one lock.
+    /// Appends the messages of one publisher, in order, under one lock. `urgent`: it waits for the confirm.
     ///
     /// A deleted queue takes and forgets them, as if they had arrived just before the deletion.
     pub fn publish<'a>(
         &self,
         messages: impl Iterator<Item = RecordFields<'a>>,
         publisher: &Arc<Link>,
-    ) -> Placed {
+        urgent: bool,
+    ) -> Published {
         let mut inner = self.inner.lock();
-        if inner.deleted {
-            return Placed::All;
-        }
-        for (index, fields) in messages.enumerate() {
-            if inner.state.publish(&fields).is_err() {
-                if !inner.waiting.iter().any(|link| Arc::ptr_eq(link, publisher)) {
-                    inner.waiting.push(Arc::clone(publisher));
+        let mut placed = Placed::All;
+        if !inner.deleted {
+            for (index, fields) in messages.enumerate() {
+                if inner.state.publish(&fields).is_err() {
+                    if !inner.waiting.iter().any(|link| Arc::ptr_eq(link, publisher)) {
+                        inner.waiting.push(Arc::clone(publisher));
+                    }
+                    placed = Placed::First(index);
+                    break;
                 }
-                return Placed::First(index);
             }
+            inner.urgent |= urgent;
         }
-        Placed::All
+        Published {
+            placed,
+            next: inner.state.next_offset(),
+        }
     }
 
-    /// Deals what is ready; `touched` sees each connection that got something. `now_us`: any clock in
-    /// microseconds.
-    pub fn dispatch(&self, now_us: u64, mut touched: impl FnMut(&Arc<Link>)) {
+    /// True when every message below `offset` is kept or settled, or went with the queue.
+    pub fn is_kept_through(&self, offset: Offset) -> bool {
+        self.inner.lock().is_kept_through(offset)
+    }
+
+    /// The queue's own description is stored: from here on its messages can be called kept.
+    pub fn note_stored(self: &Arc<Self>) {
+        self.inner.lock().stored = true;
+        self.dispatch_at_home();
+    }
+
+    /// As [`Queue::is_kept_through`]; when it is not so, `link` gets
+    /// [`Signal::Kept`] when that is so, or when the log has failed.
+    pub fn await_kept(&self, offset: Offset, link: &Arc<Link>) -> bool {
+        let mut inner = self.inner.lock();
+        let kept = inner.is_kept_through(offset);
+        if !kept {
+            inner.unkept.push((offset, Arc::clone(link)));
+        }
+        kept
+    }
+
+    /// Deals what is ready; `touched` sees each connection that got something. Then hands to the log what it has to have.
+    /// `now_us`: any clock in microseconds. True when there is more to do, as soon as others had their turn.
+    pub fn dispatch(&self, now_us: u64, mut touched: impl FnMut(&Arc<Link>)) -> bool {
         // Cleared before the lock: what is published after this point marks the queue again.
         self.dirty.swap(false, Ordering::AcqRel);
         let mut inner = self.inner.lock();
-        inner.state.dispatch(now_us, |target| touched(target.link()));
+        inner.state.log_progressed(self.log.written(), self.log.kept());
+        let mut reads = 0;
+        let mut cold;
+        loop {
+            cold = inner.state.dispatch(now_us, |target| touched(target.link())).cold;
+            let Some(from) = cold.filter(|_| reads < COLD_READS_MAX && inner.may_read()) else {
+                break;
+            };
+            reads += 1;
+            inner = self.read_cold(inner, from);
+        }
+        let more = cold.is_some() && inner.may_read();
+        self.hand_to_log(&mut inner);
         inner.call_back_publishers();
+        inner.call_back_kept(self.log.poison().is_some());
+        more
+    }
+
+    /// Gives the log everything that it has to have and has room for.
+    fn hand_to_log(&self, inner: &mut Inner) {
+        if inner.deleted {
+            return;
+        }
+        let urgent = std::mem::take(&mut inner.urgent);
+        let state = &mut inner.state;
+        if !self.declaration.durable && !state.may_spill(self.is_pressed()) {
+            return;
+        }
+        let pressed = self.is_pressed();
+        self.log.stage(urgent, |push| {
+            state.stage(pressed, |offset, record| push(offset, record))
+        });
+    }
+
+    /// True when the memory of all queues together is short.
+    fn is_pressed(&self) -> bool {
+        self.pool.bytes_used() as f64 > self.pool.bytes_budget() as f64 * PRESSED_RATIO
+    }
+
+    /// Reads a stretch of the log, from an offset that is not in memory; the lock is not held meanwhile.
+    fn read_cold<'a>(&'a self, mut inner: MutexGuard<'a, Inner>, from: Offset) -> MutexGuard<'a, Inner> {
+        inner.reading = true;
+        let mut buffer = inner.state.take_cold_buffer();
+        let bytes_max = if self.is_pressed() {
+            buffer = Vec::new();
+            COLD_READ_BYTES_PRESSED
+        } else {
+            COLD_READ_BYTES
+        };
+        drop(inner);
+        let read = self.log.read(from, bytes_max, &mut buffer);
+        let mut inner = self.inner.lock();
+        inner.reading = false;
+        match read {
+            Ok(next) => inner.state.install_cold(from, next, buffer),
+            Err(error) => {
+                inner.unreadable = true;
+                tracing::error!(
+                    queue = self.name, offset = from.0, %error,
+                    "cannot read messages back: nothing from there on is delivered (see `broker log verify`)"
+                );
+            }
+        }
+        inner
     }
 
     /// Settles runs of messages that one consumer (or gets) held; true when dispatch may now go on.
@@ -151,6 +334,7 @@ impl Queue {
             inner.state.settle(consumer, first, count);
         }
         inner.call_back_publishers();
+        inner.call_back_kept(false);
         inner.state.ready_len() > 0
     }
 
@@ -197,16 +381,23 @@ impl Queue {
         self.inner.lock().state.unstall(id);
     }
 
-    /// `basic.get`; see [`QueueState::get`].
+    /// `basic.get`; see [`QueueState::get`]. Waits for the disk when the message is not in memory.
     pub fn get<R>(
         &self,
         no_ack: bool,
-        take: impl FnOnce(Offset, bool, &Record<'_>, usize) -> R,
+        mut take: impl FnMut(Offset, bool, &Record<'_>, usize) -> R,
     ) -> Option<R> {
         let mut inner = self.inner.lock();
-        let result = inner.state.get(no_ack, take);
-        inner.call_back_publishers();
-        result
+        loop {
+            match inner.state.get(no_ack, &mut take) {
+                Got::Message(result) => {
+                    inner.call_back_publishers();
+                    return Some(result);
+                }
+                Got::Cold(from) if inner.may_read() => inner = self.read_cold(inner, from),
+                Got::Cold(_) | Got::Empty => return None,
+            }
+        }
     }
 
     /// Drops what is ready and says how many messages that were.
@@ -220,6 +411,44 @@ impl Queue {
     /// Gives memory back that an idle queue does not need; to be called about once a second.
     pub fn trim(&self) {
         self.inner.lock().state.trim();
+    }
+
+    /// What is settled, if that has changed since the last call that answered.
+    pub fn changed_snapshot(&self) -> Option<Snapshot> {
+        let mut inner = self.inner.lock();
+        let snapshot = inner.state.snapshot();
+        // A queue that never had a message needs no checkpoint.
+        if inner.deleted || snapshot.next == Offset::ZERO || inner.checkpointed.as_ref() == Some(&snapshot) {
+            return None;
+        }
+        inner.checkpointed = Some(snapshot.clone());
+        Some(snapshot)
+    }
+
+    /// The next [`Queue::changed_snapshot`] answers, whatever has changed.
+    pub fn forget_snapshot(&self) {
+        self.inner.lock().checkpointed = None;
+    }
+
+    /// A number for the next checkpoint, one higher than the last.
+    pub fn next_generation(&self) -> u64 {
+        self.generation.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// What is settled now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.inner.lock().state.snapshot()
+    }
+
+    /// True when the log of a durable queue has all its messages, as safe as the queue asks for.
+    pub fn is_kept(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.deleted || !self.declaration.durable || inner.state.kept_through() >= inner.state.next_offset()
+    }
+
+    /// True when nothing is delivered and not settled.
+    pub fn is_given_back(&self) -> bool {
+        self.inner.lock().state.unsettled_len() == 0
     }
 
     /// Messages ready, and consumers.
@@ -237,20 +466,65 @@ impl Queue {
         let mut inner = self.inner.lock();
         veto(inner.state.ready_len(), inner.state.consumer_count())?;
         inner.deleted = true;
+        self.log.retire();
         for publisher in inner.waiting.drain(..) {
             publisher.raise(Signal::RetryPublish);
         }
         let purged = inner.state.purge();
+        inner.call_back_kept(true);
         Ok((purged, inner.state.unsubscribe_all()))
     }
 }
 
+impl LogOwner for Queue {
+    fn log_progressed(self: Arc<Self>) {
+        self.dispatch_at_home();
+    }
+}
+
+impl Queue {
+    /// Has its home reactor dispatch it, from whatever thread.
+    pub fn dispatch_at_home(self: &Arc<Self>) {
+        if self.mark_dirty() {
+            self.home.add(Arc::clone(self));
+        }
+    }
+}
+
 impl Inner {
+    /// Whether the log may be read on now.
+    fn may_read(&self) -> bool {
+        !self.reading && !self.unreadable && !self.deleted
+    }
+
+    fn is_kept_through(&self, offset: Offset) -> bool {
+        self.deleted || self.stored && self.state.kept_through() >= offset
+    }
+
     fn call_back_publishers(&mut self) {
         if !self.waiting.is_empty() && self.state.fill_ratio() <= RETRY_FILL_RATIO {
             for publisher in self.waiting.drain(..) {
                 publisher.raise(Signal::RetryPublish);
             }
         }
+    }
+
+    /// Calls back those whose messages are kept by now, or with `all` everybody.
+    fn call_back_kept(&mut self, all: bool) {
+        if self.unkept.is_empty() {
+            return;
+        }
+        let kept = if self.stored {
+            self.state.kept_through()
+        } else {
+            Offset::ZERO
+        };
+        self.unkept.retain(|(offset, publisher)| {
+            let called = all || *offset <= kept;
+            if called {
+                publisher.raise(Signal::Kept);
+            }
+            !called
+        });
     }
 }

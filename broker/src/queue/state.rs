@@ -12,52 +12,104 @@
 //! Ready messages are those at or after `cursor`, never dispatched, and those in `requeued`, all of which
 //! lie before `cursor`: serving `requeued` first therefore keeps the original order.
 //!
+//! Where a message lies is another matter: in the ring, in the log, or in both, as [`Journal`] keeps track of. What
+//! is in the log only is *cold*: it is dealt from a [`ColdWindow`], which the owner of this state fills, outside of
+//! any lock, when a call answers that it wants an offset from there.
+//!
 //! Invariants, asserted: settled ≤ dispatched ≤ published; a message is settled exactly once; a consumer's
 //! credit never exceeds its prefetch.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ring::{ChunkPool, Offset, Ring, RingConfig, RingFull, SettledSet};
 use slab::Slab;
 
-use super::consumer::{Accepted, Consumer, ConsumerId, Credit, DeliverySession, DeliveryTarget};
+use super::cold::ColdWindow;
+use super::consumer::{Consumer, ConsumerId, Credit, DeliveryTarget};
+use super::journal::{Journal, SpillLimits};
 use super::pace::Pace;
-use crate::record::{Record, RecordFields};
+use crate::record::RecordFields;
 
-/// Most messages dealt to one consumer before the next one gets its turn.
-pub const DEAL_MESSAGES_MAX: usize = 512;
-/// Most record bytes dealt to one consumer before the next one gets its turn.
-pub const DEAL_BYTES_MAX: usize = 256 * 1024;
-/// Backlog, in messages per consumer with credit, from which whole chunks are dealt: there is work for all.
-/// Below it the length of a run follows from the [`Pace`].
-const DEAL_DEEP_PER_CONSUMER: usize = 4;
+/// What a queue is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueConfig {
+    /// Limits of its ring.
+    pub ring: RingConfig,
+    /// When messages leave the ring for the log.
+    pub spill: SpillLimits,
+    /// Every message goes to the log, not only what must leave memory.
+    pub durable: bool,
+}
+
+/// What a queue has left from before a restart, all of it in its log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// First offset that no message has yet.
+    pub next: Offset,
+    /// Offsets whose messages are there and not settled; ascending and disjoint.
+    pub live: Vec<Range<Offset>>,
+    /// Messages below may have been delivered before: they are flagged as redelivered.
+    pub redeliver_below: Offset,
+}
+
+/// What is settled of a queue at one moment, for a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// First offset that no message has yet.
+    pub next: Offset,
+    /// First offset that was never delivered.
+    pub dispatched: Offset,
+    /// Lowest offset that is not settled.
+    pub frontier: Offset,
+    /// Settled above the frontier.
+    pub settled: Vec<Range<Offset>>,
+}
 
 /// One queue's messages and consumers. `T` is where deliveries go.
 #[derive(Debug)]
 pub struct QueueState<T> {
-    ring: Ring,
-    settled: SettledSet,
+    pub(super) ring: Ring,
+    pub(super) journal: Journal,
+    pub(super) cold: Option<ColdWindow>,
+    pub(super) settled: SettledSet,
     /// First offset that was never dispatched.
-    cursor: Offset,
+    pub(super) cursor: Offset,
+    /// A first delivery below this offset is flagged all the same: see [`Remains::redeliver_below`].
+    pub(super) redeliver_below: Offset,
     /// Dispatched once, given back, and ready again.
-    requeued: BTreeSet<Offset>,
-    consumers: Slab<Consumer<T>>,
+    pub(super) requeued: BTreeSet<Offset>,
+    pub(super) consumers: Slab<Consumer<T>>,
     /// Slots of `consumers` in subscription order, rotated by `next`.
-    order: Vec<usize>,
-    next: usize,
+    pub(super) order: Vec<usize>,
+    pub(super) next: usize,
     serial: u64,
-    unsettled: usize,
-    pace: Pace,
+    pub(super) unsettled: usize,
+    pub(super) pace: Pace,
 }
 
 impl<T: DeliveryTarget> QueueState<T> {
     /// An empty queue whose first message will be offset 0.
-    pub fn new(config: RingConfig, pool: Arc<ChunkPool>) -> Self {
+    pub fn new(config: QueueConfig, pool: Arc<ChunkPool>) -> Self {
+        QueueState::recovered(config, pool, &Remains::default())
+    }
+
+    /// A queue with what its log has kept for it.
+    pub fn recovered(config: QueueConfig, pool: Arc<ChunkPool>, remains: &Remains) -> Self {
+        let mut settled = SettledSet::new(remains.live.first().map_or(remains.next, |range| range.start));
+        let ends = remains.live.iter().map(|range| range.end);
+        let starts = remains.live.iter().skip(1).map(|range| range.start);
+        for (end, start) in ends.zip(starts.chain([remains.next])) {
+            settled.settle_range(end, start.distance_from(end));
+        }
         QueueState {
-            ring: Ring::new(config, pool, Offset::ZERO),
-            settled: SettledSet::new(Offset::ZERO),
-            cursor: Offset::ZERO,
+            ring: Ring::new(config.ring, pool, remains.next),
+            journal: Journal::new(config.durable, config.spill, remains.next),
+            cold: None,
+            cursor: settled.frontier(),
+            settled,
+            redeliver_below: remains.redeliver_below,
             requeued: BTreeSet::new(),
             consumers: Slab::new(),
             order: Vec::new(),
@@ -78,7 +130,13 @@ impl<T: DeliveryTarget> QueueState<T> {
 
     /// Messages waiting for a consumer.
     pub fn ready_len(&self) -> usize {
-        self.requeued.len() + self.ring.next_offset().distance_from(self.cursor) as usize
+        self.live_len() - self.unsettled
+    }
+
+    /// Messages published and not settled.
+    fn live_len(&self) -> usize {
+        let above = self.ring.next_offset().distance_from(self.settled.frontier());
+        (above - self.settled.sparse_len()) as usize
     }
 
     /// Messages delivered and not yet settled.
@@ -99,6 +157,69 @@ impl<T: DeliveryTarget> QueueState<T> {
     /// Bytes of ring memory held.
     pub fn bytes_held(&self) -> usize {
         self.ring.bytes_held()
+    }
+
+    /// Bytes that the stretch read from the log takes.
+    pub fn cold_bytes_held(&self) -> usize {
+        self.cold.as_ref().map_or(0, ColdWindow::bytes_held)
+    }
+
+    /// First offset of a message that is not published yet.
+    pub fn next_offset(&self) -> Offset {
+        self.ring.next_offset()
+    }
+
+    /// What a checkpoint has to know.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            next: self.ring.next_offset(),
+            dispatched: self.cursor,
+            frontier: self.settled.frontier(),
+            settled: self.settled.ranges().collect(),
+        }
+    }
+
+    /// True when something may have to leave memory: see [`Journal`].
+    pub fn may_spill(&self, pressed: bool) -> bool {
+        self.journal.may_spill(&self.ring, pressed)
+    }
+
+    /// Hands records to the log; see [`Journal::stage`]. `pressed`: the memory of all queues together is short.
+    pub fn stage(&mut self, pressed: bool, push: impl FnMut(Offset, &[u8]) -> bool) {
+        self.journal.stage(&self.ring, pressed, push);
+    }
+
+    /// The log has come so far: everything handed over below `written` can be read from it, everything below `kept` is as
+    /// safe as the queue asks for. The ring's oldest part may go now.
+    pub fn log_progressed(&mut self, written: Offset, kept: Offset) {
+        self.journal.progress(written, kept);
+        self.journal.evict(&mut self.ring);
+    }
+
+    /// Every message below is kept, or settled.
+    pub fn kept_through(&self) -> Offset {
+        self.journal.kept_through(self.settled.frontier())
+    }
+
+    /// True when the log has not yet kept everything that it was given.
+    pub fn is_journal_busy(&self) -> bool {
+        self.journal.is_busy()
+    }
+
+    /// Takes a stretch of the log, read for an offset that a call said it wants.
+    pub fn install_cold(&mut self, first: Offset, next: Offset, records: Vec<u8>) {
+        // Nothing at all from there on: what lies between there and the ring was settled before it was written.
+        let next = if next > first {
+            next
+        } else {
+            first.max(self.journal.gate())
+        };
+        self.cold = Some(ColdWindow::new(first, next, records));
+    }
+
+    /// The buffer of the last stretch, to be filled again; the stretch is gone.
+    pub fn take_cold_buffer(&mut self) -> Vec<u8> {
+        self.cold.take().map(ColdWindow::into_bytes).unwrap_or_default()
     }
 
     /// Number of consumers.
@@ -154,60 +275,6 @@ impl<T: DeliveryTarget> QueueState<T> {
         }
     }
 
-    /// Deals ready messages to the consumers that have credit and room, round-robin, until one side runs
-    /// out; `touched` sees the target of every chunk dealt. `now_us` is any clock in microseconds. Returns how
-    /// many messages were dealt.
-    pub fn dispatch(&mut self, now_us: u64, mut touched: impl FnMut(&T)) -> usize {
-        self.pace.advance(now_us);
-        let mut dealt = 0;
-        let mut ready = self.ready_len();
-        let mut idle = 0;
-        let share = self.share(ready);
-        while ready > 0 && idle < self.order.len() {
-            if self.next >= self.order.len() {
-                self.next = 0;
-            }
-            let slot = self.order[self.next];
-            self.next += 1;
-            match self.deal(slot, share) {
-                0 => idle += 1,
-                count => {
-                    idle = 0;
-                    ready -= count;
-                    dealt += count;
-                    touched(&self.consumers[slot].target);
-                }
-            }
-        }
-        self.pace.add(dealt);
-        self.check();
-        dealt
-    }
-
-    /// Takes the oldest ready message for `basic.get`: `take` sees the offset, the redelivered flag, the
-    /// record and how many stay ready. The message is unsettled afterwards, or settled with `no_ack`.
-    pub fn get<R>(
-        &mut self,
-        no_ack: bool,
-        take: impl FnOnce(Offset, bool, &Record<'_>, usize) -> R,
-    ) -> Option<R> {
-        let remaining = self.ready_len().checked_sub(1)?;
-        let (offset, redelivered) = match self.requeued.pop_first() {
-            Some(offset) => (offset, true),
-            None => {
-                let offset = self.cursor;
-                self.cursor = offset.next();
-                (offset, false)
-            }
-        };
-        let result = take(offset, redelivered, &read(&self.ring, offset), remaining);
-        self.unsettled += 1;
-        if no_ack {
-            self.settle(None, offset, 1);
-        }
-        Some(result)
-    }
-
     /// Settles `count` messages from `first` on, that `consumer` (or a get) held: they are done with.
     pub fn settle(&mut self, consumer: Option<ConsumerId>, first: Offset, count: usize) {
         assert!(
@@ -260,6 +327,7 @@ impl<T: DeliveryTarget> QueueState<T> {
             self.ring.release_range(self.cursor, fresh);
             self.cursor = self.ring.next_offset();
         }
+        self.cold = None;
         self.check();
         purged
     }
@@ -267,90 +335,6 @@ impl<T: DeliveryTarget> QueueState<T> {
     /// Gives memory back that an idle queue does not need; to be called about once a second.
     pub fn trim(&mut self) {
         self.ring.trim();
-    }
-
-    /// How many messages one consumer gets at a time when `ready` wait.
-    fn share(&self, ready: usize) -> usize {
-        let able = self
-            .order
-            .iter()
-            .filter(|&&slot| self.consumers[slot].can_take())
-            .count();
-        if ready >= able * DEAL_DEEP_PER_CONSUMER {
-            DEAL_MESSAGES_MAX
-        } else {
-            self.pace.run_len(able).min(DEAL_MESSAGES_MAX)
-        }
-    }
-
-    /// Deals up to `share` messages to the consumer in `slot`; 0 when it can take none.
-    fn deal(&mut self, slot: usize, share: usize) -> usize {
-        let QueueState {
-            ring,
-            cursor,
-            requeued,
-            consumers,
-            unsettled,
-            ..
-        } = self;
-        let consumer = &mut consumers[slot];
-        if !consumer.can_take() {
-            return 0;
-        }
-        let Some(mut session) = consumer.target.open() else {
-            consumer.stalled = true;
-            return 0;
-        };
-        let count_max = share.min(consumer.credit.available());
-        let no_ack = consumer.target.no_ack();
-        let mut count = 0;
-        let mut bytes = 0;
-        let mut full = false;
-
-        let mut settled_again = Vec::new();
-        while count < count_max && bytes < DEAL_BYTES_MAX && !full {
-            let Some(&offset) = requeued.first() else { break };
-            let record = read(ring, offset);
-            full = session.deliver(offset, true, &record) == Accepted::Full;
-            if !full {
-                requeued.pop_first();
-                bytes += record.content.frames().len();
-                count += 1;
-                if no_ack {
-                    settled_again.push(offset);
-                }
-            }
-        }
-
-        let fresh = *cursor;
-        for (offset, bytes_of_record) in ring.records_from(fresh) {
-            if count >= count_max || bytes >= DEAL_BYTES_MAX || full {
-                break;
-            }
-            let record = parse(bytes_of_record);
-            full = session.deliver(offset, false, &record) == Accepted::Full;
-            if !full {
-                bytes += bytes_of_record.len();
-                count += 1;
-                *cursor = offset.next();
-            }
-        }
-        drop(session);
-
-        *unsettled += count;
-        consumer.stalled = full;
-        if no_ack {
-            for offset in settled_again {
-                self.settle(None, offset, 1);
-            }
-            let fresh_count = self.cursor.distance_from(fresh) as usize;
-            if fresh_count > 0 {
-                self.settle(None, fresh, fresh_count);
-            }
-        } else {
-            consumer.credit.take(count);
-        }
-        count
     }
 
     fn restore_credit(&mut self, consumer: Option<ConsumerId>, count: usize) {
@@ -365,28 +349,18 @@ impl<T: DeliveryTarget> QueueState<T> {
             .filter(|consumer| consumer.serial == id.serial)
     }
 
-    /// Once a dispatch, not once a message: every live record is ready or unsettled.
-    fn check(&self) {
+    /// Once a dispatch, not once a message.
+    pub(super) fn check(&self) {
         assert!(self.settled.frontier() <= self.cursor && self.cursor <= self.ring.next_offset());
-        assert_eq!(
-            self.ring.len(),
-            self.ready_len() + self.unsettled,
-            "a message is in two states or in none"
+        let live = self.live_len();
+        assert!(
+            self.unsettled + self.requeued.len() <= live,
+            "a message is in two states"
+        );
+        let is_all_in_memory = self.journal.gate() <= self.settled.frontier();
+        assert!(
+            self.ring.len() == live || !is_all_in_memory && self.ring.len() < live,
+            "a message is in memory and settled, or nowhere"
         );
     }
-}
-
-impl<T> Consumer<T> {
-    fn can_take(&self) -> bool {
-        !self.stalled && self.credit.available() > 0
-    }
-}
-
-fn read(ring: &Ring, offset: Offset) -> Record<'_> {
-    parse(ring.get(offset).expect("a ready message is in the ring"))
-}
-
-#[inline]
-fn parse(bytes: &[u8]) -> Record<'_> {
-    Record::parse(bytes).expect("the ring holds what publish wrote")
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use ring::{ChunkPool, Offset, PoolConfig, RingConfig};
 
 use super::consumer::{Accepted, ConsumerId, DeliverySession, DeliveryTarget};
-use super::state::QueueState;
+use super::dealing::Got;
+use super::journal::SpillLimits;
+use super::state::{QueueConfig, QueueState};
 use crate::record::{Content, Record, RecordFields, join_names};
 
 const MESSAGES_MAX: usize = 64;
@@ -72,13 +74,20 @@ fn pool() -> Arc<ChunkPool> {
     })
 }
 
+fn config(messages_max: usize, durable: bool) -> QueueConfig {
+    QueueConfig {
+        ring: RingConfig {
+            messages_max,
+            bytes_max: 1 << 20,
+            chunk_bytes_first: 1024,
+        },
+        spill: SpillLimits::above(0.8),
+        durable,
+    }
+}
+
 fn queue_of(messages_max: usize) -> QueueState<Inbox> {
-    let config = RingConfig {
-        messages_max,
-        bytes_max: 1 << 20,
-        chunk_bytes_first: 1024,
-    };
-    QueueState::new(config, pool())
+    QueueState::new(config(messages_max, false), pool())
 }
 
 fn queue() -> QueueState<Inbox> {
@@ -326,11 +335,11 @@ fn get_takes_the_oldest_and_says_how_many_stay() {
     let mut queue = queue();
     publish_many(&mut queue, 2);
     let seen = |offset: Offset, redelivered, _: &Record<'_>, remaining| (offset.0, redelivered, remaining);
-    assert_eq!(queue.get(false, seen), Some((0, false, 1)));
+    assert_eq!(queue.get(false, seen), Got::Message((0, false, 1)));
     queue.requeue(None, Offset(0), 1);
-    assert_eq!(queue.get(true, seen), Some((0, true, 1)));
-    assert_eq!(queue.get(true, seen), Some((1, false, 0)));
-    assert_eq!(queue.get(true, seen), None);
+    assert_eq!(queue.get(true, seen), Got::Message((0, true, 1)));
+    assert_eq!(queue.get(true, seen), Got::Message((1, false, 0)));
+    assert_eq!(queue.get(true, seen), Got::Empty);
     assert_eq!(queue.frontier(), Offset(2));
 }
 

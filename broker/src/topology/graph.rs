@@ -7,6 +7,7 @@ use slab::Slab;
 use wire::FieldTable;
 
 use super::binding::{Binding, BindingId, Destination, ExchangeId, QueueId, Target};
+use super::change::{BindingSpec, DestinationName, TopologyChange};
 use super::error::TopologyError;
 use super::exchange::{Exchange, ExchangeKind, ExchangeSpec};
 
@@ -34,12 +35,18 @@ pub struct Topology<Q> {
     queue_names: FxHashMap<String, QueueId>,
     bindings: Slab<Arc<Binding>>,
     binding_ids: FxHashMap<Arc<Binding>, BindingId>,
+    /// Those of the bindings that are durable.
+    durable_bindings: FxHashMap<BindingId, BindingSpec>,
+    /// See `take_changes`.
+    changes: Vec<TopologyChange>,
     generation: u64,
 }
 
 #[derive(Debug)]
 struct QueueEntry<Q> {
     handle: Q,
+    name: String,
+    durable: bool,
     incoming: FxHashSet<BindingId>,
 }
 
@@ -59,6 +66,8 @@ impl<Q: Clone> Topology<Q> {
             queue_names: FxHashMap::default(),
             bindings: Slab::new(),
             binding_ids: FxHashMap::default(),
+            durable_bindings: FxHashMap::default(),
+            changes: Vec::new(),
             generation: 0,
         };
         for (name, kind) in PREDECLARED {
@@ -67,7 +76,14 @@ impl<Q: Clone> Topology<Q> {
                 .insert_exchange(spec)
                 .expect("predeclared exchanges have no arguments");
         }
+        // They are there after every start.
+        topology.changes.clear();
         topology
+    }
+
+    /// What has changed of the durable part since the last call, in order.
+    pub fn take_changes(&mut self) -> Vec<TopologyChange> {
+        std::mem::take(&mut self.changes)
     }
 
     /// Changes whenever a route may have changed.
@@ -125,14 +141,16 @@ impl<Q: Clone> Topology<Q> {
     }
 
     /// Adds a queue; the default exchange routes to it at once. Returns the queue that had the name before, whose
-    /// bindings then lead to the new one.
-    pub fn add_queue(&mut self, name: &str, handle: Q) -> Option<Q> {
+    /// bindings then lead to the new one. Only a durable queue has durable bindings.
+    pub fn add_queue(&mut self, name: &str, durable: bool, handle: Q) -> Option<Q> {
         self.generation += 1;
         if let Some(id) = self.queue_id(name) {
             return Some(std::mem::replace(&mut self.queue_entry_mut(id).handle, handle));
         }
         let id = self.queues.insert(QueueEntry {
             handle,
+            name: name.to_owned(),
+            durable,
             incoming: FxHashSet::default(),
         });
         self.queue_names.insert(name.to_owned(), QueueId(small(id)));
@@ -271,6 +289,10 @@ impl<Q: Clone> Topology<Q> {
         self.generation += 1;
         let id = BindingId(small(self.bindings.insert(Arc::clone(&binding))));
         self.binding_ids.insert(binding, id);
+        if let Some(spec) = self.durable_spec(source, destination, key, arguments) {
+            self.changes.push(TopologyChange::Bound(spec.clone()));
+            self.durable_bindings.insert(id, spec);
+        }
         let exchange = self.exchange_at_mut(source);
         exchange.matcher.insert(
             key,
@@ -296,6 +318,9 @@ impl<Q: Clone> Topology<Q> {
     fn detach(&mut self, id: BindingId) -> Option<ExchangeId> {
         let binding = self.bindings.remove(id.0 as usize);
         self.binding_ids.remove(&binding);
+        if let Some(spec) = self.durable_bindings.remove(&id) {
+            self.changes.push(TopologyChange::Unbound(spec));
+        }
         if let Some(incoming) = self.incoming_mut(binding.destination) {
             incoming.remove(&id);
         }
@@ -318,6 +343,9 @@ impl<Q: Clone> Topology<Q> {
                 continue;
             };
             self.exchange_names.remove(&exchange.spec.name);
+            if exchange.spec.durable {
+                self.changes.push(TopologyChange::Deleted(exchange.spec));
+            }
             for binding in exchange.to_queues.into_iter().chain(exchange.to_exchanges) {
                 self.detach(binding);
             }
@@ -331,10 +359,39 @@ impl<Q: Clone> Topology<Q> {
 
     fn insert_exchange(&mut self, spec: ExchangeSpec) -> Result<(), TopologyError> {
         let name = spec.name.clone();
+        let declared = spec.durable.then(|| TopologyChange::Declared(spec.clone()));
         let id = self.exchanges.insert(Exchange::new(spec)?);
+        self.changes.extend(declared);
         self.exchange_names.insert(name, ExchangeId(small(id)));
         self.generation += 1;
         Ok(())
+    }
+
+    /// The binding by names, if it is durable.
+    fn durable_spec(
+        &self,
+        source: ExchangeId,
+        destination: Destination,
+        key: &str,
+        arguments: &FieldTable,
+    ) -> Option<BindingSpec> {
+        let source = &self.exchange_at(source).spec;
+        let (durable, destination) = match destination {
+            Destination::Queue(id) => {
+                let entry = &self.queues[id.0 as usize];
+                (entry.durable, DestinationName::Queue(entry.name.clone()))
+            }
+            Destination::Exchange(id) => {
+                let spec = &self.exchange_at(id).spec;
+                (spec.durable, DestinationName::Exchange(spec.name.clone()))
+            }
+        };
+        (source.durable && durable).then(|| BindingSpec {
+            source: source.name.clone(),
+            destination,
+            key: key.to_owned(),
+            arguments: arguments.clone(),
+        })
     }
 
     fn incoming_mut(&mut self, destination: Destination) -> Option<&mut FxHashSet<BindingId>> {

@@ -14,12 +14,14 @@
 //! Invariants:
 //! - a binding is in its source's matcher exactly while both of its ends exist;
 //! - an auto-delete exchange that had bindings is gone as soon as the last one is;
+//! - what of this is durable, and changes, is noted until [`Topology::take_changes`] asks for it;
 //! - `generation` changes whenever any route may have changed, so a route remembered together with it is valid
 //!   as long as it stays, except where [`Topology::routes_by_headers`].
 //!
 //! Texts and codes of the errors are RabbitMQ's.
 
 mod binding;
+mod change;
 mod error;
 mod exchange;
 mod graph;
@@ -30,6 +32,7 @@ mod route;
 mod tests;
 mod topic;
 
+pub use change::{BindingSpec, DestinationName, TopologyChange};
 pub use error::TopologyError;
 pub use exchange::{ExchangeKind, ExchangeSpec};
 pub use graph::Topology;

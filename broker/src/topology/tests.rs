@@ -22,7 +22,7 @@ fn spec(name: &str, kind: ExchangeKind) -> ExchangeSpec {
 fn with_queues(queues: &[&str]) -> Names {
     let mut topology = Names::new();
     for queue in queues {
-        topology.add_queue(queue, (*queue).to_owned());
+        topology.add_queue(queue, false, (*queue).to_owned());
     }
     topology
 }
@@ -356,12 +356,12 @@ fn a_queue_declared_anew_keeps_no_bindings_of_the_old_one() {
     let mut topology = with_queues(&["a"]);
     bind(&mut topology, "a", "amq.direct", "k");
     topology.remove_queue("a");
-    topology.add_queue("a", "new".to_owned());
+    topology.add_queue("a", false, "new".to_owned());
     assert!(route(&topology, "amq.direct", "k").is_empty());
     assert_eq!(topology.queue("a"), Some(&"new".to_owned()));
     bind(&mut topology, "a", "amq.direct", "k");
     assert_eq!(
-        topology.add_queue("a", "newer".to_owned()),
+        topology.add_queue("a", false, "newer".to_owned()),
         Some("new".to_owned())
     );
     assert_eq!(route(&topology, "amq.direct", "k"), ["newer"]);
@@ -495,7 +495,7 @@ proptest! {
             match step {
                 Step::AddQueue(queue) => {
                     if topology.queue(QUEUES[queue]).is_none() {
-                        topology.add_queue(QUEUES[queue], QUEUES[queue].to_owned());
+                        topology.add_queue(QUEUES[queue], false, QUEUES[queue].to_owned());
                         model.add(QUEUES[queue]);
                     }
                 }

@@ -232,7 +232,7 @@ mod tests {
         let pattern = format!("{}b", "#.a.".repeat(60));
         trie.insert(&pattern, target(0));
         let key = vec!["a"; 128].join(".");
-        assert_eq!(matches(&trie, &key), []);
+        assert_eq!(matches(&trie, &key), [] as [u32; 0]);
         assert_eq!(matches(&trie, &format!("{key}.b")), [0]);
     }
 

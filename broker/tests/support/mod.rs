@@ -21,42 +21,60 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub struct BrokerProcess {
     child: Child,
     pub address: SocketAddr,
-    _data_dir: tempfile::TempDir,
+    data_dir: tempfile::TempDir,
 }
 
 impl BrokerProcess {
     /// Starts a broker on a free port with a fresh data directory.
     pub fn start(flags: &[&str]) -> BrokerProcess {
+        BrokerProcess::start_under(&[], flags)
+    }
+
+    /// As `start`; the words of `wrapper`, if any, are a command that executes the broker.
+    pub fn start_under(wrapper: &[&str], flags: &[&str]) -> BrokerProcess {
         let data_dir = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_broker"))
-            .args(["--listen", "127.0.0.1:0", "--log", "warn", "--data-dir"])
-            .arg(data_dir.path())
-            .args(flags)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line
-            .trim()
-            .rsplit(' ')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap_or_else(|_| panic!("said {line:?}"));
+        let mut child = spawn(wrapper, data_dir.path(), flags);
+        let address = announced(&mut child).expect("the broker starts on an empty directory");
         BrokerProcess {
             child,
             address,
-            _data_dir: data_dir,
+            data_dir,
         }
+    }
+
+    /// Starts another broker on the directory of this one, which has ended.
+    pub fn restart(&mut self, flags: &[&str]) {
+        assert!(self.child.try_wait().unwrap().is_some(), "the old one still runs");
+        self.child = spawn(&[], self.data_dir.path(), flags);
+        self.address = announced(&mut self.child).expect("the broker starts again");
+    }
+
+    /// Ends it as a crash does, and reaps it.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Stops it in good order.
+    pub fn stop(&mut self) {
+        self.terminate();
+        assert_eq!(self.wait().code(), Some(0));
+    }
+
+    /// Its data directory.
+    pub fn data_dir(&self) -> &std::path::Path {
+        self.data_dir.path()
     }
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
         let killed = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
+            .args([&format!("-{name}"), &self.child.id().to_string()])
             .status()
             .unwrap();
         assert!(killed.success());
@@ -80,6 +98,32 @@ impl Drop for BrokerProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn(wrapper: &[&str], data_dir: &std::path::Path, flags: &[&str]) -> Child {
+    let broker = env!("CARGO_BIN_EXE_broker");
+    let (program, first) = wrapper
+        .split_first()
+        .map_or((broker, None), |(program, _)| (*program, Some(broker)));
+    Command::new(program)
+        .args(wrapper.iter().skip(1))
+        .args(first)
+        .args(["--listen", "127.0.0.1:0", "--log", "warn", "--data-dir"])
+        .arg(data_dir)
+        .args(flags)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Where a broker says that it listens; `None` when it ends instead.
+fn announced(child: &mut Child) -> Option<SocketAddr> {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let address = line.trim().rsplit(' ').next()?;
+    address.parse().ok()
 }
 
 /// Polls until `probe` gives something.
@@ -204,6 +248,7 @@ impl Client {
         let mut capabilities = FieldTable::new();
         capabilities.insert("authentication_failure_close", true);
         capabilities.insert("consumer_cancel_notify", true);
+        capabilities.insert("connection.blocked", true);
         let mut properties = FieldTable::new();
         properties.insert("capabilities", capabilities);
         let properties = properties.to_bytes();
@@ -323,6 +368,82 @@ impl Client {
         self.write(&bytes);
     }
 
+    /// Declares a durable queue.
+    pub fn declare_durable(&mut self, channel: u16, queue: &str, arguments: &FieldTable) -> u32 {
+        let arguments = arguments.to_bytes();
+        let declare = Method::QueueDeclare {
+            queue,
+            passive: false,
+            durable: true,
+            exclusive: false,
+            auto_delete: false,
+            no_wait: false,
+            arguments: TableRef::parse(&arguments).unwrap(),
+        };
+        match self.call(channel, declare).method() {
+            Method::QueueDeclareOk { message_count, .. } => message_count,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Publishes a persistent message.
+    pub fn publish_persistent(&mut self, channel: u16, exchange: &str, key: &str, body: &[u8]) {
+        let properties = BasicProperties {
+            delivery_mode: Some(2),
+            ..BasicProperties::default()
+        };
+        self.publish_with(channel, exchange, key, &properties, body);
+    }
+
+    /// Publishes a message with properties.
+    pub fn publish_with(
+        &mut self,
+        channel: u16,
+        exchange: &str,
+        routing_key: &str,
+        properties: &BasicProperties<'_>,
+        body: &[u8],
+    ) {
+        let mut bytes = Vec::new();
+        let publish = Method::BasicPublish {
+            exchange,
+            routing_key,
+            mandatory: false,
+            immediate: false,
+        };
+        publish.encode(channel, &mut bytes);
+        wire::encode_content_header(&mut bytes, channel, body.len() as u64, properties);
+        wire::encode_body_frames(&mut bytes, channel, body, self.frame_bytes_max);
+        self.write(&bytes);
+    }
+
+    /// Switches confirms on.
+    pub fn confirm_select(&mut self, channel: u16) {
+        self.send(channel, Method::ConfirmSelect { no_wait: false });
+        self.expect(channel, Method::ConfirmSelectOk);
+    }
+
+    /// Waits until everything up to `through` is confirmed.
+    pub fn await_confirms(&mut self, through: u64) {
+        let mut confirmed = 0;
+        while confirmed < through {
+            match self.frame().method() {
+                Method::BasicAck { delivery_tag, .. } => confirmed = delivery_tag,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// One message of a queue, if it has one; it is not acknowledged.
+    pub fn get(&mut self, channel: u16, queue: &str) -> Option<Message> {
+        self.send(channel, Method::BasicGet { queue, no_ack: false });
+        let method = self.frame();
+        if method.method() == Method::BasicGetEmpty {
+            return None;
+        }
+        Some(self.content_of(method))
+    }
+
     pub fn consume(&mut self, channel: u16, queue: &str, tag: &str, no_ack: bool) {
         self.send(channel, consume(queue, tag, no_ack));
         self.expect(channel, Method::BasicConsumeOk { consumer_tag: tag });
@@ -354,6 +475,10 @@ impl Client {
     pub fn message(&mut self) -> Message {
         let method = self.frame();
         assert!(method.method().has_content(), "{:?}", method.method());
+        self.content_of(method)
+    }
+
+    fn content_of(&mut self, method: OwnedFrame) -> Message {
         let header = self.frame();
         assert_eq!(header.kind, FrameKind::Header);
         let size = wire::ContentHeader::decode(&header.payload).unwrap().body_size as usize;

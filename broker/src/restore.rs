@@ -1,0 +1,246 @@
+//! A start: the topology, queues and users that the data directory describes; and the way back, what is stored of them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use crate::auth::{Authenticator, User};
+use crate::broker::{Broker, DURABILITY_ARGUMENT};
+use crate::queue::{Declaration, Queue};
+use crate::store::metadata::{
+    BindingRecord, DestinationKind, Entity, ExchangeRecord, QueueRecord, VhostRecord,
+};
+use crate::store::{Durability, Job, Store, recover_queue};
+use crate::topology::{BindingSpec, DestinationName, ExchangeSpec, Topology, TopologyChange};
+use wire::{FieldTable, FieldValue};
+
+/// The only virtual host.
+const VHOST: &str = "/";
+/// Time between two words about a start that takes long.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The users that are stored, and those of the command line, which are stored now.
+///
+/// # Errors
+/// When they cannot be stored.
+pub(crate) fn users(store: &Store, entities: &[Entity], flags: &[User]) -> anyhow::Result<Authenticator> {
+    let records = entities.iter().filter_map(|entity| match entity {
+        Entity::User(user) => Some(user.clone()),
+        _ => None,
+    });
+    let (authenticator, new) = Authenticator::from_records(records.collect(), flags);
+    let mut new: Vec<_> = new.into_iter().map(Entity::User).collect();
+    if !entities.iter().any(|entity| matches!(entity, Entity::Vhost(_))) {
+        new.push(Entity::Vhost(VhostRecord {
+            name: VHOST.to_owned(),
+        }));
+    }
+    store.metadata().put_all(&new)?;
+    Ok(authenticator)
+}
+
+/// Declares what is described, and reads what is left in each queue's log.
+///
+/// # Errors
+/// When a description makes no sense or a log cannot be read; names it.
+pub(crate) fn topology(broker: &Arc<Broker>, entities: Vec<Entity>) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let total = entities
+        .iter()
+        .filter(|entity| matches!(entity, Entity::Queue(_)))
+        .count();
+    let (mut queues, mut messages, mut told) = (0, 0, Instant::now());
+    for entity in entities {
+        match entity {
+            Entity::Vhost(_) | Entity::User(_) => {}
+            Entity::Exchange(record) => {
+                let name = record.name.clone();
+                declare(broker, |topology| {
+                    Ok(topology.declare_exchange(exchange_spec(record)?)?)
+                })
+                .with_context(|| format!("exchange '{name}'"))?;
+            }
+            Entity::Queue(record) => {
+                let name = record.name.clone();
+                messages += restore_queue(broker, record).with_context(|| format!("queue '{name}'"))?;
+                queues += 1;
+                if told.elapsed() >= PROGRESS_INTERVAL {
+                    told = Instant::now();
+                    tracing::info!(queues, total, messages, "reading queues");
+                }
+            }
+            Entity::Binding(record) => {
+                let text = format!("binding of '{}' to '{}'", record.destination, record.source);
+                bind(broker, &record).context(text)?;
+            }
+        }
+    }
+    warn_of_orphans(broker)?;
+    // What was declared here is stored already.
+    broker.topology.write().take_changes();
+    if total > 0 {
+        let (clean, elapsed) = (broker.store.was_clean(), start.elapsed());
+        tracing::info!(queues, messages, clean, ?elapsed, "restored");
+    }
+    Ok(())
+}
+
+/// Changes the topology without storing what is stored.
+fn declare(
+    broker: &Broker,
+    change: impl FnOnce(&mut Topology<Arc<Queue>>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut topology = broker.topology.write();
+    change(&mut topology)?;
+    topology.take_changes();
+    drop(topology);
+    broker.change_topology(|_| ());
+    Ok(())
+}
+
+fn exchange_spec(record: ExchangeRecord) -> anyhow::Result<ExchangeSpec> {
+    Ok(ExchangeSpec {
+        name: record.name,
+        kind: record.kind.parse()?,
+        durable: record.durable,
+        auto_delete: record.auto_delete,
+        internal: record.internal,
+        arguments: record.arguments,
+    })
+}
+
+/// Restores one queue and tells how many messages it has.
+fn restore_queue(broker: &Arc<Broker>, record: QueueRecord) -> anyhow::Result<usize> {
+    let durability =
+        durability_of(&record.arguments, broker.config.durability).map_err(anyhow::Error::msg)?;
+    let recovered = recover_queue(&broker.store, &record.id, durability, broker.store.was_clean())?;
+    for cut in &recovered.cuts {
+        tracing::warn!(
+            queue = record.name, path = %cut.path.display(), position = cut.position, bytes = cut.bytes,
+            "an unfinished write at the end of the log was cut off"
+        );
+    }
+    let declaration = Declaration {
+        durable: record.durable,
+        auto_delete: record.auto_delete,
+        owner: None,
+        arguments: record.arguments,
+    };
+    let queue = broker.queue(
+        record.name,
+        record.id,
+        declaration,
+        recovered.log,
+        recovered.remains,
+        true,
+        recovered.generation,
+    );
+    let (ready, _) = queue.counts();
+    declare(broker, |topology| {
+        topology.add_queue(queue.name(), true, Arc::clone(&queue));
+        Ok(())
+    })?;
+    Ok(ready)
+}
+
+fn bind(broker: &Broker, record: &BindingRecord) -> anyhow::Result<()> {
+    declare(broker, |topology| {
+        let (source, destination, key) = (&record.source, &record.destination, &record.routing_key);
+        match record.destination_kind {
+            DestinationKind::Queue => topology.bind_queue(destination, source, key, &record.arguments)?,
+            DestinationKind::Exchange => {
+                topology.bind_exchange(destination, source, key, &record.arguments)?
+            }
+        }
+        Ok(())
+    })
+}
+
+/// A log without a description is not deleted: it may be all that is left of a queue whose description got lost.
+fn warn_of_orphans(broker: &Broker) -> anyhow::Result<()> {
+    let known: std::collections::HashSet<String> = broker
+        .queues()
+        .iter()
+        .map(|queue| queue.id().to_owned())
+        .collect();
+    for name in broker.store.queues().log_names()? {
+        if !known.contains(&name) {
+            let path = broker.store.queues().root().join(&name);
+            tracing::error!(
+                path = %path.display(),
+                "a log belongs to no queue that is described; it is left as it is (see `broker log dump`)"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What is stored of a queue.
+pub(crate) fn description(queue: &Queue) -> QueueRecord {
+    let declaration = queue.declaration();
+    QueueRecord {
+        vhost: VHOST.to_owned(),
+        name: queue.name().to_owned(),
+        id: queue.id().to_owned(),
+        durable: declaration.durable,
+        auto_delete: declaration.auto_delete,
+        arguments: declaration.arguments.clone(),
+    }
+}
+
+/// What the maintenance thread has to do about a change.
+pub(crate) fn job_of(change: TopologyChange) -> Job {
+    match change {
+        TopologyChange::Declared(spec) => Job::Put(Entity::Exchange(exchange_record(spec)), None),
+        TopologyChange::Deleted(spec) => Job::Remove(Entity::Exchange(exchange_record(spec))),
+        TopologyChange::Bound(spec) => Job::Put(Entity::Binding(binding_record(spec)), None),
+        TopologyChange::Unbound(spec) => Job::Remove(Entity::Binding(binding_record(spec))),
+    }
+}
+
+fn exchange_record(spec: ExchangeSpec) -> ExchangeRecord {
+    ExchangeRecord {
+        vhost: VHOST.to_owned(),
+        name: spec.name,
+        kind: spec.kind.name().to_owned(),
+        durable: spec.durable,
+        auto_delete: spec.auto_delete,
+        internal: spec.internal,
+        arguments: spec.arguments,
+    }
+}
+
+fn binding_record(spec: BindingSpec) -> BindingRecord {
+    let (destination_kind, destination) = match spec.destination {
+        DestinationName::Queue(name) => (DestinationKind::Queue, name),
+        DestinationName::Exchange(name) => (DestinationKind::Exchange, name),
+    };
+    BindingRecord {
+        vhost: VHOST.to_owned(),
+        source: spec.source,
+        destination_kind,
+        destination,
+        routing_key: spec.key,
+        arguments: spec.arguments,
+    }
+}
+
+/// The durability level that a queue's arguments ask for.
+///
+/// # Errors
+/// What is wrong with the argument, and what is allowed.
+pub(crate) fn durability_of(arguments: &FieldTable, default: Durability) -> Result<Durability, String> {
+    let Some(value) = arguments.get(DURABILITY_ARGUMENT) else {
+        return Ok(default);
+    };
+    let wrong = |problem: String| format!("invalid arg '{DURABILITY_ARGUMENT}': {problem}");
+    match value {
+        FieldValue::LongStr(_) => {
+            let text = value.as_str().unwrap_or_default();
+            text.parse()
+                .map_err(|expected| wrong(format!("'{text}', {expected}")))
+        }
+        _ => Err(wrong("expected a string: none, write or sync".to_owned())),
+    }
+}

@@ -1,0 +1,74 @@
+//! The phases of an orderly stop between the last accept and the close of the connections.
+
+use std::time::{Duration, Instant};
+
+use crate::broker::Broker;
+use crate::connection::Signal;
+use crate::queue::Queue;
+use crate::store::{Maintenance, checkpoint_changed};
+
+/// How long what was published may take to be kept and confirmed.
+const KEEP_DEADLINE: Duration = Duration::from_secs(10);
+/// How long deliveries may take to come back.
+const GIVE_BACK_DEADLINE: Duration = Duration::from_secs(2);
+/// How often the progress of a phase is looked at.
+const POLL: Duration = Duration::from_millis(2);
+
+/// Stops reading, waits until what was published is kept and confirmed, and takes back what is not settled.
+pub async fn quiesce(broker: &Broker) {
+    raise(broker, Signal::Quiesce);
+    let kept = |queue: &Queue| queue.is_kept() || broker.store.poison_reason().is_some();
+    if !all(broker, kept, KEEP_DEADLINE).await {
+        tracing::warn!("not everything was written in time: its publishers got no confirm");
+    }
+    raise(broker, Signal::GiveBack);
+    if !all(broker, Queue::is_given_back, GIVE_BACK_DEADLINE).await {
+        tracing::warn!("not every delivery came back in time: they are delivered again after the start");
+    }
+}
+
+/// Does what the maintenance thread still has to do, writes final checkpoints and, if all of that succeeded, says so in
+/// the data directory. May wait for the disk.
+pub fn conclude(broker: &Broker, maintenance: Maintenance) {
+    maintenance.stop();
+    broker.store.log_thread().stop();
+    let synced = broker
+        .queues()
+        .iter()
+        .filter(|queue| queue.declaration().durable)
+        .all(|queue| {
+            let result = queue.log().log().sync();
+            if let Err(error) = &result {
+                tracing::error!(queue = queue.name(), %error, "cannot sync the log");
+            }
+            result.is_ok() && queue.is_kept() && queue.is_given_back()
+        });
+    let checkpointed = checkpoint_changed(broker, true);
+    if broker.store.poison_reason().is_some() || !synced || !checkpointed {
+        tracing::warn!("the next start treats this one as a crash");
+        return;
+    }
+    if let Err(error) = broker.store.mark_clean() {
+        tracing::error!(%error, "the next start treats this one as a crash");
+    }
+}
+
+fn raise(broker: &Broker, signal: Signal) {
+    for inbox in broker.inboxes() {
+        inbox.raise(signal);
+    }
+}
+
+/// Waits until `reached` holds for every queue; false when it does not in time.
+async fn all(broker: &Broker, reached: impl Fn(&Queue) -> bool, deadline: Duration) -> bool {
+    let start = Instant::now();
+    loop {
+        if broker.queues().iter().all(|queue| reached(queue)) {
+            return true;
+        }
+        if start.elapsed() > deadline {
+            return false;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}

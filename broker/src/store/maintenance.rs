@@ -1,0 +1,313 @@
+//! The maintenance thread: what must reach the disk, and nobody's message waits for.
+//!
+//! Jobs (descriptions of entities, ends of queues) are done in the order in which they came; a client's answer waits for its
+//! own. In between, by the clock: checkpoints, compaction, free space, memory pressure, figures.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use seglog::{Checkpoint, SeglogError, Settled};
+
+use super::metadata::Entity;
+use super::queue_log::QueueLog;
+use super::statistics::Statistics;
+use crate::broker::Broker;
+use crate::connection::Signal;
+use crate::queue::{Queue, Snapshot};
+
+/// How often the thread looks at the clock.
+const TICK: Duration = Duration::from_millis(100);
+/// How often it looks at free space and at what may be compacted.
+const CARE_INTERVAL: Duration = Duration::from_secs(1);
+/// Jobs whose files are made durable together.
+const JOBS_MAX: usize = 256;
+/// Share of the memory budget from which queues that stand still are made to spill, too.
+const PRESSED_RATIO: f64 = 0.8;
+
+/// Bytes a second that compaction may copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompactionRate(pub u64);
+
+/// Something for the maintenance thread to do.
+#[derive(Debug)]
+pub enum Job {
+    /// Store a description; the queue that it describes, if it does, may then call its messages kept.
+    Put(Entity, Option<Arc<Queue>>),
+    /// Remove a description.
+    Remove(Entity),
+    /// Remove everything of a queue.
+    End(QueueEnd),
+    /// Write every checkpoint that has changed.
+    Checkpoint,
+    /// End the thread.
+    Stop,
+}
+
+/// A queue that was deleted.
+#[derive(Debug)]
+pub struct QueueEnd {
+    /// Names its files.
+    pub id: String,
+    /// Its log.
+    pub log: Arc<QueueLog>,
+    /// Its description, when it was durable.
+    pub description: Option<Entity>,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Maintenance {
+    broker: Arc<Broker>,
+    thread: JoinHandle<()>,
+}
+
+impl Maintenance {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the operating system has no thread left.
+    pub fn start(broker: Arc<Broker>, jobs: Receiver<Job>) -> std::io::Result<Maintenance> {
+        let worker = Worker::new(Arc::clone(&broker), jobs);
+        let thread = std::thread::Builder::new()
+            .name("maintenance".to_owned())
+            .spawn(move || worker.run())?;
+        Ok(Maintenance { broker, thread })
+    }
+
+    /// Does the jobs that came so far and ends.
+    pub fn stop(self) {
+        self.broker.store.submit(Job::Stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the maintenance thread panicked");
+        }
+    }
+}
+
+struct Worker {
+    broker: Arc<Broker>,
+    jobs: Receiver<Job>,
+    tick_due: Instant,
+    care_due: Instant,
+    checkpoint_due: Option<Instant>,
+    statistics: Statistics,
+}
+
+impl Worker {
+    fn new(broker: Arc<Broker>, jobs: Receiver<Job>) -> Worker {
+        let now = Instant::now();
+        let interval = broker.config.checkpoint_interval;
+        Worker {
+            tick_due: now + TICK,
+            care_due: now + CARE_INTERVAL,
+            checkpoint_due: (!interval.is_zero()).then(|| now + interval),
+            statistics: Statistics::new(&broker.config),
+            broker,
+            jobs,
+        }
+    }
+
+    fn run(mut self) {
+        loop {
+            let rest = self.tick_due.saturating_duration_since(Instant::now());
+            match self.jobs.recv_timeout(rest) {
+                Ok(Job::Stop) => return,
+                Ok(job) => {
+                    let more = self.jobs.try_iter().take(JOBS_MAX - 1);
+                    let mut jobs: Vec<_> = std::iter::once(job).chain(more).collect();
+                    let stop = jobs.iter().position(|job| matches!(job, Job::Stop));
+                    jobs.truncate(stop.unwrap_or(jobs.len()));
+                    self.work(jobs);
+                    if stop.is_some() {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if Instant::now() >= self.tick_due {
+                self.tick();
+            }
+        }
+    }
+
+    /// Does jobs in order; runs of the same kind share their directory syncs.
+    fn work(&mut self, jobs: Vec<Job>) {
+        let count = jobs.len() as u64;
+        let (mut puts, mut removes, mut queues) = (Vec::new(), Vec::new(), Vec::new());
+        for job in jobs {
+            if !matches!(job, Job::Put(..)) {
+                self.put(&mut puts, &mut queues);
+            }
+            if !matches!(job, Job::Remove(_)) {
+                self.remove(&mut removes);
+            }
+            match job {
+                Job::Put(entity, queue) => {
+                    puts.push(entity);
+                    queues.extend(queue);
+                }
+                Job::Remove(entity) => removes.push(entity),
+                Job::End(end) => self.end(&end),
+                Job::Checkpoint => {
+                    checkpoint_changed(&self.broker, false);
+                }
+                Job::Stop => {}
+            }
+        }
+        self.put(&mut puts, &mut queues);
+        self.remove(&mut removes);
+        self.broker.store.note_done(count);
+    }
+
+    fn put(&self, entities: &mut Vec<Entity>, queues: &mut Vec<Arc<Queue>>) {
+        if entities.is_empty() {
+            return;
+        }
+        match self.broker.store.metadata().put_all(entities) {
+            Ok(()) => queues.iter().for_each(Queue::note_stored),
+            Err(error) => self.fail(&error),
+        }
+        entities.clear();
+        queues.clear();
+    }
+
+    fn remove(&self, entities: &mut Vec<Entity>) {
+        if entities.is_empty() {
+            return;
+        }
+        if let Err(error) = self.broker.store.metadata().remove_all(entities) {
+            self.fail(&error);
+        }
+        entities.clear();
+    }
+
+    /// The log first and the description last: a crash in between leaves a queue with fewer messages, whose end
+    /// nobody was told of, and never files that belong to nothing.
+    fn end(&self, end: &QueueEnd) {
+        let store = &self.broker.store;
+        let result = end.log.log().remove().and_then(|()| match &end.description {
+            Some(description) => {
+                store.checkpoints().remove(&end.id)?;
+                store.metadata().remove(description)
+            }
+            None => Ok(()),
+        });
+        if let Err(error) = result {
+            self.fail(&error);
+        }
+    }
+
+    /// A description that is not stored must never be taken for one that is.
+    fn fail(&self, error: &SeglogError) {
+        self.broker.store.log_thread().shared().poison(error);
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        self.tick_due = now + TICK;
+        self.relieve_memory();
+        let interval = self.broker.config.checkpoint_interval;
+        if self.checkpoint_due.is_some_and(|due| now >= due) {
+            checkpoint_changed(&self.broker, false);
+            self.checkpoint_due = Some(Instant::now() + interval);
+        }
+        if now >= self.care_due {
+            self.care_due = now + CARE_INTERVAL;
+            self.watch_disk();
+            self.compact();
+            self.statistics.log_when_due(&self.broker);
+        }
+    }
+
+    /// Under pressure a queue spills when it is dispatched; those that stand still are dispatched here.
+    fn relieve_memory(&self) {
+        let pool = &self.broker.pool;
+        if pool.bytes_used() as f64 > pool.bytes_budget() as f64 * PRESSED_RATIO {
+            for queue in self.broker.queues() {
+                queue.dispatch_at_home();
+            }
+        }
+    }
+
+    fn watch_disk(&self) {
+        let store = &self.broker.store;
+        let free = match store.storage().free_bytes(store.directory()) {
+            Ok(free) => free,
+            Err(error) => {
+                tracing::warn!(%error, path = %store.directory().display(), "cannot tell the free space of the disk");
+                return;
+            }
+        };
+        let low = free < self.broker.config.disk_free_min;
+        if store.set_alarm(low) {
+            let limit = self.broker.config.disk_free_min;
+            if low {
+                tracing::error!(
+                    free,
+                    limit,
+                    "the disk is nearly full: publishers wait until there is room"
+                );
+            } else {
+                tracing::info!(free, limit, "the disk has room again: publishers go on");
+            }
+            for inbox in self.broker.inboxes() {
+                inbox.raise(Signal::Alarm);
+            }
+        }
+    }
+
+    /// Frees segments that hold nothing live, and rewrites sparse ones at a bounded rate.
+    fn compact(&mut self) {
+        let mut budget = self.broker.config.compaction_rate.0;
+        for queue in self.broker.queues() {
+            let log = queue.log().log();
+            if log.segments() == 0 {
+                continue;
+            }
+            match log.collect(&settled(&queue.snapshot()), budget) {
+                Ok(collected) => budget = budget.saturating_sub(collected.bytes_rewritten),
+                Err(error) => tracing::warn!(queue = queue.name(), %error, "cannot compact"),
+            }
+        }
+    }
+}
+
+/// Writes the checkpoint of every durable queue that has changed since its last one; with `clean` of every one, as the
+/// final word. False when one could not be written.
+pub fn checkpoint_changed(broker: &Broker, clean: bool) -> bool {
+    let mut complete = true;
+    for queue in broker.queues() {
+        if !queue.declaration().durable {
+            continue;
+        }
+        let snapshot = match clean {
+            true => Some(queue.snapshot()),
+            false => queue.changed_snapshot(),
+        };
+        let Some(snapshot) = snapshot else { continue };
+        let checkpoint = Checkpoint {
+            queue: queue.name().to_owned(),
+            generation: queue.next_generation(),
+            next: snapshot.next.0,
+            dispatched: snapshot.dispatched.0,
+            clean,
+            settled: settled(&snapshot),
+        };
+        if let Err(error) = broker.store.checkpoints().write(queue.id(), &checkpoint) {
+            complete = false;
+            queue.forget_snapshot();
+            tracing::error!(queue = queue.name(), %error, "cannot write a checkpoint: more is delivered again after a crash");
+        }
+    }
+    complete
+}
+
+fn settled(snapshot: &Snapshot) -> Settled {
+    let ranges = snapshot.settled.iter();
+    Settled {
+        frontier: snapshot.frontier.0,
+        ranges: ranges.map(|range| range.start.0..range.end.0).collect(),
+    }
+}

@@ -1,0 +1,182 @@
+//! The records: what is remembered of each durable entity.
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+use wire::FieldTable;
+
+use super::arguments;
+use super::key::Key;
+use crate::auth::PasswordHash;
+use crate::topology::ExchangeKind;
+
+/// A virtual host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VhostRecord {
+    /// Its name.
+    pub name: String,
+}
+
+/// Somebody who may connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserRecord {
+    /// The name.
+    pub name: String,
+    /// What a password is compared with.
+    pub password_hash: PasswordHash,
+    /// How it was made.
+    pub hashing: PasswordHashing,
+    /// Roles, as in RabbitMQ: `administrator`, `monitoring` …
+    pub tags: Vec<String>,
+}
+
+/// Ways to hash a password.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PasswordHashing {
+    /// RabbitMQ's `rabbit_password_hashing_sha256`.
+    #[default]
+    Sha256,
+}
+
+/// An exchange.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeRecord {
+    /// The virtual host it is in.
+    pub vhost: String,
+    /// Its name.
+    pub name: String,
+    /// The name of its type, an [`ExchangeKind`].
+    #[serde(deserialize_with = "known_kind")]
+    pub kind: String,
+    /// Survives a restart.
+    pub durable: bool,
+    /// Goes with its last binding.
+    pub auto_delete: bool,
+    /// Reached through other exchanges only.
+    pub internal: bool,
+    /// Further arguments.
+    #[serde(with = "arguments")]
+    pub arguments: FieldTable,
+}
+
+/// A queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueRecord {
+    /// The virtual host it is in.
+    pub vhost: String,
+    /// Its name.
+    pub name: String,
+    /// Names its log and its checkpoint; safe as a file name.
+    pub id: String,
+    /// Survives a restart.
+    pub durable: bool,
+    /// Deleted when its last consumer goes.
+    pub auto_delete: bool,
+    /// The `x-…` arguments, as given.
+    #[serde(with = "arguments")]
+    pub arguments: FieldTable,
+}
+
+/// Where a binding leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DestinationKind {
+    /// To a queue.
+    Queue,
+    /// To an exchange.
+    Exchange,
+}
+
+/// A binding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BindingRecord {
+    /// The virtual host of both ends.
+    pub vhost: String,
+    /// The exchange it leads from.
+    pub source: String,
+    /// What it leads to.
+    pub destination_kind: DestinationKind,
+    /// The name of that.
+    pub destination: String,
+    /// The key or pattern.
+    pub routing_key: String,
+    /// What a headers exchange matches.
+    #[serde(with = "arguments")]
+    pub arguments: FieldTable,
+}
+
+/// A durable entity of any kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entity {
+    /// See [`VhostRecord`].
+    Vhost(VhostRecord),
+    /// See [`UserRecord`].
+    User(UserRecord),
+    /// See [`ExchangeRecord`].
+    Exchange(ExchangeRecord),
+    /// See [`QueueRecord`].
+    Queue(QueueRecord),
+    /// See [`BindingRecord`].
+    Binding(BindingRecord),
+}
+
+impl DestinationKind {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            DestinationKind::Queue => "queue",
+            DestinationKind::Exchange => "exchange",
+        }
+    }
+}
+
+impl Entity {
+    /// Its identity.
+    pub(super) fn key(&self) -> Key {
+        match self {
+            Entity::Vhost(vhost) => Key::vhost(&vhost.name),
+            Entity::User(user) => Key::user(&user.name),
+            Entity::Exchange(exchange) => Key::exchange(&exchange.vhost, &exchange.name),
+            Entity::Queue(queue) => Key::queue(&queue.vhost, &queue.name),
+            Entity::Binding(binding) => Key::binding(
+                &binding.vhost,
+                &binding.source,
+                binding.destination_kind,
+                &binding.destination,
+                &binding.routing_key,
+                &binding.arguments,
+            ),
+        }
+    }
+}
+
+macro_rules! conversions {
+    ($($record:ident => $kind:ident;)*) => {$(
+        impl From<$record> for Entity {
+            fn from(record: $record) -> Entity {
+                Entity::$kind(record)
+            }
+        }
+    )*};
+}
+
+conversions! {
+    VhostRecord => Vhost;
+    UserRecord => User;
+    ExchangeRecord => Exchange;
+    QueueRecord => Queue;
+    BindingRecord => Binding;
+}
+
+/// Refuses what could not be declared while the file is known that says it.
+fn known_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    match name.parse::<ExchangeKind>() {
+        Ok(_) => Ok(name),
+        Err(unknown) => Err(de::Error::custom(unknown)),
+    }
+}

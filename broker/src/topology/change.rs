@@ -1,0 +1,40 @@
+//! What of a topology has to survive a restart, as it changes.
+
+use wire::FieldTable;
+
+use super::exchange::ExchangeSpec;
+
+/// A binding by the names of its ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BindingSpec {
+    /// The exchange that routes by it.
+    pub source: String,
+    /// Where it leads.
+    pub destination: DestinationName,
+    /// Binding key.
+    pub key: String,
+    /// Its arguments.
+    pub arguments: FieldTable,
+}
+
+/// A queue or an exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DestinationName {
+    /// A queue.
+    Queue(String),
+    /// An exchange.
+    Exchange(String),
+}
+
+/// A change of something durable. An exchange is durable when it was declared so; a binding when both of its ends are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TopologyChange {
+    /// An exchange came.
+    Declared(ExchangeSpec),
+    /// An exchange went.
+    Deleted(ExchangeSpec),
+    /// A binding came.
+    Bound(BindingSpec),
+    /// A binding went.
+    Unbound(BindingSpec),
+}
