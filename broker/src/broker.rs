@@ -14,7 +14,7 @@ use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::connection::{ConnectionId, ConsumerTarget};
 use crate::inbox::Inbox;
-use crate::queue::{Declaration, Queue, QueueConfig, QueueParts, Remains, SpillLimits};
+use crate::queue::{Declaration, Queue, QueueConfig, QueueParts, Remains, SpillLimits, Starved};
 use crate::restore;
 use crate::store::metadata::Entity;
 use crate::store::{Durability, Job, QueueEnd, QueueLog, Store, StoreConfig, Ticket};
@@ -40,6 +40,8 @@ pub struct Broker {
     generation: AtomicU64,
     /// The memory budget.
     pub pool: Arc<ChunkPool>,
+    /// Publishers that wait for it.
+    pub starved: Arc<Starved>,
     /// Users.
     pub authenticator: Authenticator,
     /// What is durable.
@@ -83,6 +85,7 @@ impl Broker {
             generation: AtomicU64::new(topology.generation()),
             topology: RwLock::new(topology),
             pool,
+            starved: Arc::default(),
             authenticator,
             store,
             inboxes: (0..config.reactors.max(1)).map(|_| Arc::default()).collect(),
@@ -178,6 +181,7 @@ impl Broker {
             declaration,
             config,
             pool: Arc::clone(&self.pool),
+            starved: Arc::clone(&self.starved),
             home: Arc::clone(&self.inboxes[home]),
             log,
             remains,

@@ -25,6 +25,17 @@ fn a_peer_that_never_answers_does_not_keep_the_broker_running() {
 }
 
 #[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut broker = BrokerProcess::start(&[]);
+    let mut deaf = Client::connect(&broker);
+    broker.terminate();
+    // The close has come, so that the first signal was handled; nobody answers it.
+    deaf.frame();
+    broker.terminate();
+    assert_eq!(broker.wait().code(), Some(1));
+}
+
+#[test]
 fn heartbeats_are_sent_and_expected() {
     let broker = BrokerProcess::start(&[]);
     let mut client = Client::raw(&broker);

@@ -142,7 +142,7 @@ impl ActiveSegment {
         policy: SyncPolicy,
     ) -> Result<Arc<SealedSegment>, SeglogError> {
         let written = self.written.read();
-        let footer = written.footer.encode(self.header.seed, 0);
+        let footer = written.footer.encode(self.header.seed, false);
         let position = self.header.capacity - footer.len() as u64;
         self.file.write(store, &footer, position, policy)?;
         let path = self.file.path().to_owned();

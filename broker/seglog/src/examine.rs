@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::error::{damaged, failed};
-use crate::footer::{FLAG_BODY_DURABLE, Footer, FooterBuilder, Summary};
+use crate::footer::{Footer, FooterBuilder, Summary};
 use crate::header::{HEADER_BYTES, SegmentHeader};
 use crate::record::Invalid;
 use crate::recovery::Cut;
@@ -78,9 +78,7 @@ pub(crate) fn examine(
     };
     let is_durable = first < durable_before;
     let footer = Footer::parse(file, first, header.seed);
-    let is_proven = footer
-        .as_ref()
-        .is_some_and(|footer| footer.flags & FLAG_BODY_DURABLE != 0);
+    let is_proven = footer.as_ref().is_some_and(|footer| footer.is_body_durable);
     let mut examined = Examined {
         path,
         header: Some(header),

@@ -4,9 +4,11 @@
 //! runs   n x (offset delta u32, count u32)      records to keep, as ranges of offsets
 //! index  m x (offset delta u32, position u32)   one record for each 16 KiB
 //! trailer, the last 64 bytes of the file:
-//! 0 magic "SEGFOOT1" | 8 crc32 u32 of runs, index, 12..64 | 12 seed u32 | 16 next offset u64 | 24 end of records u64
-//! 32 epoch u64 | 40 records u32 | 44 kept u32 | 48 n u32 | 52 m u32 | 56 flags u32 | 60 zero u32
+//! 0 magic "SEGFOOT1" | 8 crc32 u32 of runs, index, 12..56 | 12 seed u32 | 16 next offset u64 | 24 end of records u64
+//! 32 epoch u64 | 40 records u32 | 44 kept u32 | 48 n u32 | 52 m u32 | 56 body durable u32 | 60 zero u32
 //! ```
+//! *body durable* is either `BODY_DURABLE` or anything else, and no checksum covers it: so it can be set in place, and
+//! however that write tears, the footer stays valid.
 
 use std::ops::Range;
 
@@ -16,8 +18,13 @@ use crate::record::{Head, checksum, u32_at, u64_at};
 /// Bytes of the trailer.
 pub(crate) const TRAILER_BYTES: u64 = 64;
 
-/// All records were durable before this footer was written: it may be believed without reading them.
-pub(crate) const FLAG_BODY_DURABLE: u32 = 1;
+/// All records are durable: the footer may be believed without reading them.
+pub(crate) const BODY_DURABLE: u32 = u32::from_le_bytes(*b"SAFE");
+
+/// Where that is said, counted from the end of the file.
+pub(crate) const BODY_DURABLE_FROM_END: u64 = TRAILER_BYTES - BODY_DURABLE_AT as u64;
+
+const BODY_DURABLE_AT: usize = 56;
 
 const MAGIC: &[u8; 8] = b"SEGFOOT1";
 const ENTRY_BYTES: u64 = 8;
@@ -128,7 +135,7 @@ impl FooterBuilder {
         self.runs.iter().map(|run| run_offsets(self.summary.first, *run))
     }
 
-    pub(crate) fn encode(&self, seed: u32, flags: u32) -> Vec<u8> {
+    pub(crate) fn encode(&self, seed: u32, is_body_durable: bool) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.bytes() as usize);
         for (delta, value) in self.runs.iter().chain(&self.index) {
             bytes.extend_from_slice(&delta.to_le_bytes());
@@ -136,6 +143,7 @@ impl FooterBuilder {
         }
         let summary = &self.summary;
         let trailer = bytes.len();
+        let body_durable = if is_body_durable { BODY_DURABLE } else { 0 };
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&seed.to_le_bytes());
@@ -147,7 +155,7 @@ impl FooterBuilder {
             summary.kept,
             self.runs.len() as u32,
             self.index.len() as u32,
-            flags,
+            body_durable,
             0,
         ] {
             bytes.extend_from_slice(&integer.to_le_bytes());
@@ -162,7 +170,7 @@ impl FooterBuilder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Footer {
     pub(crate) summary: Summary,
-    pub(crate) flags: u32,
+    pub(crate) is_body_durable: bool,
     runs: Range<usize>,
     index: Range<usize>,
 }
@@ -193,7 +201,7 @@ impl Footer {
         let is_sound = (HEADER_BYTES..=runs_at as u64).contains(&summary.end) && summary.next >= first;
         let footer = Footer {
             summary,
-            flags: u32_at(trailer, 56),
+            is_body_durable: u32_at(trailer, BODY_DURABLE_AT) == BODY_DURABLE,
             runs: runs_at..index_at,
             index: index_at..trailer_at,
         };
@@ -222,16 +230,6 @@ impl Footer {
         runs.iter()
             .map(move |run| run_offsets(first, (u32_at(run, 0), u32_at(run, 4))))
     }
-
-    /// The whole footer with other flags.
-    pub(crate) fn encode_with_flags(&self, file: &[u8], seed: u32, flags: u32) -> Vec<u8> {
-        let mut bytes = file[self.runs.start..].to_vec();
-        let trailer = bytes.len() - TRAILER_BYTES as usize;
-        bytes[trailer + 56..trailer + 60].copy_from_slice(&flags.to_le_bytes());
-        let crc = footer_checksum(&bytes, trailer, seed);
-        bytes[trailer + 8..trailer + 12].copy_from_slice(&crc.to_le_bytes());
-        bytes
-    }
 }
 
 fn run_offsets(first: u64, (delta, count): (u32, u32)) -> Range<u64> {
@@ -239,9 +237,12 @@ fn run_offsets(first: u64, (delta, count): (u32, u32)) -> Range<u64> {
     start..start.saturating_add(u64::from(count))
 }
 
-/// Of everything but the magic and the checksum itself.
+/// Of everything but the magic, the checksum itself and what may be set later.
 fn footer_checksum(footer: &[u8], trailer: usize, seed: u32) -> u32 {
-    checksum(&footer[trailer + 12..], checksum(&footer[..trailer], seed))
+    checksum(
+        &footer[trailer + 12..trailer + BODY_DURABLE_AT],
+        checksum(&footer[..trailer], seed),
+    )
 }
 
 #[cfg(test)]
@@ -293,13 +294,13 @@ mod tests {
             3,
             2,
             2,
-            1,
+            BODY_DURABLE,
             0, // records, kept, n, m, flags
         ];
         let mut golden: Vec<u8> = golden.iter().flat_map(|integer| integer.to_le_bytes()).collect();
-        let covered = [&golden[..32], &golden[44..]].concat();
+        let covered = [&golden[..32], &golden[44..88]].concat();
         golden[40..44].copy_from_slice(&checksum(&covered, 9).to_le_bytes());
-        assert_eq!(footer().encode(9, FLAG_BODY_DURABLE), golden);
+        assert_eq!(footer().encode(9, true), golden);
         assert_eq!(footer().bytes(), golden.len() as u64);
     }
 
@@ -307,7 +308,7 @@ mod tests {
     fn what_was_built_is_parsed() {
         let built = footer();
         let mut file = vec![0; 30_000];
-        file.extend(built.encode(9, 0));
+        file.extend(built.encode(9, false));
         let parsed = Footer::parse(&file, 100, 9).unwrap();
         assert_eq!(parsed.summary, *built.summary());
         assert_eq!(parsed.position(), 30_000);
@@ -325,25 +326,24 @@ mod tests {
                 "{offset}"
             );
         }
-        assert_eq!(
-            parsed.encode_with_flags(&file, 9, FLAG_BODY_DURABLE),
-            built.encode(9, FLAG_BODY_DURABLE)
-        );
     }
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_noticed() {
         let mut file = vec![0; 20_178];
         let start = file.len();
-        file.extend(footer().encode(9, 0));
+        file.extend(footer().encode(9, false));
         assert!(Footer::parse(&file, 100, 9).is_some());
         assert!(Footer::parse(&file, 100, 8).is_none());
         for length in 0..file.len() {
             assert!(Footer::parse(&file[..length], 100, 9).is_none());
         }
+        let covered = file.len() - BODY_DURABLE_FROM_END as usize;
         for bit in start * 8..file.len() * 8 {
             file[bit / 8] ^= 1 << (bit % 8);
-            assert!(Footer::parse(&file, 100, 9).is_none(), "bit {bit}");
+            let parsed = Footer::parse(&file, 100, 9);
+            assert_eq!(parsed.is_some(), bit >= covered * 8, "bit {bit}");
+            assert!(parsed.is_none_or(|footer| !footer.is_body_durable), "bit {bit}");
             file[bit / 8] ^= 1 << (bit % 8);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::SeglogError;
 use crate::error::failed;
-use crate::footer::{FLAG_BODY_DURABLE, Footer};
+use crate::footer::Footer;
 use crate::header::SegmentHeader;
 use crate::scan::{End, Step, Walk, judge, markers_from};
 use crate::storage::{Mapping, OpenMode, Storage};
@@ -189,6 +189,65 @@ fn describe(footer: &Footer) -> Found {
         records: summary.records,
         kept: summary.kept,
         end: summary.end,
-        is_body_durable: footer.flags & FLAG_BODY_DURABLE != 0,
+        is_body_durable: footer.is_body_durable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Directory, append, small};
+    use crate::{FsStorage, Log, SyncPolicy};
+
+    fn inspect(path: &Path) -> Vec<Found> {
+        Inspection::open(&FsStorage, path).unwrap().collect()
+    }
+
+    #[test]
+    fn tells_torn_from_damaged_and_goes_on_behind() {
+        let directory = Directory::new(small());
+        let log = Log::create(&directory.open(), "q").unwrap();
+        for offset in 0..3 {
+            append(&log, [offset], 40, SyncPolicy::Sync);
+            log.sync().unwrap();
+        }
+        let path = &directory.files("q")[0];
+        let whole = inspect(path);
+        assert_eq!(whole.len(), 7, "{whole:?}");
+        assert!(matches!(
+            whole[6],
+            Found::Record {
+                offset: 2,
+                position: 282,
+                length: 58,
+                flags: 1
+            }
+        ));
+
+        let bytes = std::fs::read(path).unwrap();
+        for (position, is_torn) in [(70, false), (200, false), (300, true)] {
+            let mut changed = bytes.clone();
+            changed[position] ^= 1;
+            std::fs::write(path, &changed).unwrap();
+            let found = inspect(path);
+            let torn = found
+                .iter()
+                .filter(|found| matches!(found, Found::Torn { .. }))
+                .count();
+            let damaged = found
+                .iter()
+                .filter(|found| matches!(found, Found::Damaged { .. }))
+                .count();
+            assert_eq!(
+                (torn, damaged),
+                if is_torn { (1, 0) } else { (0, 1) },
+                "{found:?}"
+            );
+            assert_eq!(found.contains(&whole[6]), !is_torn);
+        }
+        std::fs::write(path, &bytes[1..]).unwrap();
+        assert!(matches!(inspect(path)[..], [Found::Damaged { position: 0, .. }]));
+        std::fs::write(path, &bytes[..63]).unwrap();
+        assert!(matches!(inspect(path)[..], [Found::Torn { position: 0, .. }]));
     }
 }

@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::active::ActiveSegment;
 use crate::append::Writer;
 use crate::error::failed;
+use crate::recovery::sync_names;
 use crate::request::Request;
 use crate::sealed::SealedSegment;
 use crate::{LogStore, SeglogError};
@@ -63,12 +64,7 @@ impl Log {
                 .remove_file(&path)
                 .map_err(failed("remove", &path))?;
         }
-        if !names.is_empty() {
-            store
-                .storage
-                .sync_dir(&directory)
-                .map_err(failed("sync", &directory))?;
-        }
+        sync_names(&*store.storage, &directory)?;
         Ok(Log::new(store, name, Vec::new(), 0, 0))
     }
 
@@ -230,7 +226,7 @@ mod tests {
 
     #[test]
     fn readers_keep_up_with_a_writer() {
-        const OFFSETS: u64 = 20_000;
+        const OFFSETS: u64 = 5000;
         let directory = Directory::new(small());
         let log = Log::create(&directory.open(), "q").unwrap();
         std::thread::scope(|scope| {

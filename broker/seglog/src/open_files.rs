@@ -82,6 +82,8 @@ impl OpenFile {
         policy: SyncPolicy,
     ) -> Result<(), SeglogError> {
         let mut state = self.state.lock();
+        // Only reads go on after a failed sync.
+        state.check()?;
         let (file, was_closed) = self.opened(&mut state, store)?;
         state.is_unsynced = true;
         state.syncs_on_close |= policy == SyncPolicy::Sync;
@@ -100,7 +102,7 @@ impl OpenFile {
     /// Makes all that was written durable. The caller is the only writer and does not write meanwhile.
     pub(crate) fn sync(self: &Arc<Self>, store: &LogStore) -> Result<(), SeglogError> {
         if !self.state.lock().is_unsynced {
-            return self.failure();
+            return self.state.lock().check();
         }
         // Not under the lock: readers of this segment go on while the disk works.
         if let Some(file) = self.handle(store)? {
@@ -110,8 +112,7 @@ impl OpenFile {
         let mut state = self.state.lock();
         state.is_unsynced = false;
         state.syncs_on_close = false;
-        drop(state);
-        self.failure()
+        state.check()
     }
 
     /// Closes it for good.
@@ -128,11 +129,6 @@ impl OpenFile {
         state: &mut FileState,
         store: &LogStore,
     ) -> Result<(Arc<dyn StorageFile>, bool), SeglogError> {
-        if let Some(reason) = &state.failure {
-            return Err(SeglogError::Poisoned {
-                reason: reason.clone(),
-            });
-        }
         if let Some(file) = &state.file {
             return Ok((Arc::clone(file), false));
         }
@@ -142,15 +138,6 @@ impl OpenFile {
             .map_err(failed("open", &self.path))?;
         state.file = Some(Arc::clone(&file));
         Ok((file, true))
-    }
-
-    fn failure(&self) -> Result<(), SeglogError> {
-        match &self.state.lock().failure {
-            Some(reason) => Err(SeglogError::Poisoned {
-                reason: reason.clone(),
-            }),
-            None => Ok(()),
-        }
     }
 
     /// Closes it until it is needed again. A failure is told to the log that owns it, at its next append or sync.
@@ -163,6 +150,17 @@ impl OpenFile {
                 Ok(()) => (state.is_unsynced, state.syncs_on_close) = (false, false),
                 Err(error) => state.failure = Some(error.to_string()),
             }
+        }
+    }
+}
+
+impl FileState {
+    fn check(&self) -> Result<(), SeglogError> {
+        match &self.failure {
+            Some(reason) => Err(SeglogError::Poisoned {
+                reason: reason.clone(),
+            }),
+            None => Ok(()),
         }
     }
 }

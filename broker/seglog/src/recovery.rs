@@ -5,15 +5,15 @@
 //! leaves files that are judged the same again.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::create::segment_first;
 use crate::error::{damaged, failed};
 use crate::examine::{Action, Examined, examine};
-use crate::footer::{FLAG_BODY_DURABLE, Footer, FooterBuilder};
+use crate::footer::{BODY_DURABLE, BODY_DURABLE_FROM_END, FooterBuilder};
 use crate::sealed::SealedSegment;
-use crate::storage::OpenMode;
+use crate::storage::{OpenMode, Storage};
 use crate::{Log, LogStore, SeglogError};
 
 /// What recovery found in a log.
@@ -78,20 +78,14 @@ impl Log {
             .into_iter()
             .filter(Examined::is_removed)
             .map(|segment| segment.path);
-        let mut any_removed = false;
         for path in removed.chain(leftovers) {
             store
                 .storage
                 .remove_file(&path)
                 .map_err(failed("remove", &path))?;
-            any_removed = true;
         }
-        if any_removed {
-            store
-                .storage
-                .sync_dir(&directory)
-                .map_err(failed("sync", &directory))?;
-        }
+        // Also when nothing was removed now: what was by a process that died must not come back after a power cut.
+        sync_names(&*store.storage, &directory)?;
         recovered.segments = sealed.len();
         recovered.bytes = sealed.iter().map(|segment| segment.bytes).sum();
         for segment in &sealed {
@@ -117,12 +111,16 @@ impl Recovered {
     }
 }
 
+/// Makes the names in a log's directory durable, if there is one.
+pub(crate) fn sync_names(storage: &dyn Storage, directory: &Path) -> Result<(), SeglogError> {
+    match storage.sync_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome.map_err(failed("sync", directory)),
+    }
+}
+
 /// From the last segment to the first, as later ones tell what was durable before them.
-fn examine_all(
-    store: &LogStore,
-    directory: &std::path::Path,
-    names: &[String],
-) -> Result<Vec<Examined>, SeglogError> {
+fn examine_all(store: &LogStore, directory: &Path, names: &[String]) -> Result<Vec<Examined>, SeglogError> {
     let mut durable_before = 0;
     let mut examined: Vec<Examined> = Vec::new();
     for name in names.iter().rev() {
@@ -184,26 +182,14 @@ fn finish(store: &LogStore, segment: &Examined) -> Result<Option<SealedSegment>,
 /// Notes in the footer that the body, which was found whole, is durable.
 fn prove(store: &LogStore, segment: &Examined) -> Result<(), SeglogError> {
     let path = &segment.path;
-    let Some(header) = segment.header else {
-        return Ok(());
-    };
     let file = store
         .storage
         .open(path, OpenMode::ReadWrite)
         .map_err(failed("open", path))?;
-    // Read, as the process may have died and not the machine: the bytes may still be in memory only.
+    // What was read may be in memory only: the process may have died and not the machine.
     file.sync_data().map_err(failed("sync", path))?;
-    let (footer, position) = {
-        let bytes = file.map().map_err(failed("map", path))?;
-        let footer = Footer::parse(&bytes, header.first, header.seed);
-        let footer =
-            footer.ok_or_else(|| damaged(path, segment.bytes, "the footer changed while it was read"))?;
-        (
-            footer.encode_with_flags(&bytes, header.seed, footer.flags | FLAG_BODY_DURABLE),
-            footer.position(),
-        )
-    };
-    file.write_all_at(&footer, position)
+    let position = segment.bytes - BODY_DURABLE_FROM_END;
+    file.write_all_at(&BODY_DURABLE.to_le_bytes(), position)
         .map_err(failed("write", path))?;
     file.sync_data().map_err(failed("sync", path))
 }
@@ -219,7 +205,7 @@ fn seal(store: &LogStore, segment: &Examined, seed: u32, footer: &FooterBuilder)
     file.set_len(end).map_err(failed("cut", path))?;
     // The footer says that the records are durable, so they are before it is written.
     file.sync_data().map_err(failed("sync", path))?;
-    let bytes = footer.encode(seed, FLAG_BODY_DURABLE);
+    let bytes = footer.encode(seed, true);
     file.write_all_at(&bytes, end).map_err(failed("write", path))?;
     file.sync_data().map_err(failed("sync", path))?;
     Ok(end + bytes.len() as u64)
@@ -331,12 +317,7 @@ mod tests {
     }
 
     /// Whatever was done to file `changed`: a prefix comes back, or damage of that file is reported.
-    fn prefix_or_damage(
-        directory: &Directory,
-        changed: &std::path::Path,
-        expected: &[u64],
-        what: &str,
-    ) -> bool {
+    fn prefix_or_damage(directory: &Directory, changed: &Path, expected: &[u64], what: &str) -> bool {
         let outcome = recover(directory).and_then(|(log, recovered)| {
             let kept = expand(&recovered.kept);
             assert!(expected.starts_with(&kept), "{what}: kept {kept:?}");

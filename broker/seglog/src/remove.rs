@@ -31,7 +31,7 @@ impl Log {
             storage.remove_file(&path).map_err(failed("remove", &path))?;
         }
         match storage.remove_dir(directory) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
             outcome => outcome.map_err(failed("remove", directory))?,
         }
         storage

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{damaged, failed};
-use crate::footer::{FLAG_BODY_DURABLE, Footer, FooterBuilder};
+use crate::footer::{Footer, FooterBuilder};
 use crate::header::{SegmentHeader, seed_next};
 use crate::mapped::Mapped;
 use crate::record::{Head, write_checksum};
@@ -103,7 +103,7 @@ impl Log {
                 _ => Ok(()),
             }
         })?;
-        buffer.extend_from_slice(&live.encode(header.seed, FLAG_BODY_DURABLE));
+        buffer.extend_from_slice(&live.encode(header.seed, true));
         self.flush(&*file, temporary, &mut buffer, &mut position)?;
         self.store.counters.syncs.add(1);
         file.sync_data().map_err(failed("sync", temporary))

@@ -48,6 +48,8 @@ impl LogStore {
             ..options
         };
         storage.create_dir_all(&root).map_err(failed("create", &root))?;
+        // A log that a dead process removed must not come back after a power cut.
+        storage.sync_dir(&root).map_err(failed("sync", &root))?;
         Ok(Arc::new(LogStore {
             counters: Arc::default(),
             open_files: OpenFiles::new(options.open_files_max),

@@ -3,13 +3,15 @@
 
 mod support;
 
-use seglog::simulation::{CrashMode, Random, SimStorage};
+use std::ops::Range;
+
+use seglog::simulation::{Action, CrashMode, Operation, Random, SimStorage};
 use support::Note;
 use support::model::Model;
 use support::rig::{Rig, Syncing, recover};
 
 /// Operations of a run before its crash, and of the run after the first recovery.
-const STEPS_FIRST: usize = 40;
+const STEPS_FIRST: usize = 70;
 const STEPS_SECOND: usize = 12;
 
 /// At how many places of a run it is cut, at most.
@@ -41,11 +43,10 @@ fn what_was_never_synced_comes_back_undamaged_or_not_at_all() {
     explore(Syncing::Never, 3000..3025);
 }
 
-fn explore(syncing: Syncing, seeds: std::ops::Range<u64>) {
-    let mut crashes = 0;
+fn explore(syncing: Syncing, seeds: Range<u64>) {
+    let (mut crashes, mut done) = (0, Done::default());
     for seed in seeds.clone() {
-        let cuts = cuts(seed, syncing);
-        for cut in cuts {
+        for cut in cuts(seed, syncing, &mut done) {
             let (storage, models) = run_to(cut, seed, syncing);
             for (mode, crash_seed) in CRASHES {
                 let _note = Note(format!(
@@ -57,14 +58,40 @@ fn explore(syncing: Syncing, seeds: std::ops::Range<u64>) {
             }
         }
     }
-    println!("{syncing:?}: seeds {seeds:?}, {crashes} crashes");
-    assert!(crashes > 10_000, "only {crashes} crashes were tried");
+    println!("{syncing:?}, seeds {seeds:?}: {crashes} crashes of runs with {done:?}");
+    assert!(crashes > 20_000, "only {crashes} crashes were tried");
+    let least = done
+        .segments
+        .min(done.revived)
+        .min(done.rewritten)
+        .min(done.removed);
+    assert!(least > 10, "the runs do too little: {done:?}");
+}
+
+/// What the uncut runs did, so that it is seen when they do nothing of interest any more.
+#[derive(Debug, Default)]
+struct Done {
+    segments: usize,
+    /// Segments made out of the file of a settled one.
+    revived: usize,
+    rewritten: usize,
+    removed: usize,
 }
 
 /// Where to cut a run: before operations that change the disk, and at its end.
-fn cuts(seed: u64, syncing: Syncing) -> Vec<u64> {
+fn cuts(seed: u64, syncing: Syncing, done: &mut Done) -> Vec<u64> {
     let (storage, _) = run_to(u64::MAX, seed, syncing);
     let operations = storage.operations();
+    let count = |action: Action, part: &str| {
+        let is_counted = |operation: &&Operation| {
+            operation.action == action && operation.path.to_string_lossy().contains(part)
+        };
+        operations.iter().filter(is_counted).count()
+    };
+    done.rewritten += count(Action::Rename, ".log.tmp");
+    done.revived += count(Action::Rename, "recycled");
+    done.segments += count(Action::Create, ".log") - count(Action::Create, ".log.tmp");
+    done.removed += count(Action::Remove, ".log");
     let changes = operations
         .iter()
         .enumerate()

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
-use ring::{ChunkPool, Offset};
+use ring::{ChunkPool, Offset, RingFull};
 use wire::FieldTable;
 
 use super::consumer::ConsumerId;
 use super::dealing::Got;
+use super::starved::Starved;
 use super::state::{QueueConfig, QueueState, Remains, Snapshot};
 use crate::connection::{ConnectionId, ConsumerTarget, Link, Signal};
 use crate::inbox::Inbox;
@@ -82,6 +83,7 @@ pub struct Queue {
     home: Arc<Inbox>,
     log: Arc<QueueLog>,
     pool: Arc<ChunkPool>,
+    starved: Arc<Starved>,
     /// Of the last checkpoint.
     generation: AtomicU64,
     inner: Mutex<Inner>,
@@ -120,6 +122,8 @@ pub struct QueueParts {
     pub config: QueueConfig,
     /// The memory of all queues.
     pub pool: Arc<ChunkPool>,
+    /// Publishers that wait for it.
+    pub starved: Arc<Starved>,
     /// See [`Queue`].
     pub home: Arc<Inbox>,
     /// Its log.
@@ -155,6 +159,7 @@ impl Queue {
             home: parts.home,
             log: parts.log,
             pool: parts.pool,
+            starved: parts.starved,
             generation: AtomicU64::new(parts.generation),
             inner,
         });
@@ -214,7 +219,10 @@ impl Queue {
         let mut placed = Placed::All;
         if !inner.deleted {
             for (index, fields) in messages.enumerate() {
-                if inner.state.publish(&fields).is_err() {
+                if let Err(full) = inner.state.publish(&fields) {
+                    if full == RingFull::Budget {
+                        self.starved.add(publisher);
+                    }
                     if !inner.waiting.iter().any(|link| Arc::ptr_eq(link, publisher)) {
                         inner.waiting.push(Arc::clone(publisher));
                     }
@@ -270,6 +278,7 @@ impl Queue {
             inner = self.read_cold(inner, from);
         }
         let more = cold.is_some() && inner.may_read();
+        self.starved.call_back(&self.pool);
         self.hand_to_log(&mut inner);
         inner.call_back_publishers();
         inner.call_back_kept(self.log.poison().is_some());
@@ -287,6 +296,8 @@ impl Queue {
             return;
         }
         let pressed = self.is_pressed();
+        // Memory comes back only when it is written.
+        let urgent = urgent || pressed;
         self.log.stage(urgent, |push| {
             state.stage(pressed, |offset, record| push(offset, record))
         });
@@ -294,7 +305,7 @@ impl Queue {
 
     /// True when the memory of all queues together is short.
     fn is_pressed(&self) -> bool {
-        self.pool.bytes_used() as f64 > self.pool.bytes_budget() as f64 * PRESSED_RATIO
+        self.starved.any() || self.pool.bytes_used() as f64 > self.pool.bytes_budget() as f64 * PRESSED_RATIO
     }
 
     /// Reads a stretch of the log, from an offset that is not in memory; the lock is not held meanwhile.

@@ -17,6 +17,7 @@ mod journal;
 mod pace;
 #[cfg(test)]
 mod spill_tests;
+mod starved;
 mod state;
 #[cfg(test)]
 mod state_tests;
@@ -25,4 +26,5 @@ pub use consumer::{Accepted, ConsumerId, DeliverySession, DeliveryTarget};
 pub use dealing::{DEAL_BYTES_MAX, DEAL_MESSAGES_MAX, Dispatched, Got};
 pub use handle::{Declaration, Placed, Published, Queue, QueueParts, Subscription};
 pub use journal::SpillLimits;
+pub use starved::Starved;
 pub use state::{QueueConfig, QueueState, Remains, Snapshot};

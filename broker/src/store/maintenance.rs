@@ -18,7 +18,7 @@ use crate::connection::Signal;
 use crate::queue::{Queue, Snapshot};
 
 /// How often the thread looks at the clock.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(20);
 /// How often it looks at free space and at what may be compacted.
 const CARE_INTERVAL: Duration = Duration::from_secs(1);
 /// Jobs whose files are made durable together.
@@ -224,7 +224,8 @@ impl Worker {
     /// Under pressure a queue spills when it is dispatched; those that stand still are dispatched here.
     fn relieve_memory(&self) {
         let pool = &self.broker.pool;
-        if pool.bytes_used() as f64 > pool.bytes_budget() as f64 * PRESSED_RATIO {
+        let is_short = pool.bytes_used() as f64 > pool.bytes_budget() as f64 * PRESSED_RATIO;
+        if is_short || self.broker.starved.any() {
             for queue in self.broker.queues() {
                 queue.dispatch_at_home();
             }

@@ -23,6 +23,8 @@
 mod directory;
 mod durability;
 mod log_thread;
+#[cfg(test)]
+mod log_thread_tests;
 mod maintenance;
 pub mod metadata;
 mod queue_log;

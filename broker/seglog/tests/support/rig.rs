@@ -29,6 +29,16 @@ impl Syncing {
     }
 }
 
+/// An operation of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    Append,
+    Sync,
+    Read,
+    Collect,
+    Remove,
+}
+
 /// A log and what it must hold.
 #[derive(Debug)]
 pub struct Tracked {
@@ -45,6 +55,8 @@ pub struct Rig {
     pub logs: Vec<Tracked>,
     pub random: Random,
     pub syncing: Syncing,
+    /// What was tried last, on which log.
+    pub doing: (Doing, usize),
 }
 
 /// Segments of one to four kilobytes, so that a short run fills, recycles and rewrites many.
@@ -99,6 +111,7 @@ impl Rig {
             logs: Vec::new(),
             random: Random::new(seed),
             syncing,
+            doing: (Doing::Read, 0),
         };
         for index in 0..logs {
             let name = format!("log-{index}");
@@ -145,6 +158,7 @@ impl Rig {
             logs: logs.collect(),
             random,
             syncing,
+            doing: (Doing::Read, 0),
         }
     }
 
@@ -164,7 +178,8 @@ impl Rig {
         }
     }
 
-    fn append(&mut self, index: usize) -> Result<(), SeglogError> {
+    pub fn append(&mut self, index: usize) -> Result<(), SeglogError> {
+        self.doing = (Doing::Append, index);
         let (tracked, random) = (&mut self.logs[index], &mut self.random);
         let mut batch = Batch::default();
         for _ in 0..=random.below(6) {
@@ -183,7 +198,8 @@ impl Rig {
         }
     }
 
-    fn sync(&mut self, index: usize) -> Result<(), SeglogError> {
+    pub fn sync(&mut self, index: usize) -> Result<(), SeglogError> {
+        self.doing = (Doing::Sync, index);
         if self.syncing == Syncing::Never {
             return Ok(());
         }
@@ -194,7 +210,8 @@ impl Rig {
         Ok(())
     }
 
-    fn read(&mut self, index: usize) -> Result<(), SeglogError> {
+    pub fn read(&mut self, index: usize) -> Result<(), SeglogError> {
+        self.doing = (Doing::Read, index);
         let (tracked, random) = (&self.logs[index], &mut self.random);
         let from = if random.chance(50) {
             0
@@ -206,7 +223,8 @@ impl Rig {
         Ok(())
     }
 
-    fn collect(&mut self, index: usize) -> Result<(), SeglogError> {
+    pub fn collect(&mut self, index: usize) -> Result<(), SeglogError> {
+        self.doing = (Doing::Collect, index);
         let (tracked, random) = (&mut self.logs[index], &mut self.random);
         tracked.model.settle(random);
         tracked.model.collect();
@@ -217,7 +235,8 @@ impl Rig {
     }
 
     /// The name is used again at once, as for a queue that is deleted and declared.
-    fn remove(&mut self, index: usize) -> Result<(), SeglogError> {
+    pub fn remove(&mut self, index: usize) -> Result<(), SeglogError> {
+        self.doing = (Doing::Remove, index);
         let tracked = &mut self.logs[index];
         tracked.model.collect_all();
         tracked.log.remove()?;
@@ -232,7 +251,7 @@ fn any_record(random: &mut Random) -> Vec<u8> {
     let bytes = match random.below(100) {
         0..10 => 0,
         10..80 => random.index(60),
-        80..96 => random.index(500),
+        80..98 => random.index(500),
         _ => random.index(5000),
     };
     let flags = if random.chance(75) { FLAG_KEEP } else { 0 } | if random.chance(10) { 0x10 } else { 0 };
@@ -243,7 +262,7 @@ fn any_record(random: &mut Random) -> Vec<u8> {
 fn any_gap(random: &mut Random) -> u64 {
     match random.below(100) {
         0..85 => 0,
-        85..98 => random.below(5),
+        85..99 => random.below(5),
         _ => 1 << 33,
     }
 }

@@ -1,0 +1,48 @@
+//! Publishers that found the memory of all queues together used up, whatever room their own queue had.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use ring::ChunkPool;
+
+use crate::connection::{Link, Signal};
+
+/// They are called back once no more than this share of the budget is used.
+const CALL_BACK_RATIO: f64 = 0.9;
+
+/// Shared by all queues.
+#[derive(Debug, Default)]
+pub struct Starved {
+    /// `links` is not empty: a look without the lock.
+    any: AtomicBool,
+    links: Mutex<Vec<Arc<Link>>>,
+}
+
+impl Starved {
+    /// True while somebody waits.
+    pub fn any(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
+    /// Notes a publisher.
+    pub(super) fn add(&self, publisher: &Arc<Link>) {
+        let mut links = self.links.lock();
+        if !links.iter().any(|link| Arc::ptr_eq(link, publisher)) {
+            links.push(Arc::clone(publisher));
+        }
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    /// Calls everybody back if there is memory again.
+    pub(super) fn call_back(&self, pool: &ChunkPool) {
+        if !self.any() || pool.bytes_used() as f64 > pool.bytes_budget() as f64 * CALL_BACK_RATIO {
+            return;
+        }
+        let mut links = self.links.lock();
+        self.any.store(false, Ordering::Relaxed);
+        for link in links.drain(..) {
+            link.raise(Signal::RetryPublish);
+        }
+    }
+}
