@@ -31,7 +31,7 @@ fn publish_dispatch_settle(criterion: &mut Criterion) {
                             .publish(black_box(&record(&frames)))
                             .expect("the ring is larger than a batch");
                     }
-                    assert_eq!(state.dispatch(0, |_| {}), BATCH);
+                    assert_eq!(state.dispatch(0, |_| {}).dealt, BATCH);
                     for (counter, &consumer) in counters.iter().zip(&ids) {
                         for (first, count) in counter.take_runs() {
                             state.settle(Some(consumer), first, count);

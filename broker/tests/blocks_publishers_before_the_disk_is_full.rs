@@ -1,4 +1,5 @@
 //! The disk alarm: publishers are told and wait, consumers go on, and when there is room everything continues.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The durability level: a flag for the broker, an argument for a queue.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

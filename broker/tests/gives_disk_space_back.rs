@@ -1,4 +1,5 @@
 //! Compaction: settled segments go, sparse ones shrink, and what is left is still there after a restart.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Many queues share one small memory budget: what does not fit lies in their logs, and nobody waits for ever.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! A broker is killed at any moment, again and again, on one directory: what it confirmed and nobody acknowledged is there.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What is durable outlives the process, whether it stops in good order or is killed.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 
 use crate::charts;
 use crate::cli::{Cli, Format};
-use crate::conductor::{ConductError, Conducted, Event, Events, Peer, conduct};
+use crate::conductor::{ConductError, Conducted, Event, Events, Peer, conduct, target_of};
 use crate::driver::{Driver, DriverError, LapinDriver, NativeDriver};
 use crate::embedded::{self, EmbeddedBroker};
 use crate::environment::Environment;
@@ -21,8 +21,10 @@ use crate::history;
 use crate::listener::listener_pid;
 use crate::plan::Plan;
 use crate::progress::Progress;
+use crate::repeat::Tally;
 use crate::result::{Given, RunResult, Summary};
 use crate::scenario::{self, DriverKind, Overridden};
+use crate::storage;
 use crate::summary;
 use crate::target::Target;
 use crate::utc::Utc;
@@ -111,16 +113,66 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if cli.list {
         return list();
     }
-    match prepare(&cli).and_then(|overridden| measure(&cli, &overridden)) {
-        Ok(exit_code) => ExitCode::from(exit_code),
-        Err(failure) => {
-            eprintln!("loadgen: {:#}", failure.error);
-            if cli.format == Format::Json && failure.exit_code != EXIT_USAGE {
-                print_failure(&cli, &failure);
+    let prepared = prepare(&cli).and_then(|overridden| Ok((overridden, listen_for_interrupts()?)));
+    let (overridden, events) = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) => return report(&cli, &failure),
+    };
+    if cli.repeat > 1 {
+        return ExitCode::from(measure_repeatedly(&cli, &overridden, &events));
+    }
+    match measure(&cli, &overridden, cli.seed, &events) {
+        Ok((run, directory)) => {
+            print(&match cli.format {
+                Format::Human => summary::table(&run, &directory),
+                Format::Json => json_line(&run, &directory),
+            });
+            ExitCode::from(run.summary.verdict.exit_code())
+        }
+        Err(failure) => report(&cli, &failure),
+    }
+}
+
+/// Says why there is no result.
+fn report(cli: &Cli, failure: &Failure) -> ExitCode {
+    eprintln!("loadgen: {:#}", failure.error);
+    if cli.format == Format::Json && failure.exit_code != EXIT_USAGE {
+        print_failure(cli, failure);
+    }
+    ExitCode::from(failure.exit_code)
+}
+
+/// One run after the other with ascending seeds, to the end or until interrupted; the worst exit code.
+fn measure_repeatedly(cli: &Cli, overridden: &Overridden, events: &Events) -> u8 {
+    let mut tally = Tally::new(&overridden.scenario.name, &target_name(cli), cli.repeat, cli.seed);
+    for index in 0..cli.repeat {
+        let seed = cli.seed.wrapping_add(u64::from(index));
+        match measure(cli, overridden, seed, events) {
+            Ok((run, directory)) => {
+                let line = tally.add(&run);
+                print(&match cli.format {
+                    Format::Human => line,
+                    Format::Json => json_line(&run, &directory),
+                });
             }
-            ExitCode::from(failure.exit_code)
+            Err(failure) => {
+                let reason = format!("{:#}", failure.error);
+                let line = tally.add_failure(seed, failure.outcome(), failure.exit_code, &reason);
+                match cli.format {
+                    Format::Human => print(&line),
+                    Format::Json => print_failure(cli, &failure),
+                }
+            }
+        }
+        if events.interrupted() {
+            break;
         }
     }
+    print(&match cli.format {
+        Format::Human => tally.table(),
+        Format::Json => serde_json::to_string(&tally.summary()).expect("a summary is plain data") + "\n",
+    });
+    tally.exit_code()
 }
 
 fn list() -> ExitCode {
@@ -146,6 +198,17 @@ fn prepare(cli: &Cli) -> Result<Overridden, Failure> {
     let name = cli.scenario.as_deref().unwrap_or_default();
     let (scenario, _) = scenario::find(name, &directory).map_err(Failure::usage)?;
     let overridden = cli.overrides().apply(&scenario).map_err(Failure::usage)?;
+    match &cli.url {
+        Some(url) if !overridden.scenario.faults.is_empty() => {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "{name} kills and restarts the broker, which loadgen does only to its own: leave --url {url} out"
+            )));
+        }
+        Some(_) => {}
+        None => {
+            storage::check(&overridden.scenario, cli.data_dir_parent.as_deref()).map_err(Failure::usage)?
+        }
+    }
     let runs = cli.results.join("runs");
     std::fs::create_dir_all(&runs)
         .with_context(|| format!("cannot create the results directory {}", runs.display()))
@@ -153,29 +216,32 @@ fn prepare(cli: &Cli) -> Result<Overridden, Failure> {
     Ok(overridden)
 }
 
-fn measure(cli: &Cli, overridden: &Overridden) -> Result<u8, Failure> {
+/// One run, from the broker's start to the files.
+fn measure(
+    cli: &Cli,
+    overridden: &Overridden,
+    seed: u64,
+    events: &Events,
+) -> Result<(RunResult, PathBuf), Failure> {
     let started = Utc::now();
-    let events = Events::default();
-    listen_for_interrupts(&events)
-        .context("cannot listen for signals")
-        .map_err(Failure::usage)?;
     let environment = Environment::detect();
-    let mut progress = Progress::new(cli.quiet);
+    // Repeated runs have a line each, no more.
+    let mut progress = Progress::new(cli.quiet || cli.repeat > 1);
     if !environment.is_release() {
         progress.note("this is a debug build: its figures mean little and enter no history");
     }
     let (target, mut peer) = peer(cli)?;
     let tag = format!("{}.{}", started.compact(), std::process::id());
-    let plan = Plan::new(&overridden.scenario, cli.seed, &tag);
+    let plan = Plan::new(&overridden.scenario, seed, &tag);
     let mut driver = driver(overridden.scenario.driver);
-    let conducted = conduct(driver.as_mut(), &plan, &target, &mut peer, &mut progress, &events)?;
+    let conducted = conduct(driver.as_mut(), &plan, &target, &mut peer, &mut progress, events)?;
     let stopped = match peer {
         Peer::Embedded(broker) => broker.stop(),
         Peer::External(_) => Ok(()),
     };
     let given = Given {
         overridden,
-        seed: cli.seed,
+        seed,
         target: target_name(cli),
         broker_arguments: cli
             .broker_arg
@@ -189,8 +255,7 @@ fn measure(cli: &Cli, overridden: &Overridden) -> Result<u8, Failure> {
     let (run, directory) = keep(cli, run, &conducted, stopped.is_ok()).map_err(Failure::results)?;
     stopped
         .map_err(|error| Failure::broker(anyhow::Error::new(error).context("the run is complete, but")))?;
-    print(cli, &run, &directory);
-    Ok(run.summary.verdict.exit_code())
+    Ok((run, directory))
 }
 
 /// Starts the embedded broker, or finds the one behind the URL.
@@ -201,12 +266,9 @@ fn peer(cli: &Cli) -> Result<(Target, Peer), Failure> {
             Ok((target.clone(), Peer::External(pid)))
         }
         None => {
-            let broker = EmbeddedBroker::start(&cli.broker_arg).map_err(Failure::broker)?;
-            let address = broker.address();
-            Ok((
-                Target::guest(address.ip().to_string(), address.port()),
-                Peer::Embedded(broker),
-            ))
+            let parent = cli.data_dir_parent.as_deref();
+            let broker = EmbeddedBroker::start(&cli.broker_arg, parent).map_err(Failure::broker)?;
+            Ok((target_of(broker.address()), Peer::Embedded(broker)))
         }
     }
 }
@@ -225,8 +287,11 @@ fn target_name(cli: &Cli) -> String {
 }
 
 /// From here on Ctrl-C ends the run in order.
-fn listen_for_interrupts(events: &Events) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+fn listen_for_interrupts() -> Result<Events, Failure> {
+    let events = Events::default();
+    let mut signals = Signals::new([SIGINT, SIGTERM])
+        .context("cannot listen for signals")
+        .map_err(Failure::usage)?;
     let sender = events.sender();
     std::thread::spawn(move || {
         for (index, _) in signals.forever().enumerate() {
@@ -236,7 +301,7 @@ fn listen_for_interrupts(events: &Events) -> io::Result<()> {
             }
         }
     });
-    Ok(())
+    Ok(events)
 }
 
 /// Writes the run's files; a valid one also enters the history, and unless overridden becomes its scenario's chart.
@@ -295,23 +360,23 @@ fn create_directory(runs: &Path, id: &str) -> anyhow::Result<(String, PathBuf)> 
 struct Output<'a> {
     #[serde(flatten)]
     summary: &'a Summary,
+    seed: u64,
     run: &'a str,
     directory: &'a Path,
 }
 
-fn print(cli: &Cli, run: &RunResult, directory: &Path) {
-    let text = match cli.format {
-        Format::Human => summary::table(run, directory),
-        Format::Json => {
-            let output = Output {
-                summary: &run.summary,
-                run: &run.id,
-                directory,
-            };
-            serde_json::to_string(&output).expect("a summary is plain data") + "\n"
-        }
+fn json_line(run: &RunResult, directory: &Path) -> String {
+    let output = Output {
+        summary: &run.summary,
+        seed: run.seed,
+        run: &run.id,
+        directory,
     };
-    // A closed output must not change the verdict.
+    serde_json::to_string(&output).expect("a summary is plain data") + "\n"
+}
+
+/// A closed output must not change the verdict.
+fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 

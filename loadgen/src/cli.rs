@@ -11,8 +11,9 @@ use crate::target::Target;
 /// Drives an AMQP 0-9-1 broker with a load and says what became of every message.
 ///
 /// Without --url it starts the reference broker as a separate process on a free loopback port, with a temporary data
-/// directory, and stops it afterwards. Exit codes: 0 pass, 1 targets missed or messages harmed, 2 wrong usage, 3 invalid
-/// run (the generator or the machine was the bottleneck, or it was cut short), 4 the broker failed.
+/// directory, and stops it afterwards; a scenario with faults also kills and restarts it. Exit codes: 0 pass, 1 targets
+/// missed or messages harmed, 2 wrong usage, 3 invalid run (the generator or the machine was the bottleneck, or it was
+/// cut short), 4 the broker failed. With --repeat the worst of all runs counts, in the order 4, 1, 3, 0.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "loadgen", version, max_term_width = 110)]
 pub struct Cli {
@@ -36,15 +37,24 @@ pub struct Cli {
     #[arg(long, value_name = "FLAG", conflicts_with = "url", allow_hyphen_values = true)]
     pub broker_arg: Vec<OsString>,
 
-    /// Seed of the schedule's phases and of the message bodies.
+    /// Where the embedded broker's temporary data directory is made; by default where temporary files go (TMPDIR).
+    /// It must be a disk, not memory, if the scenario asks for durability.
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    pub data_dir_parent: Option<PathBuf>,
+
+    /// Seed of the schedule's phases, of the message bodies and of the moments at which the broker is killed.
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     pub seed: u64,
+
+    /// Run so many times, with seeds SEED, SEED + 1, …: one line a run and a summary; the exit code is the worst one.
+    #[arg(long, value_name = "RUNS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub repeat: u32,
 
     /// Where runs, history and charts are kept.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
 
-    /// What to print at the end: a table, or one JSON object as the last line.
+    /// What to print at the end: a table, or one JSON object as the last line (before it, one for each repeated run).
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Human)]
     pub format: Format,
 
@@ -72,7 +82,7 @@ struct Changes {
     /// Producers, each with its own connection.
     #[arg(long, value_name = "COUNT")]
     producers: Option<u64>,
-    /// Consumers, each with its own connection.
+    /// Consumers, each with its own connection; 0 = the messages stay queued.
     #[arg(long, value_name = "COUNT")]
     consumers: Option<u64>,
     /// Queues.
@@ -87,10 +97,13 @@ struct Changes {
     /// Send as fast as this many messages in flight allow, all producers together (saturating).
     #[arg(long, value_name = "MESSAGES")]
     in_flight: Option<u64>,
-    /// Length of the measured window, e.g. 30, 30s or 2m.
+    /// Messages of the whole run, all producers together; 0 = as many as the duration allows.
+    #[arg(long, value_name = "COUNT")]
+    messages: Option<u64>,
+    /// Length of the measured window, e.g. 30, 30s or 2m; its limit where messages are counted.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     duration: Option<f64>,
-    /// Load before the window.
+    /// Load before the window; the limit of the fill where a backlog comes first.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     warmup: Option<f64>,
     /// Unacknowledged messages a consumer may hold; 0 = no limit.
@@ -99,6 +112,9 @@ struct Changes {
     /// Messages that one ack settles; 0 = no acknowledgements.
     #[arg(long, value_name = "MESSAGES")]
     ack_every: Option<u64>,
+    /// Messages a second that the consumers work off at most, all together; 0 = no limit.
+    #[arg(long, value_name = "PER_SECOND")]
+    consume_rate: Option<u64>,
     /// Unconfirmed messages a producer may have outstanding; 0 = no confirms.
     #[arg(long, value_name = "MESSAGES")]
     confirm_window: Option<u64>,
@@ -122,10 +138,12 @@ impl Cli {
             size_bytes: changes.size,
             rate: changes.rate,
             in_flight: changes.in_flight,
+            messages: changes.messages,
             duration_s: changes.duration,
             warmup_s: changes.warmup,
             prefetch: changes.prefetch,
             ack_every: changes.ack_every,
+            consume_rate_max: changes.consume_rate,
             confirm_window: changes.confirm_window,
             persistent: changes.persistent,
             driver: changes.driver,
@@ -189,13 +207,15 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_refused_with_code_2() {
-        let cases: [&[&str]; 6] = [
+        let cases: [&[&str]; 8] = [
             &[],
             &["--scenario", "x", "--producers", "many"],
             &["--scenario", "x", "--url", "http://x"],
             &["--scenario", "x", "--broker-pid", "3"],
             &["--scenario", "x", "--rate", "5", "--in-flight", "5"],
             &["--scenario", "x", "--duration", "-3"],
+            &["--scenario", "x", "--repeat", "0"],
+            &["--scenario", "x", "--url", "amqp://x", "--data-dir-parent", "/"],
         ];
         for arguments in cases {
             let error = Cli::try_parse_from([&["loadgen"], arguments].concat()).unwrap_err();

@@ -1,9 +1,13 @@
 //! The conductor: leads a driver through the phases of a run.
 //!
 //! The driver works in a thread of its own; this one starts the load once the driver is connected, watches the broker,
-//! passes interrupts on and shows progress. It does nothing that a message waits for.
+//! passes interrupts on and shows progress. It does nothing that a message waits for. It also kills and restarts the
+//! broker, when the plan says so: meanwhile it looks after nothing else.
 
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -13,7 +17,7 @@ use thiserror::Error;
 use crate::control::{Control, Phase};
 use crate::driver::{Driver, DriverError};
 use crate::embedded::{BrokerError, EmbeddedBroker};
-use crate::live::Live;
+use crate::live::{Live, Totals};
 use crate::plan::Plan;
 use crate::progress::{Progress, Standing};
 use crate::recorder::Recording;
@@ -39,16 +43,28 @@ pub enum Event {
 pub struct Events {
     sender: mpsc::Sender<Event>,
     receiver: mpsc::Receiver<Event>,
+    /// Whether a run has been interrupted: no further one is to follow.
+    interrupted: AtomicBool,
 }
 
 impl Default for Events {
     fn default() -> Self {
         let (sender, receiver) = mpsc::channel();
-        Self { sender, receiver }
+        Self {
+            sender,
+            receiver,
+            interrupted: AtomicBool::new(false),
+        }
     }
 }
 
 impl Events {
+    /// Whether a run has been interrupted.
+    #[must_use]
+    pub fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
     /// For the thread that listens for signals.
     #[must_use]
     pub fn sender(&self) -> mpsc::Sender<Event> {
@@ -75,6 +91,14 @@ impl Peer {
         }
     }
 
+    /// Our own broker, which may be killed.
+    fn embedded(&mut self) -> Option<&mut EmbeddedBroker> {
+        match self {
+            Self::Embedded(broker) => Some(broker),
+            Self::External(_) => None,
+        }
+    }
+
     fn death(&mut self) -> Option<BrokerError> {
         match self {
             Self::Embedded(broker) => broker.death(),
@@ -94,6 +118,25 @@ pub struct Conducted {
     pub started_ns: u64,
     /// The measured window, in ns since the run's epoch.
     pub window_ns: (u64, u64),
+    /// How often the broker was killed, and when.
+    pub kills: Vec<Kill>,
+}
+
+/// A kill of the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kill {
+    /// When, in ns since the run's epoch.
+    pub at_ns: u64,
+    /// When the broker listened again.
+    pub listening_ns: u64,
+}
+
+/// The kills of a run: those to come and those made.
+#[derive(Debug)]
+struct Kills {
+    /// In ns since the measured window began; ascending.
+    to_come_ns: VecDeque<u64>,
+    made: Vec<Kill>,
 }
 
 /// Why nothing came of a run.
@@ -123,6 +166,13 @@ pub fn conduct(
     events: &Events,
 ) -> Result<Conducted, ConductError> {
     let (control, live) = (Control::new(), Live::default());
+    let mut kills = Kills {
+        to_come_ns: plan.kills_ns.iter().copied().collect(),
+        made: Vec::new(),
+    };
+    control
+        .outages()
+        .plan(u32::try_from(plan.kills_ns.len()).expect("the fields table limits the faults"));
     let sampler = Sampler::start(control.clock(), peer.pid());
     let outcome = thread::scope(|scope| {
         let (sender, control, live) = (events.sender(), &control, &live);
@@ -132,7 +182,16 @@ pub fn conduct(
             // The receiver lives as long as `events`, which outlives this scope.
             let _ = sender.send(event);
         });
-        watch(plan, control, live, peer, progress, events)
+        Watch {
+            plan,
+            control,
+            live,
+            peer,
+            progress,
+            sampler: &sampler,
+            kills: &mut kills,
+        }
+        .run(events)
     });
     let samples = sampler.stop();
     progress.finish();
@@ -144,54 +203,118 @@ pub fn conduct(
         samples,
         started_ns,
         window_ns,
+        kills: kills.made,
     })
 }
 
-/// Handles events until the driver has returned.
-fn watch(
-    plan: &Plan,
-    control: &Control,
-    live: &Live,
-    peer: &mut Peer,
-    progress: &mut Progress,
-    events: &Events,
-) -> Result<Recording, ConductError> {
-    let mut death = None;
-    loop {
-        match events.receiver.recv_timeout(TICK) {
-            Ok(Event::Finished(outcome)) => {
-                return outcome.map_err(|error| {
-                    // A broken connection is often the first sign of the broker's end; its own words say more.
-                    let death = death.or_else(|| peer.death());
-                    death.map_or(ConductError::Driver(error), ConductError::Broker)
-                });
+/// What the conductor looks after while the driver works.
+struct Watch<'a> {
+    plan: &'a Plan,
+    control: &'a Control,
+    live: &'a Live,
+    peer: &'a mut Peer,
+    progress: &'a mut Progress,
+    sampler: &'a Sampler,
+    kills: &'a mut Kills,
+}
+
+impl Watch<'_> {
+    /// Handles events until the driver has returned.
+    fn run(mut self, events: &Events) -> Result<Recording, ConductError> {
+        let mut death = None;
+        loop {
+            match events.receiver.recv_timeout(self.wait()) {
+                Ok(Event::Finished(outcome)) => {
+                    return outcome.map_err(|error| {
+                        // A broken connection is often the first sign of the broker's end; its own words say more.
+                        let death = death.or_else(|| self.peer.death());
+                        death.map_or(ConductError::Driver(error), ConductError::Broker)
+                    });
+                }
+                Ok(Event::Panicked) => return Err(ConductError::Panicked),
+                Ok(Event::Interrupt) => {
+                    events.interrupted.store(true, Ordering::Relaxed);
+                    self.interrupt();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => unreachable!("`events` holds a sender"),
             }
-            Ok(Event::Panicked) => return Err(ConductError::Panicked),
-            Ok(Event::Interrupt) => {
-                let again = control.interrupted();
-                control.interrupt();
-                progress.note(if again {
-                    "interrupted again: giving up the drain"
-                } else {
-                    "interrupted: ending the load and draining; once more gives up the drain"
-                });
+            if self.control.is_connected()
+                && self.control.started_ns().is_none()
+                && !self.control.interrupted()
+            {
+                begin(self.plan, self.control);
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => unreachable!("`events` holds a sender"),
-        }
-        if control.is_connected() && control.started_ns().is_none() && !control.interrupted() {
-            begin(plan, control);
-        }
-        if death.is_none() {
-            death = peer.death();
-            if death.is_some() {
-                // Nothing more will come: neither load nor drain.
-                control.interrupt();
-                control.interrupt();
+            if death.is_none() {
+                death = self.kill_when_due().err().or_else(|| self.peer.death());
+                if death.is_some() {
+                    // Nothing more will come: neither load nor drain.
+                    self.control.interrupt();
+                    self.control.interrupt();
+                    self.control.outages().give_up();
+                }
             }
+            self.progress.show(&standing(self.plan, self.control, self.live));
         }
-        progress.show(&standing(plan, control, live));
     }
+
+    fn interrupt(&mut self) {
+        let again = self.control.interrupted();
+        self.control.interrupt();
+        self.kills.to_come_ns.clear();
+        self.control.outages().give_up();
+        self.progress.note(if again {
+            "interrupted again: giving up the drain"
+        } else {
+            "interrupted: ending the load and draining; once more gives up the drain"
+        });
+    }
+
+    /// Until the next look, or the next kill if that comes before.
+    fn wait(&self) -> Duration {
+        let due = self.next_kill_ns().map(|due_ns| {
+            let now_ns = self.control.clock().now_ns();
+            Duration::from_nanos(due_ns.saturating_sub(now_ns))
+        });
+        due.map_or(TICK, |due| due.min(TICK))
+    }
+
+    /// When the broker is to be killed next; `None` also while nobody knows when the window begins.
+    fn next_kill_ns(&self) -> Option<u64> {
+        self.control.started_ns()?;
+        let after_ns = self.kills.to_come_ns.front()?;
+        Some(self.control.measure_window().0 + after_ns)
+    }
+
+    /// Kills the broker if it is time, and starts it again. A kill that a restart before it has delayed strikes at once,
+    /// though not when the drain is given up.
+    fn kill_when_due(&mut self) -> Result<(), BrokerError> {
+        let clock = self.control.clock();
+        let is_due = self.next_kill_ns().is_some_and(|due_ns| due_ns <= clock.now_ns());
+        if !is_due || self.control.phase() == Phase::Done {
+            return Ok(());
+        }
+        let Some(broker) = self.peer.embedded() else {
+            return Ok(());
+        };
+        self.kills.to_come_ns.pop_front();
+        self.control.outages().strike();
+        let at_ns = clock.now_ns();
+        broker.kill()?;
+        broker.restart()?;
+        let listening_ns = clock.now_ns();
+        self.sampler.follow(broker.pid());
+        let address = broker.address();
+        self.kills.made.push(Kill { at_ns, listening_ns });
+        self.control.outages().restarted(target_of(address));
+        Ok(())
+    }
+}
+
+/// The target that an embedded broker at `address` is.
+#[must_use]
+pub fn target_of(address: SocketAddr) -> Target {
+    Target::guest(address.ip().to_string(), address.port())
 }
 
 fn begin(plan: &Plan, control: &Control) {
@@ -207,6 +330,7 @@ fn begin(plan: &Plan, control: &Control) {
 fn standing(plan: &Plan, control: &Control, live: &Live) -> Standing {
     let now_ns = control.clock().now_ns();
     let phase = control.phase_at(now_ns);
+    let totals = live.totals();
     let (start_ns, end_ns) = control.measure_window();
     let load_ns = control.started_ns().unwrap_or(now_ns);
     let (from_ns, to_ns) = match phase {
@@ -220,7 +344,20 @@ fn standing(plan: &Plan, control: &Control, live: &Live) -> Standing {
         elapsed: Duration::from_nanos(now_ns.saturating_sub(from_ns)),
         length: Duration::from_nanos(to_ns.saturating_sub(from_ns)),
         last: live.last(),
-        totals: live.totals(),
+        totals,
+        goal: goal(plan, phase, &totals),
+        fills: plan.scenario.backlog_first,
+    }
+}
+
+/// How far a counted phase has come: messages, of how many.
+fn goal(plan: &Plan, phase: Phase, totals: &Totals) -> Option<(u64, u64)> {
+    let messages = plan.scenario.messages?;
+    let copies = messages * u64::from(plan.scenario.copies());
+    match (phase, plan.scenario.backlog_first) {
+        (Phase::WarmUp, true) | (Phase::Measure, false) => Some((totals.published, messages)),
+        (Phase::Measure, true) => Some((totals.consumed, copies)),
+        _ => None,
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! A phase is a pure function of the clock and of four instants fixed when the load begins. So nothing depends on
 //! when the conductor's thread happens to be scheduled, and a driver finds the phase of any instant, not only of now.
+//! Afterwards the instants only ever move earlier: by an interrupt, or because a counted run has done its work.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Clock, duration_ns};
+use crate::outages::Outages;
 
 /// An instant that has not been set yet.
 const UNSET: u64 = u64::MAX;
@@ -29,7 +31,7 @@ pub enum Phase {
 /// The shared controls of one run.
 ///
 /// All instants are published by the release store of `start_ns` in [`Control::begin`] and read after the acquire
-/// load of it in [`Control::phase_at`]; an interrupt only ever moves the end and the deadline earlier.
+/// load of it in [`Control::phase_at`].
 #[derive(Debug)]
 pub struct Control {
     clock: Clock,
@@ -38,8 +40,10 @@ pub struct Control {
     start_ns: AtomicU64,
     measure_start_ns: AtomicU64,
     measure_end_ns: AtomicU64,
+    measure_ns: AtomicU64,
     drain_ns: AtomicU64,
     deadline_ns: AtomicU64,
+    outages: Outages,
 }
 
 impl Default for Control {
@@ -59,9 +63,17 @@ impl Control {
             start_ns: AtomicU64::new(UNSET),
             measure_start_ns: AtomicU64::new(UNSET),
             measure_end_ns: AtomicU64::new(UNSET),
+            measure_ns: AtomicU64::new(0),
             drain_ns: AtomicU64::new(0),
             deadline_ns: AtomicU64::new(UNSET),
+            outages: Outages::default(),
         }
+    }
+
+    /// What conductor and driver tell each other of the broker's kills.
+    #[must_use]
+    pub fn outages(&self) -> &Outages {
+        &self.outages
     }
 
     /// The run's time line.
@@ -88,10 +100,29 @@ impl Control {
         let measure_end_ns = measure_start_ns + duration_ns(measure);
         self.measure_start_ns.store(measure_start_ns, Ordering::Relaxed);
         self.measure_end_ns.store(measure_end_ns, Ordering::Relaxed);
+        self.measure_ns.store(duration_ns(measure), Ordering::Relaxed);
         self.drain_ns.store(duration_ns(drain), Ordering::Relaxed);
         self.deadline_ns
             .store(measure_end_ns + duration_ns(drain), Ordering::Relaxed);
         self.start_ns.store(start_ns, Ordering::Release);
+    }
+
+    /// The driver has filled the backlog before the warm-up's limit: the window opens now.
+    pub fn open_window(&self) {
+        let now_ns = self.clock.now_ns();
+        self.measure_start_ns.fetch_min(now_ns, Ordering::Relaxed);
+        self.end_load(now_ns + self.measure_ns.load(Ordering::Relaxed));
+    }
+
+    /// The driver has done its counted work before the window's limit: the window closes now.
+    pub fn close_window(&self) {
+        self.end_load(self.clock.now_ns());
+    }
+
+    fn end_load(&self, end_ns: u64) {
+        self.measure_end_ns.fetch_min(end_ns, Ordering::Relaxed);
+        self.deadline_ns
+            .fetch_min(end_ns + self.drain_ns.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// The first call ends the load now and drains; a second one gives up the drain as well.
@@ -101,9 +132,7 @@ impl Control {
             self.deadline_ns.fetch_min(now_ns, Ordering::Relaxed);
         } else if self.start_ns() != UNSET && now_ns < self.measure_end_ns.load(Ordering::Relaxed) {
             self.measure_start_ns.fetch_min(now_ns, Ordering::Relaxed);
-            self.measure_end_ns.fetch_min(now_ns, Ordering::Relaxed);
-            self.deadline_ns
-                .fetch_min(now_ns + self.drain_ns.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.end_load(now_ns);
         }
     }
 
@@ -184,6 +213,29 @@ mod tests {
             control.measure_window(),
             (start + 10 * SECOND_NS, start + 70 * SECOND_NS)
         );
+    }
+
+    #[test]
+    fn counted_work_ends_fill_and_window_early() {
+        let control = Control::new();
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        control.begin(minutes(1), minutes(2), minutes(3));
+        let limits = control.measure_window();
+        assert_eq!(control.phase(), Phase::WarmUp);
+        control.open_window();
+        let (start, end) = control.measure_window();
+        assert!(start < limits.0);
+        assert!((end - start).abs_diff(120 * SECOND_NS) < SECOND_NS);
+        assert_eq!(control.phase(), Phase::Measure);
+        control.close_window();
+        let (_, end) = control.measure_window();
+        assert_eq!(control.phase(), Phase::Drain);
+        assert_eq!(control.phase_at(end + 180 * SECOND_NS - 1), Phase::Drain);
+        assert_eq!(control.phase_at(end + 180 * SECOND_NS), Phase::Done);
+        // Too late to change anything.
+        control.open_window();
+        assert_eq!(control.measure_window(), (start, end));
+        assert!(!control.interrupted());
     }
 
     #[test]

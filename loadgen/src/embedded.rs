@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -60,39 +61,122 @@ pub enum BrokerError {
     },
 }
 
-/// A running broker process; killed when dropped without [`EmbeddedBroker::stop`].
+/// A broker of ours, on a data directory of its own that lives as long as this value.
 #[derive(Debug)]
 pub struct EmbeddedBroker {
+    /// What starts it, with all its flags.
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    process: Process,
+    /// Removed when the broker is gone.
+    _data_dir: tempfile::TempDir,
+}
+
+/// A running broker process; killed when dropped without [`Process::stop`].
+#[derive(Debug)]
+struct Process {
     child: Child,
     /// Held open: its end tells the child to stop.
     stdin: Option<ChildStdin>,
     address: SocketAddr,
     log: Arc<Mutex<VecDeque<String>>>,
     log_reader: JoinHandle<()>,
-    /// Removed when the broker is gone.
-    _data_dir: tempfile::TempDir,
 }
 
 impl EmbeddedBroker {
-    /// Starts the broker on a free loopback port with an empty data directory. `arguments` are further broker flags.
+    /// Starts the broker on a free loopback port with an empty data directory, made in `parent` or where temporary files
+    /// go. `arguments` are further broker flags.
     ///
     /// # Errors
     /// When it cannot start, ends early or does not listen in time.
-    pub fn start(arguments: &[OsString]) -> Result<Self, BrokerError> {
+    pub fn start(arguments: &[OsString], parent: Option<&Path>) -> Result<Self, BrokerError> {
         let executable = std::env::current_exe().map_err(BrokerError::Start)?;
-        let mut command = Command::new(executable);
-        command.arg(SUBCOMMAND);
-        Self::spawn(command, arguments)
+        Self::spawn(executable, &[SUBCOMMAND.into()], arguments, parent)
     }
 
-    fn spawn(mut command: Command, arguments: &[OsString]) -> Result<Self, BrokerError> {
-        let data_dir = tempfile::Builder::new()
-            .prefix("loadgen-")
-            .tempdir()
-            .map_err(BrokerError::Start)?;
-        let mut child = command
-            .args(["--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(data_dir.path())
+    fn spawn(
+        program: PathBuf,
+        leading: &[OsString],
+        arguments: &[OsString],
+        parent: Option<&Path>,
+    ) -> Result<Self, BrokerError> {
+        let mut builder = tempfile::Builder::new();
+        let builder = builder.prefix("loadgen-");
+        let data_dir = match parent {
+            Some(parent) => builder.tempdir_in(parent),
+            None => builder.tempdir(),
+        };
+        let data_dir = data_dir.map_err(BrokerError::Start)?;
+        let own: [OsString; 4] = [
+            "--listen".into(),
+            "127.0.0.1:0".into(),
+            "--data-dir".into(),
+            data_dir.path().into(),
+        ];
+        let arguments = [leading, &own, arguments].concat();
+        let process = Process::start(&program, &arguments)?;
+        Ok(Self {
+            program,
+            arguments,
+            process,
+            _data_dir: data_dir,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.process.address
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// The reason for its end, if it has ended.
+    pub fn death(&mut self) -> Option<BrokerError> {
+        let status = self.process.child.try_wait().ok().flatten()?;
+        Some(self.process.died(status))
+    }
+
+    /// Kills it with SIGKILL, and waits until it is gone. What it had handed to the kernel stays: this is the end of a
+    /// process, not of the machine.
+    ///
+    /// # Errors
+    /// When it had ended before.
+    pub fn kill(&mut self) -> Result<(), BrokerError> {
+        if let Some(death) = self.death() {
+            return Err(death);
+        }
+        self.process.child.kill().map_err(BrokerError::Start)?;
+        self.process.child.wait().map_err(BrokerError::Start)?;
+        Ok(())
+    }
+
+    /// Starts it again after [`EmbeddedBroker::kill`], with the same flags on the same data directory; the port may be
+    /// another one. Returns when it listens.
+    ///
+    /// # Errors
+    /// When it cannot start, ends early or does not listen in time.
+    pub fn restart(&mut self) -> Result<(), BrokerError> {
+        self.process = Process::start(&self.program, &self.arguments)?;
+        Ok(())
+    }
+
+    /// Shuts it down in order; after a deadline by force.
+    ///
+    /// # Errors
+    /// When it ended with a failure.
+    pub fn stop(self) -> Result<(), BrokerError> {
+        self.process.stop()
+    }
+}
+
+impl Process {
+    fn start(program: &Path, arguments: &[OsString]) -> Result<Self, BrokerError> {
+        let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -105,16 +189,15 @@ impl EmbeddedBroker {
         let log_reader = keep_last_lines(child.stderr.take(), Arc::clone(&log));
         let announcement = first_line(child.stdout.take());
         let unresolved = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut broker = Self {
+        let mut process = Self {
             child,
             stdin,
             address: unresolved,
             log,
             log_reader,
-            _data_dir: data_dir,
         };
-        broker.address = broker.await_address(&announcement)?;
-        Ok(broker)
+        process.address = process.await_address(&announcement)?;
+        Ok(process)
     }
 
     fn await_address(&mut self, announcement: &mpsc::Receiver<String>) -> Result<SocketAddr, BrokerError> {
@@ -135,29 +218,7 @@ impl EmbeddedBroker {
         }
     }
 
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Its process.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// The reason for its end, if it has ended.
-    pub fn death(&mut self) -> Option<BrokerError> {
-        let status = self.child.try_wait().ok().flatten()?;
-        Some(self.died(status))
-    }
-
-    /// Shuts it down in order; after a deadline by force.
-    ///
-    /// # Errors
-    /// When it ended with a failure.
-    pub fn stop(mut self) -> Result<(), BrokerError> {
+    fn stop(mut self) -> Result<(), BrokerError> {
         self.stdin = None;
         let deadline = Instant::now() + STOP_DEADLINE;
         loop {
@@ -190,7 +251,7 @@ impl EmbeddedBroker {
     }
 }
 
-impl Drop for EmbeddedBroker {
+impl Drop for Process {
     fn drop(&mut self) {
         // Fails only when the process has been reaped, which is what is wanted.
         let _ = self.child.kill();
@@ -257,9 +318,8 @@ mod tests {
 
     /// A shell stands in for the broker.
     fn start(script: &str) -> Result<EmbeddedBroker, BrokerError> {
-        let mut command = Command::new("sh");
-        command.args(["-c", script, "sh"]);
-        EmbeddedBroker::spawn(command, &[])
+        let leading = ["-c", script, "sh"].map(OsString::from);
+        EmbeddedBroker::spawn("/bin/sh".into(), &leading, &[], None)
     }
 
     #[test]
@@ -284,6 +344,39 @@ mod tests {
     fn another_announcement_is_not_an_address() {
         let message = start("echo hello; cat >/dev/null").unwrap_err().to_string();
         assert_eq!(message, "the broker announced \"hello\" instead of an address");
+    }
+
+    #[test]
+    fn a_killed_broker_starts_again_on_its_data_with_the_same_flags() {
+        // Announces as its port how often it was started; $4 is the data directory.
+        let script = r#"test "$1 $2 $3" = "--listen 127.0.0.1:0 --data-dir" || exit 9
+            echo x >>"$4/starts"; echo "broker listening on 127.0.0.1:$(wc -l <"$4/starts")"; exec cat >/dev/null"#;
+        let mut broker = start(script).unwrap();
+        assert_eq!(broker.address().port(), 1);
+        let pid = broker.pid();
+        broker.kill().unwrap();
+        assert!(broker.death().is_some());
+        broker.restart().unwrap();
+        assert_eq!(broker.address().port(), 2);
+        assert_ne!(broker.pid(), pid);
+        assert!(broker.death().is_none());
+        broker.stop().unwrap();
+    }
+
+    #[test]
+    fn the_data_directory_is_made_where_asked_and_removed_in_the_end() {
+        let parent = tempfile::tempdir().unwrap();
+        let leading = [
+            "-c",
+            "echo broker listening on 127.0.0.1:1; exec cat >/dev/null",
+            "sh",
+        ];
+        let leading = leading.map(OsString::from);
+        let broker = EmbeddedBroker::spawn("/bin/sh".into(), &leading, &[], Some(parent.path())).unwrap();
+        let entries = || std::fs::read_dir(parent.path()).unwrap().count();
+        assert_eq!(entries(), 1);
+        broker.stop().unwrap();
+        assert_eq!(entries(), 0);
     }
 
     #[test]

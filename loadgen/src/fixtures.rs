@@ -1,8 +1,9 @@
 //! Made-up measurements for the tests of what comes after a run.
 
+use crate::conductor::Kill;
 use crate::ledger::LedgerSummary;
 use crate::live::{Interval, Quantiles};
-use crate::recorder::{Recording, ServerProperties, histogram};
+use crate::recorder::{Recording, Recovery, ServerProperties, histogram};
 use crate::sampler::{MachineSample, ProcessSample, Sample};
 use crate::scenario::{Load, Scenario};
 use crate::usage::{ProcessUsage, Usage};
@@ -12,7 +13,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// A run of `scenario` that reaches all of its targets.
 pub(crate) fn recording(scenario: &Scenario) -> Recording {
     let rate = match scenario.load {
-        Load::Saturating { .. } => 1_600_000,
+        Load::Saturating { .. } | Load::Flood {} => 1_600_000,
         Load::OpenLoop { rate } => rate,
     };
     let copies = u64::from(scenario.copies());
@@ -42,6 +43,8 @@ pub(crate) fn recording(scenario: &Scenario) -> Recording {
             published,
             expected: published * copies,
             received: published * copies,
+            confirmed_lost: (!scenario.faults.is_empty()).then_some(0),
+            unconfirmed_lost: (!scenario.faults.is_empty()).then_some(17),
             ..LedgerSummary::default()
         },
         published_in_window: published,
@@ -59,9 +62,33 @@ pub(crate) fn recording(scenario: &Scenario) -> Recording {
         server: ServerProperties {
             product: "fixture".into(),
             version: "1.0".into(),
+            durability: scenario.persistent.then(|| "sync".into()),
         },
+        recoveries: kills(scenario)
+            .iter()
+            .zip(1..)
+            .map(|(kill, incarnation)| Recovery {
+                incarnation,
+                connected_ns: kill.listening_ns + 20_000_000,
+                first_confirm_ns: Some(kill.listening_ns + 40_000_000),
+                at_stake: 600,
+                queued: 1_000,
+                recovered: 700,
+                repeated: 300,
+            })
+            .collect(),
         cut_short: false,
     }
+}
+
+/// All the kills that `scenario` asks for, a second apart.
+pub(crate) fn kills(scenario: &Scenario) -> Vec<Kill> {
+    (1..=scenario.faults.len() as u64)
+        .map(|second| Kill {
+            at_ns: second * SECOND_NS,
+            listening_ns: second * SECOND_NS + 120_000_000,
+        })
+        .collect()
 }
 
 fn interval(second: u64, rate: u64, copies: u64) -> Interval {

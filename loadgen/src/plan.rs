@@ -5,9 +5,11 @@
 use std::sync::Arc;
 
 use crate::body::STAMP_BYTES;
-use crate::scenario::{Load, Routing, Scenario};
+use crate::scenario::{BrokerFault, Load, Routing, Scenario};
 
 const NS_PER_S: f64 = 1e9;
+/// Keeps the moments of the kills apart from everything else that comes of the seed.
+const KILLS_SEED: u64 = 0x6b69_6c6c_6564;
 
 /// A scenario spelled out.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Plan {
     pub consumers: Vec<ConsumerPlan>,
     /// The constant part of each body, after the stamp.
     pub filler: Arc<[u8]>,
+    /// When the broker is killed, in ns since the measured window began; ascending.
+    pub kills_ns: Vec<u64>,
 }
 
 /// A queue to declare.
@@ -46,8 +50,10 @@ pub struct ProducerPlan {
     pub exchange: String,
     /// The routing key of all its messages.
     pub routing_key: String,
-    /// Ascending indices of the queues that must receive each message.
+    /// Ascending indices of the queues that must deliver each message; none when nobody consumes.
     pub queues: Vec<usize>,
+    /// How many messages it sends, when the run is counted.
+    pub messages: Option<u64>,
     /// When it sends.
     pub schedule: Schedule,
 }
@@ -60,6 +66,8 @@ pub enum Schedule {
         /// This producer's share, at least 1.
         in_flight: u32,
     },
+    /// Whenever the broker reads (and confirms).
+    Flood,
     /// Message *k* is due at `first_ns + k × interval_ns` after the load began; computed from *k*, so nothing drifts.
     OpenLoop {
         /// Instant of message 0: a seeded phase within one interval, so that producers do not send in step.
@@ -70,7 +78,7 @@ pub enum Schedule {
 }
 
 /// One consumer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerPlan {
     /// Its index.
     pub id: u16,
@@ -82,6 +90,8 @@ pub struct ConsumerPlan {
     pub ack_every: u16,
     /// Whether the broker settles on delivery.
     pub no_ack: bool,
+    /// Time that it takes to work off one message, in ns, until the load ends; `None` = none.
+    pub work_ns: Option<f64>,
 }
 
 impl Plan {
@@ -107,11 +117,16 @@ impl Plan {
                     } else {
                         queues[queue].name.clone()
                     },
-                    queues: if exchange.is_some() {
+                    queues: if scenario.consumers == 0 {
+                        vec![]
+                    } else if exchange.is_some() {
                         (0..queues.len()).collect()
                     } else {
                         vec![queue]
                     },
+                    messages: scenario
+                        .messages
+                        .map(|messages| share(messages, scenario.producers, id)),
                     schedule: schedule(scenario, id, &mut random),
                 }
             })
@@ -123,6 +138,9 @@ impl Plan {
                 prefetch: scenario.prefetch,
                 ack_every: scenario.ack_every,
                 no_ack: scenario.ack_every == 0,
+                work_ns: scenario
+                    .consume_rate_max
+                    .map(|rate| NS_PER_S * f64::from(scenario.consumers) / rate as f64),
             })
             .collect();
         let filler = (STAMP_BYTES..scenario.size_bytes as usize)
@@ -136,26 +154,41 @@ impl Plan {
             producers,
             consumers,
             filler,
+            kills_ns: kills(scenario, seed),
         }
     }
 }
 
+/// The first producers take the remainder, so that the shares add up.
+fn share(total: u64, producers: u16, producer: u16) -> u64 {
+    let producers = u64::from(producers);
+    total / producers + u64::from(u64::from(producer) < total % producers)
+}
+
+fn kills(scenario: &Scenario, seed: u64) -> Vec<u64> {
+    let mut random = SplitMix64(seed ^ KILLS_SEED);
+    let instants = scenario.faults.iter().map(|fault| {
+        let BrokerFault::Kill {
+            after_s: (from_s, to_s),
+        } = *fault;
+        ((from_s + (to_s - from_s) * random.fraction()) * NS_PER_S) as u64
+    });
+    instants.collect()
+}
+
 fn schedule(scenario: &Scenario, producer: u16, random: &mut SplitMix64) -> Schedule {
-    let producers = u32::from(scenario.producers);
     match scenario.load {
         Load::Saturating { in_flight } => {
-            // The first producers take the remainder, so that the shares add up.
-            let extra = u32::from(u32::from(producer) < in_flight % producers);
+            let share = share(u64::from(in_flight), scenario.producers, producer);
             Schedule::Saturating {
-                in_flight: in_flight / producers + extra,
+                in_flight: u32::try_from(share).expect("a share is at most the whole"),
             }
         }
+        Load::Flood {} => Schedule::Flood,
         Load::OpenLoop { rate } => {
-            let interval_ns = NS_PER_S * f64::from(producers) / rate as f64;
-            // 53 bits: a fraction in [0, 1) that an f64 holds exactly.
-            let fraction = (random.next() >> 11) as f64 / (1_u64 << 53) as f64;
+            let interval_ns = NS_PER_S * f64::from(scenario.producers) / rate as f64;
             Schedule::OpenLoop {
-                first_ns: (fraction * interval_ns) as u64,
+                first_ns: (random.fraction() * interval_ns) as u64,
                 interval_ns,
             }
         }
@@ -172,6 +205,11 @@ impl SplitMix64 {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+
+    /// 53 bits: a fraction in [0, 1) that an f64 holds exactly.
+    fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 
@@ -202,7 +240,7 @@ mod tests {
             .iter()
             .map(|producer| match producer.schedule {
                 Schedule::Saturating { in_flight } => in_flight,
-                Schedule::OpenLoop { .. } => unreachable!("a saturating scenario"),
+                Schedule::Flood | Schedule::OpenLoop { .. } => unreachable!("a saturating scenario"),
             })
             .collect();
         assert_eq!(shares, [15, 15, 14, 14, 14, 14, 14]);
@@ -265,6 +303,39 @@ mod tests {
         for producer in &plan.producers {
             assert_eq!((producer.exchange.as_str(), &producer.queues), (exchange, &all));
         }
+    }
+
+    #[test]
+    fn what_nobody_consumes_is_expected_nowhere() {
+        let plan = Plan::new(&built_in("backlog-fill").unwrap(), 1, "t");
+        assert!(plan.consumers.is_empty());
+        assert!(plan.producers.iter().all(|producer| producer.queues.is_empty()
+            && producer.routing_key == "loadgen.t.q0"
+            && producer.schedule == Schedule::Flood));
+        let messages: u64 = plan.producers.iter().flat_map(|producer| producer.messages).sum();
+        assert_eq!(messages, 10_000_000);
+    }
+
+    #[test]
+    fn the_seed_decides_when_the_broker_is_killed() {
+        let mut scenario = built_in("crash").unwrap();
+        let after_s = |from, to| BrokerFault::Kill { after_s: (from, to) };
+        scenario.faults = vec![after_s(0.5, 1.0), after_s(2.0, 2.0), after_s(2.0, 2.5)];
+        let mut first = Vec::new();
+        for seed in 0..100 {
+            let kills_ns = Plan::new(&scenario, seed, "t").kills_ns;
+            assert_eq!(kills_ns, Plan::new(&scenario, seed, "t").kills_ns);
+            assert!(
+                (500_000_000..1_000_000_000).contains(&kills_ns[0]),
+                "{kills_ns:?}"
+            );
+            assert_eq!(kills_ns[1], 2_000_000_000);
+            assert!(kills_ns.is_sorted());
+            first.push(kills_ns[0]);
+        }
+        first.sort_unstable();
+        // Consecutive seeds cover the range.
+        assert!(first[9] < 600_000_000 && first[90] > 900_000_000, "{first:?}");
     }
 
     #[test]

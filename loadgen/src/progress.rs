@@ -27,6 +27,10 @@ pub struct Standing {
     pub last: Option<Interval>,
     /// Running totals.
     pub totals: Totals,
+    /// How far a phase has come that ends by count: messages, of how many. Its length is then only its limit.
+    pub goal: Option<(u64, u64)>,
+    /// Whether the warm-up fills a backlog.
+    pub fills: bool,
 }
 
 /// Shows how a run goes.
@@ -71,9 +75,13 @@ impl Progress {
             View::Quiet => {}
             View::Line(bar) => {
                 let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-                bar.set_length(millis(standing.length));
-                bar.set_position(millis(standing.elapsed.min(standing.length)));
-                bar.set_prefix(phase_name(standing.phase));
+                let (position, length) = standing.goal.unwrap_or_else(|| {
+                    let elapsed = standing.elapsed.min(standing.length);
+                    (millis(elapsed), millis(standing.length))
+                });
+                bar.set_length(length);
+                bar.set_position(position);
+                bar.set_prefix(phase_name(standing));
                 bar.set_message(line(standing));
             }
             View::Plain { phase, next } => {
@@ -86,7 +94,7 @@ impl Progress {
                     Duration::ZERO
                 } + PLAIN_INTERVAL;
                 *phase = Some(standing.phase);
-                say(&format!("{:>8} {}", phase_name(standing.phase), line(standing)));
+                say(&format!("{:>8} {}", phase_name(standing), line(standing)));
             }
         }
     }
@@ -113,9 +121,10 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-fn phase_name(phase: Phase) -> &'static str {
-    match phase {
+fn phase_name(standing: &Standing) -> &'static str {
+    match standing.phase {
         Phase::Connect => "connect",
+        Phase::WarmUp if standing.fills => "fill",
         Phase::WarmUp => "warm-up",
         Phase::Measure => "measure",
         Phase::Drain => "drain",
@@ -128,11 +137,11 @@ fn line(standing: &Standing) -> String {
     if standing.phase == Phase::Connect {
         return "connections and queues".into();
     }
-    let clock = format!(
-        "{:.0} / {:.0} s",
-        standing.elapsed.as_secs_f64(),
-        standing.length.as_secs_f64()
-    );
+    let elapsed_s = standing.elapsed.as_secs_f64();
+    let clock = match standing.goal {
+        Some((done, of)) => format!("{} / {} in {elapsed_s:.0} s", count(done), count(of)),
+        None => format!("{elapsed_s:.0} / {:.0} s", standing.length.as_secs_f64()),
+    };
     let Some(last) = standing.last else { return clock };
     let per_second = |messages: u64| rate(messages as f64 / last.length_s.max(1e-3));
     let mut parts = vec![
@@ -193,10 +202,15 @@ mod tests {
                 consumed: 9,
                 ..Totals::default()
             },
+            goal: None,
+            fills: false,
         };
         let expected =
             "12 / 60 s · 1.62 M/s sent · 1.60 M/s received · p50 480 µs · p99 1.24 ms · backlog 3,998";
         assert_eq!(line(&standing), expected);
+        standing.goal = Some((4_000_000, 10_000_000));
+        assert!(line(&standing).starts_with("4,000,000 / 10,000,000 in 12 s · 1.62 M/s sent"));
+        standing.goal = None;
         standing.phase = Phase::Drain;
         assert_eq!(line(&standing), "12 / 60 s · 10 sent, 9 received");
     }

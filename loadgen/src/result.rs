@@ -10,8 +10,10 @@ use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 use serde::{Deserialize, Serialize};
 
 use crate::conductor::Conducted;
+use crate::durability::Durability;
 use crate::environment::Environment;
 use crate::live::Interval;
+use crate::recovery::{self, KillFigures};
 use crate::sampler::Sample;
 use crate::scenario::{DriverKind, Overridden, Scenario};
 use crate::usage::{ProcessUsage, Usage};
@@ -19,7 +21,7 @@ use crate::utc::Utc;
 use crate::verdict::{Check, Outcome, Verdict};
 
 /// Version of `run.json` and of the history's lines; grows with every change that a reader must know of.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Quantiles of a latency in µs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,8 +67,14 @@ pub struct LedgerCounts {
     pub received: u64,
     /// Messages that the broker confirmed.
     pub confirmed: u64,
-    /// Expected and never received.
+    /// Expected and never received, without `unconfirmed_lost`.
     pub lost: u64,
+    /// Of these, confirmed by the broker; `None` when nothing was killed: the run does not tell them apart.
+    #[serde(default)]
+    pub confirmed_lost: Option<u64>,
+    /// Sent before a kill, neither confirmed nor received: legitimate. `None` when nothing was killed.
+    #[serde(default)]
+    pub unconfirmed_lost: Option<u64>,
     /// Received again without the redelivered flag.
     pub duplicated: u64,
     /// Received again with it.
@@ -92,7 +100,7 @@ pub struct BrokerFigures {
     pub rss_bytes_max: Option<u64>,
     /// Cores kept busy on average in the window.
     pub cpu_cores: Option<f64>,
-    /// CPU time per delivery received.
+    /// CPU time per delivery received; when nobody consumes, per message sent.
     pub cpu_us_per_message: Option<f64>,
 }
 
@@ -101,7 +109,7 @@ pub struct BrokerFigures {
 pub struct GeneratorFigures {
     /// Cores kept busy on average in the window.
     pub cpu_cores: Option<f64>,
-    /// CPU time per delivery received.
+    /// CPU time per delivery received; when nobody consumes, per message sent.
     pub cpu_us_per_message: Option<f64>,
     /// 99th percentile of actual − intended send instant; `None` in a saturating run.
     pub schedule_lag_us_p99: Option<f64>,
@@ -137,6 +145,9 @@ pub struct Summary {
     pub driver: DriverKind,
     /// The broker's own product and version.
     pub server: String,
+    /// What was asked for, and the broker's level: `persistent`, `durable`, `confirm_window`, `durability`.
+    #[serde(flatten)]
+    pub durability: Durability,
     /// pass, fail or invalid.
     pub verdict: Outcome,
     /// Why it is not a pass.
@@ -159,6 +170,9 @@ pub struct Summary {
     pub confirm_latency_us: Option<LatencyUs>,
     /// What became of the messages.
     pub ledger: LedgerCounts,
+    /// Each kill of the broker, and how it came back.
+    #[serde(default)]
+    pub kills: Vec<KillFigures>,
     /// The broker.
     pub broker: BrokerFigures,
     /// The generator.
@@ -252,7 +266,7 @@ impl RunResult {
         let scenario = &given.overridden.scenario;
         let recording = &conducted.recording;
         let usage = Usage::within(&conducted.samples, conducted.window_ns);
-        let verdict = Verdict::of(scenario, recording, usage.as_ref());
+        let verdict = Verdict::of(scenario, recording, usage.as_ref(), conducted.kills.len());
         let since_load = |ns: u64| ns.saturating_sub(conducted.started_ns) as f64 / 1e9;
         Self {
             schema: SCHEMA,
@@ -317,8 +331,14 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
             0.0
         }
     };
+    let publish_rate = per_second(recording.published_in_window);
     let consume_rate = per_second(recording.consumed_in_window);
-    let cpu_us = |process: ProcessUsage| (consume_rate > 0.0).then(|| process.cpu_cores * 1e6 / consume_rate);
+    let message_rate = if scenario.consumers == 0 {
+        publish_rate
+    } else {
+        consume_rate
+    };
+    let cpu_us = |process: ProcessUsage| (message_rate > 0.0).then(|| process.cpu_cores * 1e6 / message_rate);
     let broker = usage.and_then(|usage| usage.broker);
     let generator = usage.map(|usage| usage.generator);
     let per_call = |messages: u64, calls: u64| (calls > 0).then(|| messages as f64 / calls as f64);
@@ -333,12 +353,13 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
         server: format!("{} {}", server.product, server.version)
             .trim()
             .to_string(),
+        durability: Durability::of(scenario, server),
         verdict: verdict.outcome,
         reasons: verdict.reasons.clone(),
         duration_s: recording.window_s,
         published: recording.published_in_window,
         consumed: recording.consumed_in_window,
-        publish_rate: per_second(recording.published_in_window),
+        publish_rate,
         consume_rate,
         latency_us: LatencyUs::of(&recording.response),
         service_latency_us: LatencyUs::of(&recording.service),
@@ -349,6 +370,8 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
             received: ledger.received,
             confirmed: ledger.confirmed,
             lost: ledger.lost,
+            confirmed_lost: ledger.confirmed_lost,
+            unconfirmed_lost: ledger.unconfirmed_lost,
             duplicated: ledger.duplicated,
             redelivered: ledger.redelivered,
             reordered: ledger.reordered,
@@ -356,6 +379,7 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
             nacked: ledger.nacked,
             examples: ledger.first_examples.clone(),
         },
+        kills: recovery::rows(&conducted.kills, &recording.recoveries, conducted.started_ns),
         broker: BrokerFigures {
             rss_anon_bytes_max: broker.map(|it| it.rss_anon_bytes_max),
             rss_file_bytes_max: broker.map(|it| it.rss_file_bytes_max),
@@ -404,6 +428,7 @@ pub(crate) mod tests {
             samples: fixtures::samples(seconds),
             started_ns: 0,
             window_ns: ((scenario.warmup_s * 1e9) as u64, seconds * 1_000_000_000),
+            kills: fixtures::kills(scenario),
         };
         let given = Given {
             overridden: &overridden,
@@ -446,6 +471,9 @@ pub(crate) mod tests {
             "/broker/cpu_us_per_message",
             "/generator/cpu_us_per_message",
             "/generator/schedule_lag_us_p99",
+            "/persistent",
+            "/durable",
+            "/kills",
         ] {
             assert!(
                 value.pointer(pointer).is_some_and(|found| !found.is_null()),
@@ -457,6 +485,25 @@ pub(crate) mod tests {
             Some(&serde_json::Value::Null)
         );
         assert_eq!(value["verdict"], "pass");
+        for unknown in ["/durability", "/confirm_window", "/ledger/confirmed_lost"] {
+            assert_eq!(
+                value.pointer(unknown),
+                Some(&serde_json::Value::Null),
+                "{unknown}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_crash_is_reported_with_the_brokers_return() {
+        let value = serde_json::to_value(run_result("crash").summary).unwrap();
+        assert_eq!(value["verdict"], "pass", "{}", value["reasons"]);
+        assert_eq!(value["ledger"]["confirmed_lost"], 0);
+        assert_eq!(value["ledger"]["unconfirmed_lost"], 17);
+        let kill = &value["kills"][0];
+        assert_eq!(kill["listening_ms"], 120.0);
+        assert_eq!(kill["first_confirm_ms"], 160.0);
+        assert_eq!(kill["recovered"], 700);
     }
 
     #[test]
@@ -471,12 +518,14 @@ pub(crate) mod tests {
 
     #[test]
     fn a_run_survives_its_file() {
-        let run = run_result("20p20c-latency");
+        let run = run_result("crash");
         let directory = tempfile::tempdir().unwrap();
         run.write(directory.path()).unwrap();
         let text = std::fs::read_to_string(directory.path().join("run.json")).unwrap();
         let read: RunResult = serde_json::from_str(&text).unwrap();
         assert_eq!((&read.id, &read.summary.ledger), (&run.id, &run.summary.ledger));
+        assert_eq!(read.summary.durability, run.summary.durability);
+        assert_eq!(read.effective_scenario, run.effective_scenario);
         let bytes = STANDARD.decode(&read.histograms.response).unwrap();
         let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
         assert_eq!(LatencyUs::of(&histogram), run.summary.latency_us);

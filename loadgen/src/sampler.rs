@@ -2,6 +2,8 @@
 //!
 //! Counters are cumulative, so a late sample loses nothing. One sample costs a few tens of µs, four times a second.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -18,7 +20,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// A process at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProcessSample {
-    /// CPU seconds used since it started.
+    /// CPU seconds used since it started; of a broker that was restarted, by all its processes together.
     pub cpu_s: f64,
     /// Anonymous resident memory: heap and stacks.
     pub rss_anon_bytes: u64,
@@ -54,7 +56,18 @@ pub struct Sample {
 #[derive(Debug)]
 pub struct Sampler {
     stop: mpsc::Sender<()>,
+    /// The broker's process; 0 = unknown.
+    broker_pid: Arc<AtomicU32>,
     thread: JoinHandle<Vec<Sample>>,
+}
+
+/// The broker through its restarts.
+#[derive(Debug, Default)]
+struct BrokerMeter {
+    pid: u32,
+    /// CPU seconds of the processes before this one, up to their last samples.
+    before_s: f64,
+    last_s: f64,
 }
 
 impl Sampler {
@@ -62,15 +75,28 @@ impl Sampler {
     #[must_use]
     pub fn start(clock: Clock, broker_pid: Option<u32>) -> Self {
         let (stop, stopped) = mpsc::channel();
+        let broker_pid = Arc::new(AtomicU32::new(broker_pid.unwrap_or(0)));
+        let pid = Arc::clone(&broker_pid);
         let thread = thread::spawn(move || {
-            let mut samples = vec![sample(clock, broker_pid)];
+            let mut broker = BrokerMeter::default();
+            let mut take = || sample(clock, broker.read(pid.load(Ordering::Relaxed)));
+            let mut samples = vec![take()];
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                samples.push(sample(clock, broker_pid));
+                samples.push(take());
             }
-            samples.push(sample(clock, broker_pid));
+            samples.push(take());
             samples
         });
-        Self { stop, thread }
+        Self {
+            stop,
+            broker_pid,
+            thread,
+        }
+    }
+
+    /// The broker was restarted and is this process now.
+    pub fn follow(&self, broker_pid: u32) {
+        self.broker_pid.store(broker_pid, Ordering::Relaxed);
     }
 
     /// Takes a last sample and returns all of them.
@@ -82,12 +108,25 @@ impl Sampler {
     }
 }
 
-fn sample(clock: Clock, broker_pid: Option<u32>) -> Sample {
+impl BrokerMeter {
+    /// A sample of the broker, whose process is `pid`; `None` when it is unknown or gone.
+    fn read(&mut self, pid: u32) -> Option<ProcessSample> {
+        if pid != self.pid {
+            self.before_s += std::mem::take(&mut self.last_s);
+            self.pid = pid;
+        }
+        let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0)?;
+        let mut sample = process(&Process::new(pid).ok()?)?;
+        self.last_s = sample.cpu_s;
+        sample.cpu_s += self.before_s;
+        Some(sample)
+    }
+}
+
+fn sample(clock: Clock, broker: Option<ProcessSample>) -> Sample {
     Sample {
         at_ns: clock.now_ns(),
-        broker: broker_pid
-            .and_then(|pid| Process::new(i32::try_from(pid).ok()?).ok())
-            .and_then(|it| process(&it)),
+        broker,
         generator: Process::myself()
             .ok()
             .and_then(|it| process(&it))
@@ -138,6 +177,22 @@ mod tests {
             assert!(sample.machine.busy_s > 0.0);
         }
         assert!(samples.is_sorted_by_key(|sample| sample.at_ns));
+    }
+
+    #[test]
+    fn cpu_time_goes_on_through_a_restart() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut broker = BrokerMeter::default();
+        let before = broker.read(std::process::id()).unwrap();
+        let after = broker.read(child.id()).unwrap();
+        assert!(
+            before.cpu_s > 0.0 && after.cpu_s >= before.cpu_s,
+            "{before:?} {after:?}"
+        );
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(broker.read(child.id()), None);
+        assert_eq!(broker.read(0), None);
     }
 
     #[test]

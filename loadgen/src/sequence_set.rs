@@ -45,6 +45,16 @@ impl SequenceSet {
         true
     }
 
+    /// Whether `sequence` is in the set.
+    #[must_use]
+    pub(crate) fn contains(&self, sequence: u32) -> bool {
+        let Some(index) = (sequence / WORD_BITS).checked_sub(self.base) else {
+            return true;
+        };
+        let word = self.words.get(index as usize);
+        word.is_some_and(|word| word & (1_u64 << (sequence % WORD_BITS)) != 0)
+    }
+
     /// Sequences in the set.
     #[must_use]
     pub(crate) fn count(&self) -> u64 {
@@ -75,7 +85,9 @@ mod tests {
         fn agrees_with_a_plain_set(sequences in proptest::collection::vec(0_u32..600, 0..2_000)) {
             let (mut set, mut model) = (SequenceSet::new(), BTreeSet::new());
             for sequence in sequences {
+                prop_assert_eq!(set.contains(sequence), model.contains(&sequence));
                 prop_assert_eq!(set.insert(sequence), model.insert(sequence));
+                prop_assert!(set.contains(sequence));
                 prop_assert_eq!(set.count(), model.len() as u64);
                 let missing = (0..).find(|number| !model.contains(number)).unwrap();
                 prop_assert_eq!(set.first_missing(), u64::from(missing));

@@ -8,6 +8,7 @@ use crate::units::{bytes, count, latency_us, percent, rate};
 use crate::verdict::{Check, Outcome};
 
 const NOT_MEASURED: &str = "not measured";
+const NONE: &str = "–";
 
 /// The table of a run whose files lie in `directory`.
 #[must_use]
@@ -38,6 +39,7 @@ fn write(out: &mut String, run: &RunResult, directory: &Path) -> std::fmt::Resul
         summary.duration_s,
         run.environment.machine(),
     )?;
+    writeln!(out, "{}", summary.durability.describe())?;
     if !summary.overrides.is_empty() {
         writeln!(out, "overridden: {}", summary.overrides.join(", "))?;
     }
@@ -58,6 +60,7 @@ fn write(out: &mut String, run: &RunResult, directory: &Path) -> std::fmt::Resul
     )?;
     write_latencies(out, summary)?;
     write_ledger(out, summary)?;
+    write_kills(out, summary)?;
     write_usage(out, run)?;
     write_checks(out, &run.checks)?;
     writeln!(out, "\n  verdict: {}", summary.verdict.name().to_uppercase())?;
@@ -109,10 +112,46 @@ fn write_ledger(out: &mut String, summary: &Summary) -> std::fmt::Result {
         count(ledger.corrupt),
         count(ledger.expected),
     )?;
+    if let (Some(confirmed), Some(unconfirmed)) = (ledger.confirmed_lost, ledger.unconfirmed_lost) {
+        writeln!(
+            out,
+            "              confirmed and lost {} · sent before a kill, neither confirmed nor received {}",
+            count(confirmed),
+            count(unconfirmed),
+        )?;
+    }
     for example in &ledger.examples {
         writeln!(out, "              {example}")?;
     }
     Ok(())
+}
+
+fn write_kills(out: &mut String, summary: &Summary) -> std::fmt::Result {
+    if summary.kills.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\n  {:<12}{:>12}{:>12}{:>15}{:>12}{:>12}{:>12}{:>12}",
+        "kill at", "listening", "connected", "first confirm", "at stake", "queued", "recovered", "repeated"
+    )?;
+    for kill in &summary.kills {
+        let ms = |ms: Option<f64>| ms.map_or(NONE.into(), |ms| latency_us(ms * 1e3));
+        let messages = |messages: Option<u64>| messages.map_or(NONE.into(), count);
+        writeln!(
+            out,
+            "  {:<12}{:>12}{:>12}{:>15}{:>12}{:>12}{:>12}{:>12}",
+            format!("{:.3} s", kill.at_s),
+            ms(Some(kill.listening_ms)),
+            ms(kill.connected_ms),
+            ms(kill.first_confirm_ms),
+            messages(kill.at_stake),
+            messages(kill.queued),
+            messages(kill.recovered),
+            messages(kill.repeated),
+        )?;
+    }
+    writeln!(out)
 }
 
 fn write_usage(out: &mut String, run: &RunResult) -> std::fmt::Result {
@@ -130,7 +169,7 @@ fn write_usage(out: &mut String, run: &RunResult) -> std::fmt::Result {
     broker_parts.extend(cpu(broker.cpu_cores, broker.cpu_us_per_message));
     if broker_parts.is_empty() {
         broker_parts.push(format!(
-            "{NOT_MEASURED}: its process is not known (see --broker-pid)"
+            "{NOT_MEASURED}: its process is not known (see --broker-pid), or the window was too short"
         ));
     }
     writeln!(out, "  broker      {}", broker_parts.join(" · "))?;
@@ -202,6 +241,8 @@ fn describe(target: &str) -> (&str, &'static str, fn(f64) -> String) {
         "publish_rate_min" => ("publish rate", "≥", rate),
         "consume_rate_min" => ("consume rate", "≥", rate),
         "broker_rss_bytes_max" => ("broker memory", "≤", bytes),
+        "broker_rss_anon_bytes_max" => ("broker anonymous memory", "≤", bytes),
+        "schedule_lag_p99_us_max" => ("schedule lag p99", "≤", latency_us),
         "latency_p99_us_max" => ("response latency p99", "≤", latency_us),
         other => (other, "", |value| format!("{value}")),
     }
@@ -228,7 +269,21 @@ mod tests {
         ] {
             assert!(table.contains(expected), "{expected} is not in\n{table}");
         }
-        assert!(!table.contains("confirm") && !table.contains("MISSED") && !table.contains("overridden"));
+        assert!(table.contains("transient messages · no confirms · broker durability: not stated"));
+        assert!(!table.contains("confirm 4") && !table.contains("MISSED") && !table.contains("overridden"));
+    }
+
+    #[test]
+    fn a_crash_shows_what_was_asked_for_and_how_the_broker_came_back() {
+        let table = table(&run_result("crash"), Path::new("x"));
+        let table = table.split_whitespace().collect::<Vec<_>>().join(" ");
+        for expected in [
+            "persistent messages on durable queues · confirms, window 1,000 · broker durability: sync",
+            "confirmed and lost 0 · sent before a kill, neither confirmed nor received 17",
+            "1.000 s 120 ms 140 ms 160 ms 600 1,000 700 300",
+        ] {
+            assert!(table.contains(expected), "{expected} is not in\n{table}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct ProcessUsage {
 /// All that was used within the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// The broker, if its process was known and lived through the window.
+    /// The broker, if its process was known and two samples of it lie within the window.
     pub broker: Option<ProcessUsage>,
     /// This process.
     pub generator: ProcessUsage,
@@ -43,7 +43,13 @@ impl Usage {
         let last = within.next_back()?;
         let elapsed_s = (last.at_ns - first.at_ns) as f64 / 1e9;
         let used = |of: fn(&Sample) -> Option<ProcessSample>| {
-            let cpu_s = of(last)?.cpu_s - of(first)?.cpu_s;
+            // While a broker is being restarted there is nothing to sample.
+            let mut known = samples
+                .iter()
+                .filter(|sample| (first.at_ns..=last.at_ns).contains(&sample.at_ns))
+                .filter_map(of);
+            let before_s = known.next()?.cpu_s;
+            let cpu_s = known.next_back()?.cpu_s - before_s;
             let peak = |bytes: fn(&ProcessSample) -> u64| {
                 samples
                     .iter()
@@ -141,6 +147,16 @@ mod tests {
             .collect();
         let usage = Usage::within(&samples, (0, 9 * SECOND_NS)).unwrap();
         assert_eq!((usage.broker, usage.foreign_cpu), (None, None));
+    }
+
+    #[test]
+    fn a_broker_that_was_away_at_the_end_is_measured_as_far_as_it_was_there() {
+        let mut samples: Vec<_> = (0..10).map(at).collect();
+        samples[8].broker = None;
+        let usage = Usage::within(&samples, (2 * SECOND_NS, 8 * SECOND_NS)).unwrap();
+        let broker = usage.broker.unwrap();
+        assert!((broker.cpu_cores - 0.8 * 5.0 / 6.0).abs() < 1e-9, "{broker:?}");
+        assert_eq!(broker.rss_anon_bytes_max, 900);
     }
 
     #[test]

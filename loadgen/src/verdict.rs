@@ -1,8 +1,11 @@
 //! The verdict: pass, fail or invalid, and why.
 //!
 //! Order of precedence: a message lost, duplicated, reordered or corrupted is a failure on any machine; then whatever
-//! made the run say nothing about the broker makes it invalid; then the targets decide.
+//! made the run say nothing about the broker makes it invalid; then the targets decide. A message that was on its way
+//! when the broker was killed, and not confirmed, is not lost in this sense; one delivered again with the redelivered
+//! flag is not duplicated.
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::recorder::Recording;
@@ -74,18 +77,23 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Judges a run.
+    /// Judges a run in which the broker was killed `kills` times.
     #[must_use]
-    pub fn of(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>) -> Self {
+    pub fn of(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>, kills: usize) -> Self {
         let checks = checks(scenario, recording, usage);
         let harm = harm(recording);
-        let invalid = invalid(scenario, recording, usage);
+        let mut invalid = invalid(scenario, recording, usage);
+        if kills < scenario.faults.len() {
+            let planned = scenario.faults.len();
+            invalid.push(format!("the broker was killed {kills} times, not {planned}"));
+        }
+        invalid.extend(nothing_at_stake(scenario, recording));
         let mut missed: Vec<_> = checks
             .iter()
             .filter(|check| check.passed == Some(false))
             .map(missed)
             .collect();
-        missed.extend(unsent(recording));
+        missed.extend(unsent(scenario, recording));
         let outcome = match (harm.is_empty(), invalid.is_empty(), missed.is_empty()) {
             (false, _, _) => Outcome::Fail,
             (true, false, _) => Outcome::Invalid,
@@ -103,9 +111,14 @@ impl Verdict {
 fn harm(recording: &Recording) -> Vec<String> {
     let ledger = &recording.ledger;
     // Whoever interrupts the drain, too, gives up messages that were on their way.
-    let lost = if recording.cut_short { 0 } else { ledger.lost };
+    let (lost, confirmed_lost) = if recording.cut_short {
+        (0, 0)
+    } else {
+        (ledger.lost, ledger.confirmed_lost.unwrap_or(0))
+    };
     let counts = [
-        (lost, "lost"),
+        (confirmed_lost, "confirmed and lost"),
+        (lost - confirmed_lost, "lost"),
         (ledger.duplicated, "duplicated"),
         (ledger.reordered, "reordered"),
         (ledger.corrupt, "corrupt"),
@@ -126,10 +139,19 @@ fn invalid(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>) ->
             recording.window_s
         ));
     }
-    let samples = recording.response.len();
+    let (samples, what) = if scenario.measures_latency() {
+        (recording.response.len(), "latencies were measured")
+    } else if scenario.consumers == 0 {
+        (recording.published_in_window, "messages were sent in the window")
+    } else {
+        (
+            recording.consumed_in_window,
+            "messages were received in the window",
+        )
+    };
     if samples < SAMPLES_MIN {
         reasons.push(format!(
-            "only {samples} latencies were measured; at least {SAMPLES_MIN} are needed"
+            "only {samples} {what}; at least {SAMPLES_MIN} are needed"
         ));
     }
     let limits = &scenario.validity;
@@ -176,14 +198,30 @@ fn invalid(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>) ->
     reasons
 }
 
+/// A broker without any storage survives a kill that finds its queues empty.
+fn nothing_at_stake(scenario: &Scenario, recording: &Recording) -> Option<String> {
+    let at_stake: u64 = recording.recoveries.iter().map(|it| it.at_stake).sum();
+    (!scenario.faults.is_empty() && at_stake == 0).then(|| {
+        "every confirmed message had arrived before the broker was killed: nothing was at stake".to_owned()
+    })
+}
+
 /// Whether it was the broker that made the generator late. (A generator short of CPU is noticed by its CPU.)
 fn held_back(recording: &Recording) -> bool {
     recording.held_back as f64 > HELD_BACK_MIN * recording.ledger.published as f64
 }
 
-fn unsent(recording: &Recording) -> Option<String> {
+fn unsent(scenario: &Scenario, recording: &Recording) -> Option<String> {
     let unsent = recording.unsent;
-    (unsent > 0).then(|| format!("messages due but not sent before the drain's deadline: {unsent}"))
+    let limit_s = if scenario.backlog_first {
+        scenario.warmup_s
+    } else {
+        scenario.duration_s
+    };
+    (unsent > 0).then(|| match scenario.messages {
+        Some(messages) => format!("messages not sent within {limit_s} s: {unsent} of {messages}"),
+        None => format!("messages due but not sent before the drain's deadline: {unsent}"),
+    })
 }
 
 fn checks(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>) -> Vec<Check> {
@@ -195,11 +233,12 @@ fn checks(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>) -> 
     let at_most = |target: &str, limit: Option<f64>, measured: Option<f64>| {
         check(target, limit, measured, |measured, limit| measured <= limit)
     };
-    let rss = usage
-        .and_then(|usage| usage.broker)
-        .map(|broker| broker.rss_bytes_max as f64);
-    let response = &recording.response;
-    let p99_us = (!response.is_empty()).then(|| response.value_at_quantile(0.99) as f64 / 1e3);
+    let broker = usage.and_then(|usage| usage.broker);
+    let rss = broker.map(|broker| broker.rss_bytes_max as f64);
+    let rss_anon = broker.map(|broker| broker.rss_anon_bytes_max as f64);
+    let p99_us = |histogram: &Histogram<u64>| {
+        (!histogram.is_empty()).then(|| histogram.value_at_quantile(0.99) as f64 / 1e3)
+    };
     [
         at_least(
             "publish_rate_min",
@@ -216,7 +255,21 @@ fn checks(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>) -> 
             targets.broker_rss_bytes_max.map(|bytes| bytes as f64),
             rss,
         ),
-        at_most("latency_p99_us_max", targets.latency_p99_us_max, p99_us),
+        at_most(
+            "broker_rss_anon_bytes_max",
+            targets.broker_rss_anon_bytes_max.map(|bytes| bytes as f64),
+            rss_anon,
+        ),
+        at_most(
+            "schedule_lag_p99_us_max",
+            targets.schedule_lag_p99_us_max,
+            p99_us(&recording.schedule_lag),
+        ),
+        at_most(
+            "latency_p99_us_max",
+            targets.latency_p99_us_max,
+            p99_us(&recording.response),
+        ),
     ]
     .into_iter()
     .flatten()
@@ -261,7 +314,7 @@ mod tests {
         let scenario = built_in(name).unwrap();
         let (mut recording, mut usage) = (fixtures::recording(&scenario), fixtures::usage());
         change(&mut recording, &mut usage);
-        Verdict::of(&scenario, &recording, Some(&usage))
+        Verdict::of(&scenario, &recording, Some(&usage), scenario.faults.len())
     }
 
     #[test]
@@ -375,9 +428,80 @@ mod tests {
     }
 
     #[test]
+    fn after_a_kill_only_what_was_promised_counts() {
+        let of = |change: fn(&mut Recording)| {
+            let verdict = verdict("crash", |recording, _| change(recording));
+            (verdict.outcome, verdict.reasons.join("; "))
+        };
+        // The fixture has unconfirmed losses.
+        assert_eq!(
+            of(|it| it.ledger.redelivered = 99),
+            (Outcome::Pass, String::new())
+        );
+        let confirmed = of(|it| (it.ledger.lost, it.ledger.confirmed_lost) = (3, Some(3)));
+        assert_eq!(
+            confirmed,
+            (Outcome::Fail, "messages confirmed and lost: 3".into())
+        );
+        let both = of(|it| (it.ledger.lost, it.ledger.confirmed_lost) = (5, Some(3)));
+        assert_eq!(both.1, "messages confirmed and lost: 3; messages lost: 2");
+        assert_eq!(of(|it| it.ledger.duplicated = 1).0, Outcome::Fail);
+        let scenario = built_in("crash").unwrap();
+        let spared = Verdict::of(&scenario, &fixtures::recording(&scenario), None, 0);
+        assert_eq!(spared.outcome, Outcome::Invalid);
+        assert_eq!(spared.reasons, ["the broker was killed 0 times, not 1"]);
+        let (outcome, reasons) = of(|it| it.recoveries[0].at_stake = 0);
+        assert_eq!(outcome, Outcome::Invalid);
+        assert!(reasons.ends_with("nothing was at stake"), "{reasons}");
+    }
+
+    #[test]
+    fn counted_runs_are_judged_by_what_their_window_measures() {
+        for name in ["backlog-fill", "backlog-fill-1k", "backlog-drain"] {
+            let verdict = verdict(name, |recording, _| recording.response.reset());
+            assert_eq!(
+                (verdict.outcome, verdict.reasons.as_slice()),
+                (Outcome::Pass, [].as_slice()),
+                "{name}"
+            );
+        }
+        let slow = verdict("backlog-fill", |recording, usage| {
+            recording.unsent = 4_000_000;
+            usage.broker.as_mut().unwrap().rss_anon_bytes_max = 400_000_000;
+        });
+        assert_eq!(
+            slow.reasons,
+            [
+                "broker_rss_anon_bytes_max missed: 400000000, target 300000000",
+                "messages not sent within 300 s: 4000000 of 10000000"
+            ]
+        );
+        let idle = verdict("backlog-drain", |recording, _| recording.consumed_in_window = 9);
+        assert_eq!(idle.outcome, Outcome::Invalid);
+        assert!(
+            idle.reasons[0].starts_with("only 9 messages were received"),
+            "{idle:?}"
+        );
+    }
+
+    #[test]
+    fn producers_that_a_slow_consumer_holds_up_miss_a_target() {
+        assert_eq!(verdict("slow-consumer", |_, _| {}).outcome, Outcome::Pass);
+        let late = verdict("slow-consumer", |recording, _| {
+            recording.schedule_lag.record_n(9_000_000, 1 << 30).unwrap();
+            recording.held_back = recording.ledger.published / 10;
+        });
+        assert_eq!(late.outcome, Outcome::Fail);
+        assert!(
+            late.reasons[0].starts_with("schedule_lag_p99_us_max missed: 90"),
+            "{late:?}"
+        );
+    }
+
+    #[test]
     fn what_was_not_measured_is_not_judged() {
         let scenario = built_in("20p20c").unwrap();
-        let verdict = Verdict::of(&scenario, &fixtures::recording(&scenario), None);
+        let verdict = Verdict::of(&scenario, &fixtures::recording(&scenario), None, 0);
         assert_eq!(verdict.outcome, Outcome::Pass);
         let rss = verdict
             .checks

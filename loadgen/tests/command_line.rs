@@ -82,6 +82,97 @@ fn one_command_measures_the_embedded_broker_and_keeps_everything() {
 }
 
 #[test]
+fn repeated_runs_have_a_line_each_and_a_summary() {
+    let directory = directory_with(json!({"publish_rate_min": 1_000}));
+    let arguments = [
+        "--scenario",
+        "tiny",
+        "--repeat",
+        "2",
+        "--seed",
+        "5",
+        "--format",
+        "json",
+    ];
+    let output = loadgen(directory.path(), &arguments);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{stdout}{}", text(&output.stderr));
+    let lines: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let [first, second, summary] = &lines[..] else {
+        panic!("{stdout}");
+    };
+    assert_eq!((&first["seed"], &second["seed"]), (&json!(5), &json!(6)));
+    assert_ne!(first["run"], second["run"]);
+    assert_eq!(summary["repeated"], true);
+    assert_eq!(
+        (&summary["runs"], &summary["passed"], &summary["verdict"]),
+        (&json!(2), &json!(2), &json!("pass"))
+    );
+    assert_eq!(summary["ledger"]["published"], 12_000);
+}
+
+/// Whether anything survives is the broker's business; that it is killed, comes back and is judged by it is the generator's.
+#[test]
+fn a_crash_run_kills_and_restarts_the_embedded_broker() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Path::new(env!("CARGO_TARGET_TMPDIR")).to_str().unwrap();
+    let arguments = [
+        "--scenario",
+        "crash",
+        "--duration",
+        "2.5",
+        "--data-dir-parent",
+        disk,
+    ];
+    let output = loadgen(
+        directory.path(),
+        &[&arguments[..], &["--format", "json"]].concat(),
+    );
+    let summary = last_line(&output);
+    let kill = &summary["kills"][0];
+    assert_eq!(summary["kills"].as_array().unwrap().len(), 1, "{summary}");
+    assert!(kill["listening_ms"].as_f64().unwrap() > 0.0, "{kill}");
+    assert!(
+        kill["first_confirm_ms"].as_f64().unwrap() >= kill["listening_ms"].as_f64().unwrap(),
+        "{kill}"
+    );
+    let ledger = &summary["ledger"];
+    assert!(
+        ledger["published"].as_u64().unwrap().abs_diff(60_000) <= 8,
+        "{ledger}"
+    );
+    assert_eq!(ledger["corrupt"], 0);
+    let lost = ledger["confirmed_lost"].as_u64().unwrap();
+    let harmed = lost + ledger["duplicated"].as_u64().unwrap() + ledger["reordered"].as_u64().unwrap();
+    assert_eq!(output.status.code(), Some(i32::from(harmed > 0)), "{summary}");
+    assert!(summary["broker"]["rss_anon_bytes_max"].as_u64().unwrap() > 0);
+    let left = std::fs::read_dir(disk).unwrap().flatten();
+    let left = left.filter(|entry| entry.file_name().to_string_lossy().starts_with("loadgen-"));
+    assert_eq!(left.count(), 0, "the broker's data were left behind");
+}
+
+#[test]
+fn a_counted_run_against_the_embedded_broker_ends_with_its_last_message() {
+    let directory = tempfile::tempdir().unwrap();
+    for scenario in ["backlog-fill", "backlog-drain"] {
+        let arguments = ["--scenario", scenario, "--messages", "20000", "--format", "json"];
+        let summary = last_line(&loadgen(directory.path(), &arguments));
+        assert_eq!(summary["ledger"]["published"], 20_000, "{summary}");
+        assert_eq!(summary["ledger"]["lost"], 0, "{summary}");
+        assert!(summary["duration_s"].as_f64().unwrap() < 60.0, "{summary}");
+        let counted = if scenario == "backlog-fill" {
+            "published"
+        } else {
+            "consumed"
+        };
+        assert_eq!(summary[counted], 20_000, "{summary}");
+    }
+}
+
+#[test]
 fn missed_targets_are_exit_code_1_and_shown() {
     let directory = directory_with(json!({"broker_rss_bytes_max": 1}));
     let output = loadgen(directory.path(), &["--scenario", "tiny", "--quiet"]);
@@ -97,7 +188,7 @@ fn missed_targets_are_exit_code_1_and_shown() {
 #[test]
 fn wrong_usage_is_exit_code_2_and_names_what_is_allowed() {
     let directory = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["--scenario", "20p2c"], "20p20c-latency"),
         (
             &["--scenario", "20p20c", "--producers", "0"],
@@ -111,6 +202,18 @@ fn wrong_usage_is_exit_code_2_and_names_what_is_allowed() {
         (
             &["--scenario", "20p20c", "--url", "amqps://x"],
             "TLS is not supported",
+        ),
+        (
+            &["--scenario", "crash", "--url", "amqp://127.0.0.1:1"],
+            "crash kills and restarts the broker, which loadgen does only to its own",
+        ),
+        (
+            &["--scenario", "crash", "--driver", "lapin"],
+            "driver is lapin; allowed: native when there are faults",
+        ),
+        (
+            &["--scenario", "20p20c", "--data-dir-parent", "no/such/place"],
+            "no/such/place is not a directory",
         ),
     ];
     for (arguments, expected) in cases {

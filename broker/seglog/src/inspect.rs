@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::SeglogError;
+use crate::create::segment_first;
 use crate::error::failed;
-use crate::footer::Footer;
-use crate::header::SegmentHeader;
-use crate::scan::{End, Step, Walk, judge, markers_from};
+use crate::footer::{Footer, TRAILER_BYTES};
+use crate::header::{HEADER_BYTES, SegmentHeader};
+use crate::record::{HEAD_BYTES, Head, u32_at};
+use crate::scan::{End, Step, Walk, judge};
 use crate::storage::{Mapping, OpenMode, Storage};
 
 /// One thing in a segment file, in the order in which they lie there.
@@ -68,7 +70,8 @@ pub enum Found {
         /// What was found.
         what: String,
     },
-    /// Bytes that were durable and are no longer what was written. The walk goes on at the next marker.
+    /// Bytes that were durable and are no longer what was written. The walk goes on at the next valid record or marker,
+    /// whatever lies between; behind a damaged header too, when the checksums' seed is still to be found.
     Damaged {
         /// Where.
         position: u64,
@@ -81,6 +84,8 @@ pub enum Found {
 #[derive(Debug)]
 pub struct Inspection {
     file: Arc<dyn Mapping>,
+    /// The first offset in the file's name.
+    first: u64,
     state: State,
 }
 
@@ -100,20 +105,55 @@ impl Inspection {
     pub fn open(storage: &dyn Storage, path: &Path) -> Result<Inspection, SeglogError> {
         let file = storage.open(path, OpenMode::Read).map_err(failed("open", path))?;
         let file = file.map().map_err(failed("map", path))?;
+        let name = path.file_name().and_then(|name| name.to_str());
         Ok(Inspection {
             file,
+            first: name.and_then(segment_first).unwrap_or(0),
             state: State::Header,
         })
     }
 
+    /// The whole file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.file
+    }
+
     fn header(&mut self) -> Found {
-        let header = match SegmentHeader::parse(&self.file) {
+        match SegmentHeader::parse(&self.file) {
+            Ok(header) => self.enter(header),
             Err(what) if self.file.iter().skip(64).all(|byte| *byte == 0) => {
-                return Found::Torn { position: 0, what };
+                Found::Torn { position: 0, what }
             }
-            Err(what) => return Found::Damaged { position: 0, what },
-            Ok(header) => header,
-        };
+            Err(what) => {
+                if let Some(header) = self.guess_header() {
+                    self.enter(header);
+                }
+                Found::Damaged { position: 0, what }
+            }
+        }
+    }
+
+    /// A header with the seed that some record agrees with, out of a damaged one or the footer.
+    fn guess_header(&self) -> Option<SegmentHeader> {
+        /// Of the seed, from the start of the header and of the footer's trailer.
+        const SEED_AT: (usize, usize) = (24, 12);
+        let file: &[u8] = &self.file;
+        let trailer_at = file.len().checked_sub((HEADER_BYTES + TRAILER_BYTES) as usize)?;
+        let trailer_at = trailer_at + HEADER_BYTES as usize;
+        let headers = [SEED_AT.0, trailer_at + SEED_AT.1].map(|seed_at| SegmentHeader {
+            first: self.first,
+            seed: u32_at(file, seed_at),
+            capacity: file.len() as u64,
+            epoch: 0,
+            durable_before: 0,
+        });
+        headers.into_iter().find(|header| {
+            let walk = Walk::new(header, file.len());
+            resume(walk, file, file.len(), header).is_some()
+        })
+    }
+
+    fn enter(&mut self, header: SegmentHeader) -> Found {
         let footer = Footer::parse(&self.file, header.first, header.seed);
         let limit = footer
             .as_ref()
@@ -154,8 +194,8 @@ impl Inspection {
                 let position = walk.position;
                 let what = invalid.to_string();
                 let end = judge(file, position, limit, header.seed);
-                let next = markers_from(file, position + 1, limit, header.seed).next();
-                walk.position = next.map_or(limit, |(marker, _)| marker);
+                walk.position += 1;
+                walk.position = resume(walk, file, limit, &header).unwrap_or(limit);
                 let position = position as u64;
                 match end {
                     End::Clean if footer.is_none() => return None,
@@ -181,6 +221,20 @@ impl Iterator for Inspection {
     }
 }
 
+/// Where the walk can go on: the first valid record or marker that may follow, at its position or behind.
+fn resume(mut walk: Walk, file: &[u8], limit: usize, header: &SegmentHeader) -> Option<usize> {
+    let from = walk.position;
+    (from..(limit + 1).saturating_sub(HEAD_BYTES)).find(|at| {
+        // Few places get past this, so that not each byte costs a checksum.
+        let is_likely = Head::parse(&file[*at..]).is_some_and(|head| {
+            let delta = head.offset.checked_sub(header.first);
+            head.bytes() >= HEAD_BYTES && delta.is_some_and(|delta| delta <= u64::from(u32::MAX))
+        });
+        walk.position = *at;
+        is_likely && matches!(walk.step(file), Some(Ok(_)))
+    })
+}
+
 fn describe(footer: &Footer) -> Found {
     let summary = &footer.summary;
     Found::Footer {
@@ -201,6 +255,35 @@ mod tests {
 
     fn inspect(path: &Path) -> Vec<Found> {
         Inspection::open(&FsStorage, path).unwrap().collect()
+    }
+
+    #[test]
+    fn goes_on_at_the_next_record_of_the_same_batch() {
+        let directory = Directory::new(small());
+        let log = Log::create(&directory.open(), "q").unwrap();
+        append(&log, 0..9, 40, SyncPolicy::Sync);
+        drop(log);
+        Log::recover(&directory.open(), "q").unwrap();
+        let path = &directory.files("q")[0];
+        let whole = inspect(path);
+        let bytes = std::fs::read(path).unwrap();
+        // Header, marker, four records; each byte of the fifth, and of its length too, which no longer leads to the sixth.
+        let start = 64 + 34 + 4 * 58;
+        for at in start..start + 58 {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            std::fs::write(path, &changed).unwrap();
+            let found = inspect(path);
+            assert!(
+                matches!(found[6], Found::Damaged { position, .. } if position == start as u64),
+                "{found:?}"
+            );
+            assert_eq!(
+                (&found[..6], &found[7..]),
+                (&whole[..6], &whole[7..]),
+                "byte {at}"
+            );
+        }
     }
 
     #[test]
@@ -247,6 +330,11 @@ mod tests {
         }
         std::fs::write(path, &bytes[1..]).unwrap();
         assert!(matches!(inspect(path)[..], [Found::Damaged { position: 0, .. }]));
+        let mut changed = bytes.clone();
+        changed[0] ^= 1;
+        std::fs::write(path, &changed).unwrap();
+        assert!(matches!(inspect(path)[0], Found::Damaged { position: 0, .. }));
+        assert_eq!(inspect(path)[1..], whole[1..]);
         std::fs::write(path, &bytes[..63]).unwrap();
         assert!(matches!(inspect(path)[..], [Found::Torn { position: 0, .. }]));
     }

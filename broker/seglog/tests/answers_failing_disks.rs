@@ -1,5 +1,6 @@
 //! Every operation of a run fails once, or from then on. The log that could not write stops, others and readers go on,
 //! and whatever a sync has confirmed is there after a crash.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! Every byte of every file is damaged in turn, and every file cut to every length: what is then recovered and read is
 //! what was appended, or `Damaged` names the file. A silent loss is accepted only where the format cannot tell damage
 //! from a torn write: in the last batch before the end, and in a last file that was cut.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

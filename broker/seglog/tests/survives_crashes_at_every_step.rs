@@ -1,5 +1,6 @@
 //! Random runs are cut at every operation that changes the disk; the disk then crashes in every way, and what is
 //! recovered is compared with a model. Recovered logs run on, and crash again, also in the middle of recovery.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

@@ -107,6 +107,9 @@ fn draw_header(header: &Area<'_>, run: &RunResult) -> DrawResult {
     header.draw_text(&title, &bold(TITLE_SIZE, INK), (LEFT, 10))?;
     let verdict_x = LEFT + width_of(&title, TITLE_SIZE) + 12;
     header.draw_text(summary.verdict.name(), &bold(TITLE_SIZE, color), (verdict_x, 10))?;
+    let durability_x = verdict_x + width_of(summary.verdict.name(), TITLE_SIZE) + 24;
+    let durability = summary.durability.describe();
+    header.draw_text(&durability, &text(SUBTITLE_SIZE, FAINT), (durability_x, 18))?;
     let environment = &run.environment;
     let subtitle = format!(
         "{} · {} driver · commit {} · {} · {} · {}",
@@ -148,6 +151,33 @@ mod tests {
             assert!(svg.contains("20p20c-latency") && svg.contains("pass"), "{file}");
             assert!(svg.contains("<polyline") && !svg.contains("NaN"), "{file}");
         }
+    }
+
+    #[test]
+    fn kills_are_marked_and_durability_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let recording = fixtures::recording(&built_in("crash").unwrap());
+        write_run(directory.path(), &run_result("crash"), &recording).unwrap();
+        let svg = std::fs::read_to_string(directory.path().join("throughput.svg")).unwrap();
+        assert!(svg.contains("kill") && svg.contains("broker durability: sync"));
+    }
+
+    #[test]
+    fn a_fill_and_a_drain_say_what_they_show() {
+        let directory = tempfile::tempdir().unwrap();
+        let page = |name: &str, file: &str| {
+            let mut recording = fixtures::recording(&built_in(name).unwrap());
+            recording.response.reset();
+            recording.service.reset();
+            write_run(directory.path(), &run_result(name), &recording).unwrap();
+            std::fs::read_to_string(directory.path().join(file)).unwrap()
+        };
+        let fill = page("backlog-fill", "throughput.svg");
+        assert!(fill.contains("sent, in the queue") && !fill.contains("consumed"));
+        let drain = page("backlog-drain", "throughput.svg");
+        assert!(drain.contains("fill") && !drain.contains("warm-up"));
+        let percentiles = page("backlog-drain", "percentiles.svg");
+        assert!(percentiles.contains("none was measured") && !percentiles.contains("NaN"));
     }
 
     #[test]

@@ -33,6 +33,8 @@ const Y_LABELS_WIDTH: u32 = 76;
 const X_LABELS_HEIGHT: u32 = 26;
 const SWATCH: i32 = 20;
 const LEGEND_GAP: i32 = 14;
+/// What a mark is called.
+const MARK: &str = "kill";
 /// Narrower shades stay without a name.
 const NAMED_SHADE_MIN: i32 = 60;
 
@@ -55,6 +57,10 @@ pub(super) struct Panel {
     pub(super) lines: Vec<Line>,
     /// The part of the x axis that counts; the rest is shaded.
     pub(super) window: Option<(f64, f64)>,
+    /// What the shade before it is called.
+    pub(super) before: &'static str,
+    /// Places on the x axis at which something happened to the broker.
+    pub(super) marks: Vec<f64>,
 }
 
 /// A text style whose size is in pixels.
@@ -87,7 +93,7 @@ impl Panel {
         let (bottom, top) = self.y.range;
         let mut names = Vec::new();
         if let Some((from, to)) = self.window {
-            for (name, left, right) in [("warm-up", self.x.range.0, from), ("drain", to, self.x.range.1)] {
+            for (name, left, right) in [(self.before, self.x.range.0, from), ("drain", to, self.x.range.1)] {
                 if left < right {
                     let corners = [(left, top), (right, bottom)];
                     chart.draw_series([Rectangle::new(corners, SHADE.filled())])?;
@@ -105,6 +111,15 @@ impl Panel {
             .axis_style(FAINT)
             .label_style(text(LABEL_SIZE, INK))
             .draw()?;
+        for &mark in &self.marks {
+            let place = self.x.place(mark);
+            let from_top = [(place, top), (place, bottom)];
+            chart.draw_series(LineSeries::new(from_top, INK.stroke_width(1)))?;
+            if named {
+                let (x, y) = chart.backend_coord(&(place, bottom));
+                names.push((MARK, (x, y)));
+            }
+        }
         for line in &self.lines {
             let points = line
                 .points

@@ -39,22 +39,22 @@ impl View<'_> {
         };
         let published = self.series(|it| rate(it.published, it));
         let consumed = self.series(|it| rate(it.consumed, it));
-        let lines = vec![
-            line("published", BLUE, 5, published),
-            line("consumed", ORANGE, 2, consumed),
-        ];
+        let mut lines = vec![line("published", BLUE, 5, published)];
+        if self.run.effective_scenario.consumers > 0 {
+            lines.push(line("consumed", ORANGE, 2, consumed));
+        }
         let y = zero_based(&lines, Y_TICKS, |value| trimmed(units::rate(value)));
         self.over_time("messages per second", y, lines)
     }
 
     /// Messages on their way.
     pub(super) fn backlog(&self) -> Panel {
-        let lines = vec![line(
-            "sent, not yet received",
-            GREEN,
-            2,
-            self.series(|it| Some(it.backlog as f64)),
-        )];
+        let label = if self.run.effective_scenario.consumers == 0 {
+            "sent, in the queue"
+        } else {
+            "sent, not yet received"
+        };
+        let lines = vec![line(label, GREEN, 2, self.series(|it| Some(it.backlog as f64)))];
         let label = |value: f64| units::count(value as u64);
         self.over_time("backlog", zero_based(&lines, Y_TICKS_LOW, label), lines)
     }
@@ -71,8 +71,9 @@ impl View<'_> {
             line("p99.9", ORANGE, 2, of(|it| it.p99_9_ns)),
             line("max", VERMILLION, 2, of(|it| it.max_ns)),
         ];
+        let is_measured = values(&lines).next().is_some();
         self.over_time(
-            "response latency of each second",
+            &self.measured_title("response latency of each second", is_measured),
             latency_axis(values(&lines)),
             lines,
         )
@@ -90,11 +91,24 @@ impl View<'_> {
             lines.push(line("schedule lag", PURPLE, 2, curve(&recording.schedule_lag)));
         }
         Panel {
-            title: "latency by percentile".into(),
+            title: self.measured_title(
+                "latency by percentile",
+                lines.iter().any(|line| !line.points.is_empty()),
+            ),
             x: Axis::nines(recording.response.len()),
             y: latency_axis(lines.iter().flat_map(upper_half)),
             lines,
             window: None,
+            before: "",
+            marks: Vec::new(),
+        }
+    }
+
+    fn measured_title(&self, title: &str, measured: bool) -> String {
+        if measured {
+            title.into()
+        } else {
+            format!("{title}: none was measured")
         }
     }
 
@@ -162,6 +176,12 @@ impl View<'_> {
             y,
             lines,
             window: Some(self.run.window_s),
+            before: if self.run.effective_scenario.backlog_first {
+                "fill"
+            } else {
+                "warm-up"
+            },
+            marks: self.run.summary.kills.iter().map(|kill| kill.at_s).collect(),
         }
     }
 

@@ -41,6 +41,16 @@ impl ConfirmWindow {
         self.last - self.frontier - self.settled_above.len() as u64
     }
 
+    /// The highest tag up to which everything is settled.
+    pub(super) fn frontier(&self) -> u64 {
+        self.frontier
+    }
+
+    /// The highest tag that a cumulative confirm of `tag` settles: 0 stands for everything outstanding.
+    pub(super) fn through(&self, tag: u64) -> u64 {
+        if tag == 0 { self.last } else { tag }
+    }
+
     /// Books `count` messages sent at `sent_ns`.
     pub(super) fn sent(&mut self, count: u64, sent_ns: u64, measured: bool) {
         if count == 0 {
@@ -67,8 +77,7 @@ impl ConfirmWindow {
         mut recorder: Option<&mut LatencyRecorder>,
     ) -> Result<u64, UnknownTag> {
         if multiple {
-            // Tag 0 stands for everything outstanding.
-            let tag = if tag == 0 { self.last } else { tag };
+            let tag = self.through(tag);
             if tag > self.last {
                 return Err(UnknownTag { tag, last: self.last });
             }

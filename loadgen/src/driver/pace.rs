@@ -7,7 +7,7 @@ use crate::plan::Schedule;
 pub(super) enum Pace {
     /// Send while fewer than `window` messages are in flight.
     Saturating {
-        /// This producer's share of the messages in flight.
+        /// This producer's share of the messages in flight; of a flood without end.
         window: u64,
     },
     /// Send message *k* at `first_ns + k × interval_ns`.
@@ -26,6 +26,7 @@ impl Pace {
             Schedule::Saturating { in_flight } => Self::Saturating {
                 window: u64::from(in_flight),
             },
+            Schedule::Flood => Self::Saturating { window: u64::MAX },
             Schedule::OpenLoop {
                 first_ns,
                 interval_ns,

@@ -9,5 +9,5 @@ mod recording;
 mod series;
 
 pub use latency::{LatencyRecorder, Second, histogram};
-pub use recording::{Outcome, Recording, ServerProperties};
+pub use recording::{Outcome, Recording, Recovery, ServerProperties};
 pub use series::Series;

@@ -12,6 +12,28 @@ pub struct ServerProperties {
     pub product: String,
     /// Its `version`.
     pub version: String,
+    /// Its `durability`: what has happened to a persistent message on a durable queue when it is confirmed. `None` when
+    /// the broker does not say.
+    pub durability: Option<String>,
+}
+
+/// How the broker came back after a kill, as the driver saw it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// The kill after which it came back, counted from 1.
+    pub incarnation: u32,
+    /// When every connection was open again, in ns since the run's epoch.
+    pub connected_ns: u64,
+    /// When the first confirm came.
+    pub first_confirm_ns: Option<u64>,
+    /// Copies of confirmed messages that had not arrived when it was killed: what it had to bring back.
+    pub at_stake: u64,
+    /// Messages in the queues before anybody consumed, as the broker counts them.
+    pub queued: u64,
+    /// First copies of messages that were sent before the kill.
+    pub recovered: u64,
+    /// Repeated copies of such messages.
+    pub repeated: u64,
 }
 
 /// What a driver knows at the end of a run besides the series.
@@ -33,6 +55,8 @@ pub struct Outcome {
     pub held_back: u64,
     /// Who was driven.
     pub server: ServerProperties,
+    /// One for each return of the broker.
+    pub recoveries: Vec<Recovery>,
 }
 
 /// Everything that was measured in one run.
@@ -74,6 +98,8 @@ pub struct Recording {
     pub intervals: Vec<Interval>,
     /// Who was driven.
     pub server: ServerProperties,
+    /// How the broker came back after each kill; one that was killed again at once may be missing.
+    pub recoveries: Vec<Recovery>,
     /// Whether the run was interrupted.
     pub cut_short: bool,
 }

@@ -117,6 +117,7 @@ impl Series {
             blocked: outcome.blocked,
             intervals: live.intervals(),
             server: outcome.server,
+            recoveries: outcome.recoveries,
             cut_short: control.interrupted(),
         }
     }

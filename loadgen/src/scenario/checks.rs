@@ -1,6 +1,6 @@
 //! Checks across fields: combinations that cannot work, or that would measure something else than they say.
 
-use super::{Fault, Load, Routing, Scenario};
+use super::{BrokerFault, DriverKind, Fault, Load, Routing, Scenario};
 
 /// Sequences are 32 bits a producer (see `body`).
 const MESSAGES_PER_PRODUCER_MAX: f64 = u32::MAX as f64;
@@ -12,6 +12,8 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     check_topology(scenario)?;
     check_acks(scenario)?;
     check_load(scenario)?;
+    check_course(scenario)?;
+    check_faults(scenario)?;
     check_targets(scenario)?;
     if scenario.persistent && !scenario.durable {
         let allowed = "false, or durable = true: on a transient queue persistence means nothing";
@@ -27,7 +29,7 @@ fn check_topology(scenario: &Scenario) -> Result<(), Fault> {
         queues,
         ..
     } = *scenario;
-    if queues > consumers {
+    if consumers > 0 && queues > consumers {
         let allowed = format!("at most consumers = {consumers}: a queue without a consumer never drains");
         return Err(Fault::new("queues", queues, allowed));
     }
@@ -40,8 +42,23 @@ fn check_topology(scenario: &Scenario) -> Result<(), Fault> {
 
 fn check_acks(scenario: &Scenario) -> Result<(), Fault> {
     let Scenario {
-        prefetch, ack_every, ..
+        consumers,
+        prefetch,
+        ack_every,
+        ..
     } = *scenario;
+    if let Some(rate) = scenario.consume_rate_max {
+        let allowed = if consumers == 0 {
+            "null when consumers = 0".to_owned()
+        } else if prefetch == 0 || ack_every == 0 {
+            "null when prefetch or ack_every is 0: only consumers that withhold acks are slow".to_owned()
+        } else {
+            format!("at least consumers = {consumers}: one message a second each")
+        };
+        if prefetch == 0 || ack_every == 0 || rate < u64::from(consumers.max(1)) || consumers == 0 {
+            return Err(Fault::new("consume_rate_max", rate, allowed));
+        }
+    }
     if ack_every == 0 && prefetch != 0 {
         let allowed =
             "0 when ack_every = 0: brokers ignore the prefetch of consumers that do not acknowledge";
@@ -57,8 +74,12 @@ fn check_acks(scenario: &Scenario) -> Result<(), Fault> {
 
 fn check_load(scenario: &Scenario) -> Result<(), Fault> {
     let producers = f64::from(scenario.producers);
-    let seconds = scenario.warmup_s + scenario.duration_s;
+    let nobody_consumes = scenario.consumers == 0 || scenario.backlog_first;
     let rate = match scenario.load {
+        Load::Saturating { .. } if nobody_consumes => {
+            let allowed = "flood, or open_loop, when nobody consumes while the load runs: the window would never open again";
+            return Err(Fault::new("load.shape", "saturating", allowed));
+        }
         Load::Saturating { in_flight } => {
             if in_flight < u32::from(scenario.producers) {
                 let allowed = format!("at least producers = {producers}: each needs one message in flight");
@@ -66,8 +87,13 @@ fn check_load(scenario: &Scenario) -> Result<(), Fault> {
             }
             SATURATING_RATE_MAX
         }
+        Load::Flood {} => SATURATING_RATE_MAX,
         Load::OpenLoop { rate } => rate as f64,
     };
+    if let Some(messages) = scenario.messages {
+        return check_messages(scenario, messages);
+    }
+    let seconds = scenario.warmup_s + scenario.duration_s;
     let seconds_max = MESSAGES_PER_PRODUCER_MAX * producers / rate;
     if seconds > seconds_max {
         let allowed = format!(
@@ -79,36 +105,155 @@ fn check_load(scenario: &Scenario) -> Result<(), Fault> {
     Ok(())
 }
 
+fn check_messages(scenario: &Scenario, messages: u64) -> Result<(), Fault> {
+    let producers = u64::from(scenario.producers);
+    if scenario.is_open_loop() {
+        let allowed = "null in an open loop, which ends by the clock (duration_s)";
+        return Err(Fault::new("messages", messages, allowed));
+    }
+    let messages_max = u64::from(u32::MAX) * producers;
+    if !(producers..=messages_max).contains(&messages) {
+        let allowed = format!("from producers = {producers} to 2^32 - 1 for each of them");
+        return Err(Fault::new("messages", messages, allowed));
+    }
+    Ok(())
+}
+
+/// Runs whose phases end when their work is done.
+fn check_course(scenario: &Scenario) -> Result<(), Fault> {
+    let Scenario { warmup_s, .. } = *scenario;
+    if !scenario.backlog_first {
+        if scenario.messages.is_some() && warmup_s > 0.0 {
+            let allowed = "0 when messages are counted: all of them are measured";
+            return Err(Fault::new("warmup_s", warmup_s, allowed));
+        }
+        return Ok(());
+    }
+    let refused = |allowed| Err(Fault::new("backlog_first", true, allowed));
+    if scenario.messages.is_none() {
+        return refused("false without messages: only a counted backlog is complete at some time");
+    }
+    if scenario.consumers == 0 {
+        return refused("false when consumers = 0: nobody drains the backlog");
+    }
+    if scenario.consume_rate_max.is_some() {
+        return refused("false with consume_rate_max: the window measures how fast the backlog drains");
+    }
+    if warmup_s <= 0.0 {
+        let allowed = "more than 0 when backlog_first is true: it is the time that the fill may take";
+        return Err(Fault::new("warmup_s", warmup_s, allowed));
+    }
+    Ok(())
+}
+
+/// A killed broker keeps only what it was asked to keep, and only acknowledged deliveries have arrived for sure.
+fn check_faults(scenario: &Scenario) -> Result<(), Fault> {
+    if scenario.faults.is_empty() {
+        return Ok(());
+    }
+    let refused = |field: &str, value: &str, allowed: &str| Err(Fault::new(field, value, allowed));
+    if scenario.driver == DriverKind::Lapin {
+        let allowed = "native when there are faults: the lapin driver does not connect anew";
+        return refused("driver", "lapin", allowed);
+    }
+    if !scenario.persistent {
+        return refused("persistent", "false", "true when there are faults");
+    }
+    if scenario.confirm_window.is_none() {
+        let allowed = "a whole number when there are faults: only what was confirmed must survive";
+        return refused("confirm_window", "null", allowed);
+    }
+    if scenario.consumers == 0 || scenario.ack_every == 0 {
+        let field = if scenario.consumers == 0 {
+            "consumers"
+        } else {
+            "ack_every"
+        };
+        return refused(
+            field,
+            "0",
+            "at least 1 when there are faults: what is not consumed and acknowledged proves nothing",
+        );
+    }
+    if let Some(messages) = scenario.messages {
+        let allowed = "null when there are faults, whose instants lie in a window of known length";
+        return refused("messages", &messages.to_string(), allowed);
+    }
+    let mut earliest_s = 0.0;
+    for (index, fault) in scenario.faults.iter().enumerate() {
+        let BrokerFault::Kill {
+            after_s: (from_s, to_s),
+        } = *fault;
+        if from_s < earliest_s || to_s > scenario.duration_s {
+            let allowed = format!(
+                "between {earliest_s} (where the fault before it ends) and duration_s = {}",
+                scenario.duration_s
+            );
+            let found = format!("[{from_s}, {to_s}]");
+            return Err(Fault::new(format!("faults[{index}].after_s"), found, allowed));
+        }
+        earliest_s = to_s;
+    }
+    Ok(())
+}
+
 fn check_targets(scenario: &Scenario) -> Result<(), Fault> {
     let targets = &scenario.targets;
-    match scenario.load {
-        Load::Saturating { .. } => match targets.latency_p99_us_max {
-            Some(latency) => {
-                let allowed =
-                    "null in a saturating load, where the window decides the latency (see METHOD.md)";
-                Err(Fault::new("targets.latency_p99_us_max", latency, allowed))
-            }
-            None => Ok(()),
-        },
-        Load::OpenLoop { rate } => {
-            let copies = u64::from(scenario.copies());
-            let limits = [
-                ("targets.publish_rate_min", targets.publish_rate_min, rate),
-                (
-                    "targets.consume_rate_min",
-                    targets.consume_rate_min,
-                    rate * copies,
-                ),
-            ];
-            for (field, target, rate_max) in limits {
-                if let Some(target) = target.filter(|&target| target > rate_max as f64) {
-                    let allowed = format!("at most {rate_max}: the fixed rate never makes more");
-                    return Err(Fault::new(field, target, allowed));
-                }
-            }
-            Ok(())
+    check_latency_target(scenario)?;
+    if let Some(lag) = targets
+        .schedule_lag_p99_us_max
+        .filter(|_| !scenario.is_open_loop())
+    {
+        let allowed = "null unless the load is an open loop: nothing else has a schedule";
+        return Err(Fault::new("targets.schedule_lag_p99_us_max", lag, allowed));
+    }
+    if let Some(rate) = targets.publish_rate_min.filter(|_| scenario.backlog_first) {
+        let allowed = "null when backlog_first is true: nothing is sent within the window";
+        return Err(Fault::new("targets.publish_rate_min", rate, allowed));
+    }
+    let publish_rate_max = match scenario.load {
+        Load::OpenLoop { rate } => rate,
+        Load::Saturating { .. } | Load::Flood {} => u64::MAX,
+    };
+    let copies = u64::from(scenario.copies());
+    let consume_rate_max = match (scenario.consumers, scenario.consume_rate_max) {
+        (0, _) => 0,
+        (_, Some(limit)) => limit,
+        (_, None) => publish_rate_max.saturating_mul(copies),
+    };
+    let limits = [
+        (
+            "targets.publish_rate_min",
+            targets.publish_rate_min,
+            publish_rate_max,
+        ),
+        (
+            "targets.consume_rate_min",
+            targets.consume_rate_min,
+            consume_rate_max,
+        ),
+    ];
+    for (field, target, rate_max) in limits {
+        if let Some(target) = target.filter(|&target| target > rate_max as f64) {
+            let allowed = format!("at most {rate_max}: the scenario never makes more");
+            return Err(Fault::new(field, target, allowed));
         }
     }
+    Ok(())
+}
+
+fn check_latency_target(scenario: &Scenario) -> Result<(), Fault> {
+    let Some(latency) = scenario.targets.latency_p99_us_max else {
+        return Ok(());
+    };
+    let allowed = if !scenario.is_open_loop() {
+        "null unless the load is an open loop: otherwise the window decides the latency (see METHOD.md)"
+    } else if scenario.consumers == 0 || scenario.consume_rate_max.is_some() {
+        "null when the consumers are slow or missing: they decide the latency"
+    } else {
+        return Ok(());
+    };
+    Err(Fault::new("targets.latency_p99_us_max", latency, allowed))
 }
 
 #[cfg(test)]
@@ -147,6 +292,101 @@ mod tests {
             refused(|s| (s.producers, s.duration_s) = (1, 300.0)),
             pair("duration_s", "300")
         );
+    }
+
+    #[test]
+    fn a_backlog_needs_a_count_and_a_load_that_does_not_wait_for_consumers() {
+        let refused = |change: fn(&mut Scenario)| {
+            let mut scenario = built_in("backlog-drain").unwrap();
+            change(&mut scenario);
+            let fault = check(&scenario).unwrap_err();
+            format!("{} is {}", fault.field, fault.value)
+        };
+        assert_eq!(
+            refused(|s| s.load = Load::Saturating { in_flight: 1_000 }),
+            "load.shape is saturating"
+        );
+        assert_eq!(refused(|s| s.messages = None), "backlog_first is true");
+        assert_eq!(refused(|s| s.messages = Some(19)), "messages is 19");
+        assert_eq!(
+            refused(|s| s.messages = Some(u64::MAX)),
+            format!("messages is {}", u64::MAX)
+        );
+        assert_eq!(
+            refused(|s| s.load = Load::OpenLoop { rate: 9 }),
+            "messages is 10000000"
+        );
+        assert_eq!(refused(|s| s.consumers = 0), "backlog_first is true");
+        assert_eq!(
+            refused(|s| s.consume_rate_max = Some(99)),
+            "backlog_first is true"
+        );
+        assert_eq!(refused(|s| s.warmup_s = 0.0), "warmup_s is 0");
+        assert_eq!(
+            refused(|s| (s.backlog_first, s.warmup_s) = (false, 5.0)),
+            "warmup_s is 5"
+        );
+        assert_eq!(
+            refused(|s| s.targets.publish_rate_min = Some(1.0)),
+            "targets.publish_rate_min is 1"
+        );
+        assert_eq!(
+            self::refused(|s| s.consumers = 0),
+            ("load.shape".into(), "saturating".into())
+        );
+    }
+
+    #[test]
+    fn slow_consumers_withhold_acks_and_decide_the_latency() {
+        let refused = |change: fn(&mut Scenario)| {
+            let mut scenario = built_in("slow-consumer").unwrap();
+            change(&mut scenario);
+            check(&scenario).unwrap_err().field
+        };
+        assert_eq!(
+            refused(|s| (s.prefetch, s.ack_every) = (0, 0)),
+            "consume_rate_max"
+        );
+        assert_eq!(refused(|s| s.consume_rate_max = Some(3)), "consume_rate_max");
+        assert_eq!(refused(|s| s.consumers = 0), "consume_rate_max");
+        assert_eq!(
+            refused(|s| s.targets.latency_p99_us_max = Some(1e6)),
+            "targets.latency_p99_us_max"
+        );
+        assert_eq!(
+            refused(|s| s.targets.consume_rate_min = Some(50_001.0)),
+            "targets.consume_rate_min"
+        );
+    }
+
+    #[test]
+    fn a_kill_is_survived_only_by_what_asked_for_it() {
+        let refused = |change: fn(&mut Scenario)| {
+            let mut scenario = built_in("crash").unwrap();
+            change(&mut scenario);
+            let fault = check(&scenario).unwrap_err();
+            assert!(fault.allowed.contains("fault"), "{fault:?}");
+            fault.field
+        };
+        assert_eq!(refused(|s| s.driver = DriverKind::Lapin), "driver");
+        assert_eq!(
+            refused(|s| (s.persistent, s.durable) = (false, false)),
+            "persistent"
+        );
+        assert_eq!(refused(|s| s.confirm_window = None), "confirm_window");
+        assert_eq!(
+            refused(|s| (s.prefetch, s.ack_every, s.consume_rate_max) = (0, 0, None)),
+            "ack_every"
+        );
+        let kill = |from, to| BrokerFault::Kill { after_s: (from, to) };
+        let mut scenario = built_in("crash").unwrap();
+        scenario.duration_s = 3.0;
+        scenario.faults = vec![kill(0.5, 1.0), kill(1.0, 3.0)];
+        assert_eq!(check(&scenario), Ok(()));
+        for bad in [kill(0.9, 3.0), kill(1.0, 3.1)] {
+            scenario.faults[1] = bad;
+            assert_eq!(check(&scenario).unwrap_err().field, "faults[1].after_s");
+        }
     }
 
     #[test]

@@ -20,10 +20,17 @@ enum Allowed {
     Number(f64, f64),
     NumberOrNull(f64, f64),
     OneOf(&'static [&'static str]),
+    /// Two numbers, the second not below the first.
+    Range(f64, f64),
     Fields(&'static [Field]),
-    /// An object whose `shape` decides its other fields.
-    Shape(&'static [(&'static str, &'static [Field])]),
+    /// An object one of whose fields, named first, decides the others.
+    Variant(&'static str, Variants),
+    /// A list of such objects, at most so many.
+    Each(usize, &'static str, Variants),
 }
+
+/// The values of the deciding field, each with the other fields.
+type Variants = &'static [(&'static str, &'static [Field])];
 
 struct Field {
     name: &'static str,
@@ -49,42 +56,55 @@ const fn optional(name: &'static str, allowed: Allowed) -> Field {
 
 const NAME_LEN_MAX: usize = 64;
 const DURATION_S_MAX: f64 = 36_000.0;
+const FAULTS_MAX: usize = 100;
 
 const SCENARIO: &[Field] = &[
     required("name", Allowed::Name),
     required("description", Allowed::Text),
     optional("driver", Allowed::OneOf(&["native", "lapin"])),
     required("producers", Allowed::Integer(1, 1_000)),
-    required("consumers", Allowed::Integer(1, 1_000)),
+    required("consumers", Allowed::Integer(0, 1_000)),
     required("queues", Allowed::Integer(1, 1_000)),
     optional("routing", Allowed::OneOf(&["queue", "fanout"])),
     required("size_bytes", Allowed::Integer(16, SIZE_BYTES_MAX as u64)),
-    required("load", Allowed::Shape(LOAD)),
+    required("load", Allowed::Variant("shape", LOAD)),
+    optional("messages", Allowed::IntegerOrNull(1, 1 << 42)),
+    optional("backlog_first", Allowed::Flag),
     required("duration_s", Allowed::Number(0.1, DURATION_S_MAX)),
     required("warmup_s", Allowed::Number(0.0, 3_600.0)),
     optional("drain_s", Allowed::Number(0.1, 3_600.0)),
     required("prefetch", Allowed::Integer(0, u16::MAX as u64)),
     required("ack_every", Allowed::Integer(0, u16::MAX as u64)),
     optional("ack_flush_ms", Allowed::Integer(0, 60_000)),
+    optional("consume_rate_max", Allowed::IntegerOrNull(1, 20_000_000)),
     optional("confirm_window", Allowed::IntegerOrNull(1, 1_000_000)),
     optional("persistent", Allowed::Flag),
     optional("durable", Allowed::Flag),
+    optional("faults", Allowed::Each(FAULTS_MAX, "kind", FAULTS)),
     optional("targets", Allowed::Fields(TARGETS)),
     optional("validity", Allowed::Fields(VALIDITY)),
 ];
 
-const LOAD: &[(&str, &[Field])] = &[
+const LOAD: Variants = &[
     (
         "saturating",
         &[required("in_flight", Allowed::Integer(1, 10_000_000))],
     ),
     ("open_loop", &[required("rate", Allowed::Integer(1, 20_000_000))]),
+    ("flood", &[]),
 ];
+
+const FAULTS: Variants = &[(
+    "kill",
+    &[required("after_s", Allowed::Range(0.0, DURATION_S_MAX))],
+)];
 
 const TARGETS: &[Field] = &[
     optional("publish_rate_min", Allowed::NumberOrNull(0.0, 1e9)),
     optional("consume_rate_min", Allowed::NumberOrNull(0.0, 1e9)),
     optional("broker_rss_bytes_max", Allowed::IntegerOrNull(1, 1 << 50)),
+    optional("broker_rss_anon_bytes_max", Allowed::IntegerOrNull(1, 1 << 50)),
+    optional("schedule_lag_p99_us_max", Allowed::NumberOrNull(1.0, 60e6)),
     optional("latency_p99_us_max", Allowed::NumberOrNull(1.0, 60e6)),
 ];
 
@@ -128,16 +148,26 @@ fn check_value(value: &Value, path: &str, allowed: Allowed) -> Result<(), Fault>
     let prefix = format!("{path}.");
     match allowed {
         Allowed::Fields(fields) => check_object(value.as_object().ok_or_else(fault)?, &prefix, fields),
-        Allowed::Shape(shapes) => {
+        Allowed::Variant(key, variants) => {
             let mut object = value.as_object().ok_or_else(fault)?.clone();
-            let shape = object.remove("shape").unwrap_or(Value::String("missing".into()));
-            let fields = shapes
+            let found = object.remove(key).unwrap_or(Value::String("missing".into()));
+            let fields = variants
                 .iter()
-                .find(|(name, _)| shape == *name)
+                .find(|(name, _)| found == *name)
                 .map(|(_, fields)| *fields);
-            let names: Vec<_> = shapes.iter().map(|(name, _)| *name).collect();
-            let unknown = || Fault::new(format!("{prefix}shape"), shorten(&shape), names.join(" or "));
+            let unknown = || Fault::new(format!("{prefix}{key}"), shorten(&found), names(variants));
             check_object(&object, &prefix, fields.ok_or_else(unknown)?)
+        }
+        Allowed::Each(count_max, key, variants) => {
+            let list = value.as_array().filter(|list| list.len() <= count_max);
+            for (index, element) in list.ok_or_else(fault)?.iter().enumerate() {
+                check_value(
+                    element,
+                    &format!("{path}[{index}]"),
+                    Allowed::Variant(key, variants),
+                )?;
+            }
+            Ok(())
         }
         _ if allowed.accepts(value) => Ok(()),
         _ => Err(fault()),
@@ -158,7 +188,12 @@ impl Allowed {
             Self::Number(min, max) => value.as_f64().is_some_and(|value| (min..=max).contains(&value)),
             Self::NumberOrNull(min, max) => value.is_null() || Self::Number(min, max).accepts(value),
             Self::OneOf(names) => value.as_str().is_some_and(|value| names.contains(&value)),
-            Self::Fields(_) | Self::Shape(_) => value.is_object(),
+            Self::Range(min, max) => {
+                let ends = value.as_array().map(|ends| ends.iter().map(Value::as_f64));
+                let ends = ends.and_then(Iterator::collect::<Option<Vec<f64>>>);
+                matches!(ends.as_deref(), Some(&[from, to]) if min <= from && from <= to && to <= max)
+            }
+            Self::Fields(_) | Self::Variant(..) | Self::Each(..) => unreachable!("checked field by field"),
         }
     }
 
@@ -176,12 +211,21 @@ impl Allowed {
                 let names: Vec<_> = fields.iter().map(|field| field.name).collect();
                 format!("an object with any of {}", names.join(", "))
             }
-            Self::Shape(shapes) => {
-                let names: Vec<_> = shapes.iter().map(|(name, _)| *name).collect();
-                format!("an object with shape = {}", names.join(" or "))
+            Self::Range(min, max) => format!("two numbers from {min} to {max}, the lower one first"),
+            Self::Variant(key, variants) => format!("an object with {key} = {}", names(variants)),
+            Self::Each(count_max, key, variants) => {
+                format!(
+                    "a list of at most {count_max} objects with {key} = {}",
+                    names(variants)
+                )
             }
         }
     }
+}
+
+fn names(variants: Variants) -> String {
+    let names: Vec<_> = variants.iter().map(|(name, _)| *name).collect();
+    names.join(" or ")
 }
 
 fn is_name(name: &str) -> bool {
@@ -228,7 +272,7 @@ mod tests {
                 "\"many\"",
                 "a whole number from 1 to 1000",
             ),
-            ("consumers", json!(1.5), "1.5", "a whole number from 1 to 1000"),
+            ("consumers", json!(1.5), "1.5", "a whole number from 0 to 1000"),
             (
                 "prefetch",
                 json!(70_000),
@@ -260,13 +304,25 @@ mod tests {
                 "load.shape",
                 json!("burst"),
                 "\"burst\"",
-                "saturating or open_loop",
+                "saturating or open_loop or flood",
             ),
             (
                 "load.in_flight",
                 json!(0),
                 "0",
                 "a whole number from 1 to 10000000",
+            ),
+            (
+                "faults",
+                json!({}),
+                "{}",
+                "a list of at most 100 objects with kind = kill",
+            ),
+            (
+                "messages",
+                json!(0),
+                "0",
+                "null or a whole number from 1 to 4398046511104",
             ),
             ("validity.steal_max", json!(2), "2", "a number from 0 to 1"),
             (
@@ -279,6 +335,40 @@ mod tests {
         for (field, value, found, allowed) in cases {
             assert_eq!(fault(field, value), Fault::new(field, found, allowed));
         }
+    }
+
+    #[test]
+    fn a_fault_of_a_list_names_its_element() {
+        let found = |faults: Value| {
+            let fault = fault("faults", faults);
+            (fault.field, fault.value, fault.allowed)
+        };
+        let triple = |field: &str, value: &str, allowed: &str| (field.into(), value.into(), allowed.into());
+        let good = json!({"kind": "kill", "after_s": [1, 2.5]});
+        assert_eq!(
+            found(json!([good, {"kind": "pause"}])),
+            triple("faults[1].kind", "\"pause\"", "kill")
+        );
+        for bad in [
+            json!([3, 2]),
+            json!([1]),
+            json!(1),
+            json!([-1, 2]),
+            json!(["1", 2]),
+        ] {
+            assert_eq!(
+                found(json!([{"kind": "kill", "after_s": bad}])),
+                triple(
+                    "faults[0].after_s",
+                    &bad.to_string(),
+                    "two numbers from 0 to 36000, the lower one first"
+                )
+            );
+        }
+        assert_eq!(
+            found(json!([{"kind": "kill"}])).0,
+            "faults[0].after_s".to_string()
+        );
     }
 
     #[test]

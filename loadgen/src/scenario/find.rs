@@ -16,6 +16,27 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("1p1c", include_str!("../../../scenarios/1p1c.json")),
     ("fanout", include_str!("../../../scenarios/fanout.json")),
     (
+        "20p20c-durable",
+        include_str!("../../../scenarios/20p20c-durable.json"),
+    ),
+    (
+        "backlog-fill",
+        include_str!("../../../scenarios/backlog-fill.json"),
+    ),
+    (
+        "backlog-fill-1k",
+        include_str!("../../../scenarios/backlog-fill-1k.json"),
+    ),
+    (
+        "backlog-drain",
+        include_str!("../../../scenarios/backlog-drain.json"),
+    ),
+    (
+        "slow-consumer",
+        include_str!("../../../scenarios/slow-consumer.json"),
+    ),
+    ("crash", include_str!("../../../scenarios/crash.json")),
+    (
         "20p20c-lapin",
         include_str!("../../../scenarios/20p20c-lapin.json"),
     ),

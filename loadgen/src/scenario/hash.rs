@@ -39,4 +39,17 @@ mod tests {
         assert_ne!(scenario.hash(), longer.hash());
         assert_eq!(scenario.hash().len(), 16);
     }
+
+    /// Fields that came later are left out of the hash while they change nothing, so that old runs stay comparable.
+    #[test]
+    fn hashes_of_known_loads_stay() {
+        let known = [
+            ("20p20c", "1644d2d506c31760"),
+            ("20p20c-latency", "e8fcd7be049edbc2"),
+            ("fanout", "296c924df61bb06d"),
+        ];
+        for (name, hash) in known {
+            assert_eq!(built_in(name).unwrap().hash(), hash, "{name}");
+        }
+    }
 }

@@ -34,7 +34,7 @@ pub struct Scenario {
     pub driver: DriverKind,
     /// Producers, each with its own connection.
     pub producers: u16,
-    /// Consumers, each with its own connection; consumer *j* reads queue *j* mod `queues`.
+    /// Consumers, each with its own connection; consumer *j* reads queue *j* mod `queues`. 0: the messages stay queued.
     pub consumers: u16,
     /// Queues.
     pub queues: u16,
@@ -45,9 +45,15 @@ pub struct Scenario {
     pub size_bytes: u32,
     /// When messages are sent.
     pub load: Load,
-    /// Length of the measured window, in seconds.
+    /// Messages of the whole run, all producers together: phases end when their work is done, not by the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<u64>,
+    /// All messages are sent before the consumers start; the window then measures how that backlog drains.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub backlog_first: bool,
+    /// Length of the measured window, in seconds; with `messages` its limit.
     pub duration_s: f64,
-    /// Load before the window, in seconds.
+    /// Load before the window, in seconds; with `backlog_first` the limit of the fill.
     pub warmup_s: f64,
     /// Deadline of the drain after the window, in seconds.
     #[serde(default = "drain_s_default")]
@@ -59,6 +65,9 @@ pub struct Scenario {
     /// After how many milliseconds a partial batch of acks is sent all the same; 0 = after every read.
     #[serde(default = "ack_flush_ms_default")]
     pub ack_flush_ms: u32,
+    /// Messages a second that the consumers work off at most, all together, until the load ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consume_rate_max: Option<u64>,
     /// Unconfirmed messages a producer may have outstanding; `None` = no publisher confirms.
     #[serde(default)]
     pub confirm_window: Option<u32>,
@@ -68,6 +77,9 @@ pub struct Scenario {
     /// Durable queues (and exchange).
     #[serde(default)]
     pub durable: bool,
+    /// What is done to the (embedded) broker within the measured window, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<BrokerFault>,
     /// What a passing run reaches.
     #[serde(default)]
     pub targets: Targets,
@@ -132,6 +144,19 @@ pub enum Load {
         /// Messages a second, all producers together.
         rate: u64,
     },
+    /// As fast as the broker reads and, with `confirm_window`, confirms; whatever the consumers do.
+    Flood {},
+}
+
+/// Something that is done to the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum BrokerFault {
+    /// SIGKILL, then a new start on the same data directory.
+    Kill {
+        /// Range of the seeded instant, in seconds since the measured window began.
+        after_s: (f64, f64),
+    },
 }
 
 /// What a run must reach to pass. Absent: not judged.
@@ -144,6 +169,12 @@ pub struct Targets {
     pub consume_rate_min: Option<f64>,
     /// Resident memory of the broker at its peak, at most.
     pub broker_rss_bytes_max: Option<u64>,
+    /// Anonymous resident memory of the broker (without mapped files) at its peak, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker_rss_anon_bytes_max: Option<u64>,
+    /// 99th percentile of actual − intended send instant in µs, at most, whoever made the producers late. Open loop only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_lag_p99_us_max: Option<f64>,
     /// 99th percentile of the response latency in µs, at most. Open loop only.
     pub latency_p99_us_max: Option<f64>,
 }
@@ -252,6 +283,13 @@ impl Scenario {
         matches!(self.load, Load::OpenLoop { .. })
     }
 
+    /// Whether the window measures messages that become due within it, so that their latency means something: neither
+    /// a fill that nobody consumes nor the drain of a backlog does.
+    #[must_use]
+    pub fn measures_latency(&self) -> bool {
+        self.consumers > 0 && !self.backlog_first
+    }
+
     /// 16 hexadecimal digits that are equal for equal loads, whatever their name, description, targets and validity.
     #[must_use]
     pub fn hash(&self) -> String {
@@ -284,6 +322,12 @@ impl Fault {
             allowed: self.allowed,
         }
     }
+}
+
+/// For fields that are left out of the JSON, and so of the hash, when they change nothing.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn drain_s_default() -> f64 {

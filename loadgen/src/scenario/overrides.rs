@@ -21,6 +21,8 @@ pub struct Overrides {
     pub rate: Option<u64>,
     /// `--in-flight`: makes the load saturating.
     pub in_flight: Option<u64>,
+    /// `--messages`; 0 = by the clock.
+    pub messages: Option<u64>,
     /// `--duration`
     pub duration_s: Option<f64>,
     /// `--warmup`
@@ -29,6 +31,8 @@ pub struct Overrides {
     pub prefetch: Option<u64>,
     /// `--ack-every`
     pub ack_every: Option<u64>,
+    /// `--consume-rate`; 0 = no limit.
+    pub consume_rate_max: Option<u64>,
     /// `--confirm-window`; 0 = no confirms.
     pub confirm_window: Option<u64>,
     /// `--persistent`: persistent messages on durable queues.
@@ -58,6 +62,7 @@ impl Overrides {
         let mut value = serde_json::to_value(scenario).expect("a scenario is plain data");
         let mut changes = Vec::new();
         let mut set = |field: &str, new: Value| {
+            // A field that is left out reads as null.
             if value[field] != new {
                 changes.push(format!("{field} = {}", describe(&new)));
                 value[field] = new;
@@ -77,11 +82,14 @@ impl Overrides {
         for (field, new) in [("duration_s", self.duration_s), ("warmup_s", self.warmup_s)] {
             new.into_iter().for_each(|new| set(field, json!(new)));
         }
-        if let Some(window) = self.confirm_window {
-            set(
-                "confirm_window",
-                if window == 0 { Value::Null } else { json!(window) },
-            );
+        let nullable = [
+            ("messages", self.messages),
+            ("consume_rate_max", self.consume_rate_max),
+            ("confirm_window", self.confirm_window),
+        ];
+        for (field, new) in nullable {
+            new.into_iter()
+                .for_each(|new| set(field, if new == 0 { Value::Null } else { json!(new) }));
         }
         if self.persistent {
             set("persistent", json!(true));
@@ -118,7 +126,9 @@ fn drop_unreachable_targets(before: &Scenario, value: &mut Value, changes: &mut 
         1
     };
     let unreachable = match load {
-        Load::Saturating { .. } => vec![("latency_p99_us_max", 0)],
+        Load::Saturating { .. } | Load::Flood {} => {
+            vec![("latency_p99_us_max", 0), ("schedule_lag_p99_us_max", 0)]
+        }
         Load::OpenLoop { rate } => {
             vec![
                 ("publish_rate_min", rate),
@@ -127,9 +137,9 @@ fn drop_unreachable_targets(before: &Scenario, value: &mut Value, changes: &mut 
         }
     };
     for (target, reachable) in unreachable {
-        let stated = &mut value["targets"][target];
-        if stated.as_f64().is_some_and(|stated| stated > reachable as f64) {
-            *stated = Value::Null;
+        let stated = value["targets"][target].as_f64();
+        if stated.is_some_and(|stated| stated > reachable as f64) {
+            value["targets"][target] = Value::Null;
             changes.push(format!("targets.{target} = null"));
         }
     }
@@ -139,7 +149,8 @@ fn drop_unreachable_targets(before: &Scenario, value: &mut Value, changes: &mut 
 fn describe(value: &Value) -> String {
     match value.get("shape").and_then(Value::as_str) {
         Some("open_loop") => format!("open_loop at {}/s", value["rate"]),
-        Some(shape) => format!("{shape} with {} in flight", value["in_flight"]),
+        Some("saturating") => format!("saturating with {} in flight", value["in_flight"]),
+        Some(shape) => shape.to_owned(),
         None => match value {
             Value::String(text) => text.clone(),
             Value::Number(number) => number
@@ -243,6 +254,25 @@ mod tests {
                 .changes
                 .contains(&"load = saturating with 500 in flight".to_string())
         );
+    }
+
+    #[test]
+    fn a_count_is_changed_but_not_made_up() {
+        let changed = Overrides {
+            messages: Some(1_000),
+            driver: Some("lapin".into()),
+            ..Overrides::default()
+        };
+        let fill = changed.apply(&built_in("backlog-fill").unwrap()).unwrap();
+        assert_eq!(fill.scenario.messages, Some(1_000));
+        assert_eq!(fill.changes, ["messages = 1000", "driver = lapin"]);
+        let no_limit = Overrides {
+            messages: Some(0),
+            consume_rate_max: Some(0),
+            ..Overrides::default()
+        };
+        let plain = built_in("20p20c").unwrap();
+        assert_eq!(no_limit.apply(&plain).unwrap().scenario, plain);
     }
 
     #[test]

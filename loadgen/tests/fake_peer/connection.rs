@@ -11,7 +11,7 @@ use wire::{
 };
 
 use super::Shared;
-use super::routing::{Message, Writer};
+use super::routing::{Consumer, Message, Taken, Writer};
 
 const FRAME_BYTES_MAX: u32 = 131_072;
 const READ_BYTES: usize = 64 * 1024;
@@ -27,6 +27,9 @@ struct Connection<'a> {
     partial: Option<Message>,
     body_bytes: u64,
     acked_through: u64,
+    /// Of the peer; after its next crash nothing that this connection says counts any more.
+    incarnation: u32,
+    prefetch: usize,
 }
 
 /// Why a connection ends.
@@ -35,7 +38,7 @@ enum End {
     HungUp,
 }
 
-pub fn serve(mut stream: TcpStream, shared: &Arc<Shared>) {
+pub fn serve(mut stream: TcpStream, incarnation: u32, shared: &Arc<Shared>) {
     let frame_max = if shared.faults.frame_bytes_max == 0 {
         FRAME_BYTES_MAX
     } else {
@@ -57,6 +60,8 @@ pub fn serve(mut stream: TcpStream, shared: &Arc<Shared>) {
         partial: None,
         body_bytes: 0,
         acked_through: 0,
+        incarnation,
+        prefetch: 0,
     };
     connection.send_start();
     let (mut input, mut buffer) = (Vec::new(), vec![0; READ_BYTES]);
@@ -102,6 +107,7 @@ impl Connection<'_> {
         let mut properties = FieldTable::new();
         properties.insert("product", "fake peer");
         properties.insert("version", "1.2.3");
+        properties.insert("durability", "sync");
         let properties = properties.to_bytes();
         let start = Method::ConnectionStart {
             version_major: 0,
@@ -161,12 +167,12 @@ impl Connection<'_> {
                 self.send(channel, &Method::ExchangeDeleteOk);
             }
             Method::QueueDeclare { queue, .. } => {
-                routes.lock().unwrap().declare_queue(queue);
+                let message_count = routes.lock().unwrap().declare_queue(queue);
                 self.send(
                     channel,
                     &Method::QueueDeclareOk {
                         queue,
-                        message_count: 0,
+                        message_count,
                         consumer_count: 0,
                     },
                 );
@@ -179,16 +185,20 @@ impl Connection<'_> {
                 routes.lock().unwrap().delete_queue(queue);
                 self.send(channel, &Method::QueueDeleteOk { message_count: 0 });
             }
-            Method::BasicQos { .. } => self.send(channel, &Method::BasicQosOk),
+            Method::BasicQos { prefetch_count, .. } => {
+                self.prefetch = usize::from(prefetch_count);
+                self.send(channel, &Method::BasicQosOk);
+            }
             Method::BasicConsume {
-                queue, consumer_tag, ..
+                queue,
+                consumer_tag,
+                no_ack,
+                ..
             } => {
                 self.send(channel, &Method::BasicConsumeOk { consumer_tag });
-                let writer = Arc::clone(&self.writer);
-                routes
-                    .lock()
-                    .unwrap()
-                    .consume(queue, writer, channel, consumer_tag, self.shared);
+                let consumer = Consumer::new(Arc::clone(&self.writer), channel, consumer_tag);
+                let consumer = consumer.limited(self.prefetch, no_ack);
+                routes.lock().unwrap().consume(queue, consumer, self.shared);
             }
             Method::BasicCancel { consumer_tag, .. } => {
                 self.send(channel, &Method::BasicCancelOk { consumer_tag });
@@ -209,6 +219,8 @@ impl Connection<'_> {
                 self.acked_through = delivery_tag;
                 self.shared.seen.acked.fetch_add(acked, Ordering::AcqRel);
                 self.shared.seen.ack_frames.fetch_add(1, Ordering::AcqRel);
+                let mut routes = routes.lock().unwrap();
+                routes.ack(&self.writer, delivery_tag, multiple, self.shared);
             }
             Method::BasicPublish {
                 exchange,
@@ -221,6 +233,7 @@ impl Connection<'_> {
                     header: Vec::new(),
                     body: Vec::new(),
                     redelivered: false,
+                    number: 0,
                 });
             }
             ref other => panic!("the fake peer does not know {}", other.name()),
@@ -248,8 +261,18 @@ impl Connection<'_> {
         let message = self.partial.take().unwrap();
         self.published += 1;
         let published = self.shared.seen.published.fetch_add(1, Ordering::AcqRel) + 1;
-        let accepted = self.shared.routes.lock().unwrap().publish(message, self.shared);
-        self.settled.push((self.published, !accepted));
+        let taken = {
+            let mut routes = self.shared.routes.lock().unwrap();
+            if routes.incarnation() != self.incarnation {
+                return Err(End::HungUp);
+            }
+            routes.publish(message, self.shared)
+        };
+        match taken {
+            Taken::Kept => self.settled.push((self.published, false)),
+            Taken::Refused => self.settled.push((self.published, true)),
+            Taken::Swallowed => {}
+        }
         let faults = &self.shared.faults;
         match faults.stall {
             Some((after, pause)) if published == after => std::thread::sleep(pause),

@@ -1,8 +1,8 @@
 //! A small AMQP peer with faults on demand: what the generator's tests drive instead of a broker.
 //!
-//! Blocking sockets, a thread a connection. It knows queues, fanout exchanges, competing consumers (in turn) and confirms;
-//! no prefetch, no persistence. It misbehaves exactly as its [`Faults`] say, counting messages in the order in which it
-//! takes them.
+//! Blocking sockets, a thread a connection. It knows queues, fanout exchanges, competing consumers (in turn), prefetch and
+//! confirms. It keeps everything through a crash ([`FakePeer::crash`]), like a broker with a perfect disk. It misbehaves
+//! exactly as its [`Faults`] say, counting messages in the order in which it takes them.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -16,6 +16,7 @@ mod routing;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use loadgen::target::Target;
@@ -57,6 +58,12 @@ pub struct Faults {
     pub nack_every: Option<u64>,
     /// Frame size that the peer insists on; 0 = 128 KiB.
     pub frame_bytes_max: u32,
+    /// After so many messages: takes what comes, but neither keeps nor confirms it, until it crashes.
+    pub swallow_after: Option<u64>,
+    /// A crash costs every n-th message that it had kept.
+    pub crash_loses_every: Option<u64>,
+    /// After a crash nothing is flagged as redelivered.
+    pub crash_loses_flags: bool,
 }
 
 /// What the peer saw.
@@ -86,7 +93,7 @@ impl Seen {
 
 /// A listening peer; it stops when dropped.
 pub struct FakePeer {
-    port: u16,
+    listener: Listener,
     shared: Arc<Shared>,
 }
 
@@ -95,36 +102,80 @@ pub struct Shared {
     pub faults: Faults,
     pub seen: Seen,
     pub routes: Mutex<Routes>,
-    pub stopped: AtomicBool,
+    /// Those that a crash ends.
+    pub streams: Mutex<Vec<TcpStream>>,
+}
+
+/// A listening port; it stops when dropped.
+struct Listener {
+    port: u16,
+    stopped: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    fn start(shared: &Arc<Shared>) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (for_thread, shared) = (Arc::clone(&stopped), Arc::clone(shared));
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if for_thread.load(Ordering::Acquire) {
+                    break;
+                }
+                let (stream, shared) = (stream.unwrap(), Arc::clone(&shared));
+                shared.seen.connections.fetch_add(1, Ordering::AcqRel);
+                shared.streams.lock().unwrap().push(stream.try_clone().unwrap());
+                let incarnation = shared.routes.lock().unwrap().incarnation();
+                std::thread::spawn(move || connection::serve(stream, incarnation, &shared));
+            }
+        });
+        Self {
+            port,
+            stopped,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Release);
+        // Wakes the thread.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl FakePeer {
     /// Listens on a free loopback port.
     pub fn start(faults: Faults) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             routes: Mutex::new(Routes::new(&faults)),
             faults,
             seen: Seen::default(),
-            stopped: AtomicBool::new(false),
+            streams: Mutex::new(Vec::new()),
         });
-        let for_connections = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if for_connections.stopped.load(Ordering::Acquire) {
-                    break;
-                }
-                let shared = Arc::clone(&for_connections);
-                shared.seen.connections.fetch_add(1, Ordering::AcqRel);
-                std::thread::spawn(move || connection::serve(stream.unwrap(), &shared));
-            }
-        });
-        Self { port, shared }
+        Self {
+            listener: Listener::start(&shared),
+            shared,
+        }
+    }
+
+    /// Ends every connection without a word and comes back on another port, with what it had kept.
+    pub fn crash(&mut self) {
+        self.shared.routes.lock().unwrap().crash(&self.shared.faults);
+        for stream in self.shared.streams.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+        self.listener = Listener::start(&self.shared);
     }
 
     pub fn target(&self) -> Target {
-        Target::guest("127.0.0.1", self.port)
+        Target::guest("127.0.0.1", self.listener.port)
     }
 
     pub fn seen(&self) -> &Seen {
@@ -134,13 +185,5 @@ impl FakePeer {
     /// Queues and exchanges that still stand.
     pub fn leftovers(&self) -> usize {
         self.shared.routes.lock().unwrap().len()
-    }
-}
-
-impl Drop for FakePeer {
-    fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::Release);
-        // Wakes the listener.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }

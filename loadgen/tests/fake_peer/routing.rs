@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::Write;
 use std::net::TcpStream;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -22,12 +23,74 @@ pub struct Message {
     pub header: Vec<u8>,
     pub body: Vec<u8>,
     pub redelivered: bool,
+    /// Its place among all messages.
+    pub number: u64,
 }
 
-struct Consumer {
+/// What became of a publish.
+pub enum Taken {
+    Kept,
+    Refused,
+    Swallowed,
+}
+
+pub struct Consumer {
     writer: Writer,
     template: DeliverTemplate,
     last_tag: u64,
+    prefetch: usize,
+    no_ack: bool,
+    unacked: VecDeque<(u64, Message)>,
+}
+
+impl Consumer {
+    pub fn new(writer: Writer, channel: u16, tag: &str) -> Self {
+        Self {
+            writer,
+            template: DeliverTemplate::new(channel, tag),
+            last_tag: 0,
+            prefetch: 0,
+            no_ack: false,
+            unacked: VecDeque::new(),
+        }
+    }
+
+    /// Gets at most `prefetch` unacknowledged messages (0: no limit).
+    pub fn limited(self, prefetch: usize, no_ack: bool) -> Self {
+        Self {
+            prefetch,
+            no_ack,
+            ..self
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.prefetch == 0 || self.no_ack || self.unacked.len() < self.prefetch
+    }
+
+    /// Sends one message; what it needs to acknowledge is kept.
+    fn deliver(&mut self, message: Message, shared: &Shared) {
+        self.last_tag += 1;
+        let mut out = Vec::new();
+        let mut writer = self.writer.lock().unwrap();
+        self.template.encode(
+            &mut out,
+            self.last_tag,
+            message.redelivered,
+            message.exchange.as_bytes(),
+            message.routing_key.as_bytes(),
+            &message.header,
+            &message.body,
+            writer.1,
+        );
+        // A consumer that went away loses its messages, unless the peer crashed: the tests never need them again.
+        if writer.0.write_all(&out).is_ok() {
+            shared.seen.delivered.fetch_add(1, Ordering::AcqRel);
+        }
+        if !self.no_ack {
+            self.unacked.push_back((self.last_tag, message));
+        }
+    }
 }
 
 #[derive(Default)]
@@ -44,6 +107,8 @@ pub struct Routes {
     queues: HashMap<String, Queue>,
     exchanges: HashMap<String, Vec<String>>,
     taken: u64,
+    /// Crashes so far.
+    incarnation: u32,
     held: Option<Sender<(Instant, String, Message)>>,
     hold: Duration,
 }
@@ -54,6 +119,7 @@ impl Routes {
             queues: HashMap::new(),
             exchanges: HashMap::new(),
             taken: 0,
+            incarnation: 0,
             held: None,
             hold: faults.hold.unwrap_or_default(),
         }
@@ -63,8 +129,57 @@ impl Routes {
         self.queues.len() + self.exchanges.len()
     }
 
-    pub fn declare_queue(&mut self, name: &str) {
-        self.queues.entry(name.to_owned()).or_default();
+    pub fn incarnation(&self) -> u32 {
+        self.incarnation
+    }
+
+    /// How many messages are in it.
+    pub fn declare_queue(&mut self, name: &str) -> u32 {
+        self.queues.entry(name.to_owned()).or_default().waiting.len() as u32
+    }
+
+    /// Forgets its consumers; what they have not acknowledged goes back to its place.
+    pub fn crash(&mut self, faults: &Faults) {
+        self.incarnation += 1;
+        for queue in self.queues.values_mut() {
+            for consumer in queue.consumers.drain(..) {
+                let unacked = consumer.unacked.into_iter().map(|(_, message)| Message {
+                    redelivered: !faults.crash_loses_flags,
+                    ..message
+                });
+                queue.waiting.extend(unacked);
+            }
+            queue
+                .waiting
+                .make_contiguous()
+                .sort_by_key(|message| message.number);
+            let mut kept = 0_u64;
+            queue.waiting.retain(|_| {
+                kept += 1;
+                faults
+                    .crash_loses_every
+                    .is_none_or(|every| !kept.is_multiple_of(every))
+            });
+        }
+    }
+
+    /// Settles deliveries of the consumer that `writer` belongs to.
+    pub fn ack(&mut self, writer: &Writer, tag: u64, multiple: bool, shared: &Shared) {
+        let mut settled = None;
+        for (name, queue) in &mut self.queues {
+            let consumer = queue
+                .consumers
+                .iter_mut()
+                .find(|consumer| Arc::ptr_eq(&consumer.writer, writer));
+            if let Some(consumer) = consumer {
+                let is_settled = |other: u64| other == tag || multiple && other < tag;
+                consumer.unacked.retain(|(other, _)| !is_settled(*other));
+                settled = Some(name.clone());
+            }
+        }
+        if let Some(name) = settled {
+            self.dispatch(&name, shared);
+        }
     }
 
     pub fn delete_queue(&mut self, name: &str) {
@@ -83,29 +198,28 @@ impl Routes {
         self.exchanges.get_mut(exchange).unwrap().push(queue.to_owned());
     }
 
-    pub fn consume(&mut self, queue: &str, writer: Writer, channel: u16, tag: &str, shared: &Shared) {
-        let consumer = Consumer {
-            writer,
-            template: DeliverTemplate::new(channel, tag),
-            last_tag: 0,
-        };
+    pub fn consume(&mut self, queue: &str, consumer: Consumer, shared: &Shared) {
         self.queues.get_mut(queue).unwrap().consumers.push(consumer);
         self.dispatch(queue, shared);
     }
 
-    /// Takes a message and does to it what the faults say. `false` when it is refused.
-    pub fn publish(&mut self, message: Message, shared: &Arc<Shared>) -> bool {
+    /// Takes a message and does to it what the faults say.
+    pub fn publish(&mut self, message: Message, shared: &Arc<Shared>) -> Taken {
         self.taken += 1;
         let faults = &shared.faults;
         let taken = self.taken;
         let hit = |every: Option<u64>| every.is_some_and(|every| taken.is_multiple_of(every));
+        if faults.swallow_after.is_some_and(|after| taken > after) && self.incarnation == 0 {
+            return Taken::Swallowed;
+        }
         if hit(faults.nack_every) {
-            return false;
+            return Taken::Refused;
         }
         if hit(faults.drop_every) {
-            return true;
+            return Taken::Kept;
         }
         let mut message = message;
+        message.number = taken;
         if hit(faults.corrupt_every) {
             message.body[faults.corrupt_at] ^= 0x10;
         }
@@ -138,7 +252,7 @@ impl Routes {
                 self.enqueue(&name, first, shared);
             }
         }
-        true
+        Taken::Kept
     }
 
     fn enqueue(&mut self, name: &str, message: Message, shared: &Arc<Shared>) {
@@ -156,32 +270,16 @@ impl Routes {
         let Some(queue) = self.queues.get_mut(name) else {
             return;
         };
-        while !queue.consumers.is_empty() {
-            let Some(message) = queue.waiting.pop_front() else {
+        while !queue.waiting.is_empty() {
+            // The next in turn that has room.
+            let (turn, consumers) = (queue.turn, queue.consumers.len());
+            let next = (0..consumers).map(|offset| (turn + offset) % consumers);
+            let Some(next) = next.into_iter().find(|&index| queue.consumers[index].has_room()) else {
                 break;
             };
-            let turn = queue.turn % queue.consumers.len();
-            queue.turn += 1;
-            let consumer = &mut queue.consumers[turn];
-            consumer.last_tag += 1;
-            let mut out = Vec::new();
-            let mut writer = consumer.writer.lock().unwrap();
-            consumer.template.encode(
-                &mut out,
-                consumer.last_tag,
-                message.redelivered,
-                message.exchange.as_bytes(),
-                message.routing_key.as_bytes(),
-                &message.header,
-                &message.body,
-                writer.1,
-            );
-            // A consumer that went away loses its messages: the tests never need them again.
-            if writer.0.write_all(&out).is_ok() {
-                shared
-                    .seen
-                    .delivered
-                    .fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+            queue.turn = next + 1;
+            if let Some(message) = queue.waiting.pop_front() {
+                queue.consumers[next].deliver(message, shared);
             }
         }
     }

@@ -84,6 +84,7 @@ pub fn open_store(storage: &SimStorage) -> Result<Arc<LogStore>, SeglogError> {
 }
 
 /// Reopens everything, without a look at the content.
+#[allow(clippy::type_complexity, reason = "a pair of results")]
 pub fn recover(
     storage: &SimStorage,
     names: &[String],

@@ -76,11 +76,19 @@ impl MetadataStore {
     /// [`MetadataError::Unusable`] for the first file that cannot be understood, has another entity than its name
     /// says, or is none of this store's.
     pub fn load(&self) -> Result<Vec<Entity>, MetadataError> {
+        self.survey()?.into_iter().collect()
+    }
+
+    /// What each file holds, in the order of [`MetadataStore::load`], or why it cannot be used.
+    ///
+    /// # Errors
+    /// [`SeglogError::Io`] when a directory cannot be listed.
+    pub fn survey(&self) -> Result<Vec<Result<Entity, MetadataError>>, SeglogError> {
         let mut entities = Vec::new();
         for kind in EntityKind::ALL {
             let directory = self.directory.join(kind.directory());
             for name in atomic_file::list(&*self.storage, &directory)? {
-                entities.push(self.read(kind, &directory.join(&name), &name)?);
+                entities.push(self.read(kind, &directory.join(&name), &name));
             }
         }
         Ok(entities)

@@ -1,6 +1,6 @@
 //! What the tasks share: the ledger, the recorders, and who may send.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -30,6 +30,8 @@ pub(super) struct Books {
     pub(super) blocked: AtomicU64,
     /// Messages that became due while the broker kept their producer from sending.
     pub(super) held_back: AtomicU64,
+    /// Producers that have sent all their messages and whose broker has taken them over, or confirms what it has.
+    pub(super) done: AtomicUsize,
 }
 
 impl Books {
@@ -47,6 +49,7 @@ impl Books {
             unacked: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
             held_back: AtomicU64::new(0),
+            done: AtomicUsize::new(0),
         }
     }
 
@@ -55,9 +58,9 @@ impl Books {
         self.recorders[task % RECORDERS].lock()
     }
 
-    /// Sets the measured window, whose end is the end of the load.
-    pub(super) fn set_window(&self, window_ns: (u64, u64)) {
-        self.load_end_ns.store(window_ns.1, Ordering::Relaxed);
+    /// Sets the measured window, and where the load ends.
+    pub(super) fn set_window(&self, window_ns: (u64, u64), load_end_ns: u64) {
+        self.load_end_ns.store(load_end_ns, Ordering::Relaxed);
         self.recorders
             .iter()
             .for_each(|recorder| recorder.lock().set_window(window_ns));

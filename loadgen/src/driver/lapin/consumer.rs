@@ -19,17 +19,22 @@ use crate::target::Target;
 /// Deliveries booked together when so many wait.
 const CHUNK_MAX: usize = 256;
 
-/// Connects and starts to consume.
-pub(super) async fn connect(
-    plan: &Plan,
-    consumer: &ConsumerPlan,
-    target: &Target,
-) -> Result<(Link, Consumer), DriverError> {
+/// Connects, ready to consume.
+pub(super) async fn connect(consumer: &ConsumerPlan, target: &Target) -> Result<Link, DriverError> {
     let link = Link::open(format!("consumer {}", consumer.id), target).await?;
     let limiting = link
         .channel
         .basic_qos(consumer.prefetch, BasicQosOptions::default());
     answered(&link.name, "basic.qos", limiting).await?;
+    Ok(link)
+}
+
+/// Starts to consume.
+pub(super) async fn subscribe(
+    plan: &Plan,
+    consumer: &ConsumerPlan,
+    link: &Link,
+) -> Result<Consumer, DriverError> {
     let options = BasicConsumeOptions {
         no_ack: consumer.no_ack,
         ..BasicConsumeOptions::default()
@@ -38,8 +43,7 @@ pub(super) async fn connect(
     let consuming = link
         .channel
         .basic_consume(queue.into(), "c".into(), options, FieldTable::default());
-    let deliveries = answered(&link.name, "basic.consume", consuming).await?;
-    Ok((link, deliveries))
+    answered(&link.name, "basic.consume", consuming).await
 }
 
 /// The task of one consumer; it ends only with an error, or when it is aborted after the drain.
@@ -77,7 +81,14 @@ impl ConsumerTask {
                     };
                     self.book(chunk, &mut acks)?;
                 }
-                () = timer => acks.extend(self.acks.flush()),
+                () = timer => {}
+            }
+            let now_ns = self.books.clock.now_ns();
+            if now_ns >= self.books.load_end_ns() {
+                self.acks.hurry();
+            }
+            while let Some(ack) = self.acks.due(now_ns) {
+                acks.push(ack);
             }
             for ack in acks.drain(..) {
                 let options = BasicAckOptions {
@@ -106,9 +117,6 @@ impl ConsumerTask {
                 recorder.consumed(1, now_ns);
                 self.books.room[usize::from(stamp.producer)].notify_one();
             }
-        }
-        if self.acks.is_per_read() {
-            acks.extend(self.acks.flush());
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ mod producer;
 mod setup;
 mod supervisor;
 
-use super::{Driver, DriverError};
+use super::{Driver, DriverError, native};
 use crate::control::Control;
 use crate::live::Live;
 use crate::plan::Plan;
@@ -45,9 +45,12 @@ impl Driver for LapinDriver {
                 what: "start its runtime",
                 source,
             })?;
+        // The client keeps to itself what the broker says of itself, so the other driver asks; a broker that does not
+        // answer is the client's to report.
+        let server = native::introduction(target).unwrap_or_default();
         runtime.block_on(async {
             let outcome = match setup::declare(plan, target).await {
-                Ok(()) => supervisor::run(plan, target, control, live).await,
+                Ok(()) => supervisor::run(plan, target, control, live, server).await,
                 Err(error) => Err(error),
             };
             // After a failure the first error is the one to report, not that cleaning up failed, too.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Confirmation, PublisherConfirm};
 use tokio::sync::Semaphore;
@@ -54,7 +54,8 @@ pub(super) struct ConfirmQueue {
     pub(super) unconfirmed: UnboundedSender<Unconfirmed>,
 }
 
-/// The task of one producer; it ends when the load is over and all that was due is sent.
+/// The task of one producer; it ends when the load is over and all that was due is sent, or when its share of a counted
+/// run is sent and the broker has taken it over.
 pub(super) struct ProducerTask {
     name: String,
     id: u16,
@@ -65,6 +66,7 @@ pub(super) struct ProducerTask {
     properties: BasicProperties,
     body: Vec<u8>,
     pace: Pace,
+    messages_max: Option<u64>,
     confirms: Option<ConfirmQueue>,
     books: Arc<Books>,
 }
@@ -96,20 +98,32 @@ impl ProducerTask {
             },
             body,
             pace,
+            messages_max: producer.messages,
             confirms,
             books,
         }
     }
 
     pub(super) async fn run(mut self) -> Result<(), DriverError> {
+        if self.send_all().await? {
+            if self.confirms.is_none() {
+                self.await_taken_over().await?;
+            }
+            self.books.done.fetch_add(1, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    /// Whether it sent its whole share of a counted run.
+    async fn send_all(&mut self) -> Result<bool, DriverError> {
         // When the broker last kept this producer from sending.
         let mut blocked_ns = 0;
-        for index in 0.. {
+        for index in 0..self.messages_max.unwrap_or(u64::MAX) {
             if index % BATCH_MAX == BATCH_MAX - 1 {
                 tokio::task::yield_now().await;
             }
             let Some(intended_ns) = self.await_turn(index).await else {
-                break;
+                return Ok(false);
             };
             if let Some(confirms) = &self.confirms {
                 let is_full = confirms.permits.available_permits() == 0;
@@ -121,7 +135,7 @@ impl ProducerTask {
             }
             let sent_ns = self.books.clock.now_ns();
             if intended_ns.is_none() && sent_ns >= self.books.load_end_ns() {
-                break;
+                return Ok(false);
             }
             if intended_ns.is_some_and(|intended_ns| intended_ns <= blocked_ns) {
                 self.books.held_back.fetch_add(1, Ordering::Relaxed);
@@ -132,7 +146,13 @@ impl ProducerTask {
                 blocked_ns = now_ns;
             }
         }
-        Ok(())
+        Ok(self.messages_max.is_some())
+    }
+
+    /// The broker's answer to a request behind the last message proves that it has read them all.
+    async fn await_taken_over(&self) -> Result<(), DriverError> {
+        let asking = self.channel.basic_qos(0, BasicQosOptions::default());
+        asking.await.map_err(|source| failed(&self.name, source))
     }
 
     /// Waits until message `index` may be sent: its intended instant, or `Some(None)` when the window decides. `None` at

@@ -16,6 +16,8 @@ use crate::target::Target;
 
 /// How long the broker may take for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it may take to delete a queue with all that it holds.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long it may take to answer `connection.close`; after that the connection is just dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const TOPOLOGY: &str = "the topology";
@@ -74,12 +76,21 @@ pub(super) async fn answered<T>(
     request: &'static str,
     answer: impl Future<Output = lapin::Result<T>>,
 ) -> Result<T, DriverError> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+    answered_within(ANSWER_TIMEOUT, connection, request, answer).await
+}
+
+async fn answered_within<T>(
+    timeout: Duration,
+    connection: &str,
+    request: &'static str,
+    answer: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, DriverError> {
+    match tokio::time::timeout(timeout, answer).await {
         Ok(answer) => answer.map_err(|source| failed(connection, source)),
         Err(_) => Err(DriverError::Timeout {
             connection: connection.to_owned(),
             request,
-            seconds: ANSWER_TIMEOUT.as_secs(),
+            seconds: timeout.as_secs(),
         }),
     }
 }
@@ -141,7 +152,7 @@ pub(super) async fn delete(plan: &Plan, target: &Target) -> Result<(), DriverErr
         let deleting = link
             .channel
             .queue_delete(queue.name.as_str().into(), QueueDeleteOptions::default());
-        answered(TOPOLOGY, "queue.delete", deleting).await?;
+        answered_within(DELETE_TIMEOUT, TOPOLOGY, "queue.delete", deleting).await?;
     }
     if let Some(exchange) = &plan.exchange {
         let deleting = link

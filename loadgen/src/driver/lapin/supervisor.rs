@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use lapin::{ErrorKind, Event};
+use lapin::{Consumer, ErrorKind, Event};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -14,13 +14,14 @@ use super::books::Books;
 use super::consumer::{self, ConsumerTask};
 use super::producer::{self, ConfirmQueue, ProducerTask, collect_confirms};
 use super::setup::{Link, failed};
-use crate::control::{Control, Phase};
+use crate::control::Control;
 use crate::driver::DriverError;
 use crate::driver::acks::AckBatch;
+use crate::driver::course::Course;
 use crate::driver::drain::DrainWatch;
 use crate::driver::pace::Pace;
 use crate::live::Live;
-use crate::plan::Plan;
+use crate::plan::{ConsumerPlan, Plan};
 use crate::recorder::{Outcome, Recording, Second, Series, ServerProperties};
 use crate::target::Target;
 
@@ -37,6 +38,7 @@ pub(super) async fn run(
     target: &Target,
     control: &Control,
     live: &Live,
+    server: ServerProperties,
 ) -> Result<Recording, DriverError> {
     let go_on = || {
         if control.interrupted() {
@@ -48,7 +50,12 @@ pub(super) async fn run(
     let (mut consumers, mut producers) = (Vec::new(), Vec::new());
     for consumer in &plan.consumers {
         go_on()?;
-        consumers.push(consumer::connect(plan, consumer, target).await?);
+        let link = consumer::connect(consumer, target).await?;
+        let deliveries = match plan.scenario.backlog_first {
+            true => None,
+            false => Some(consumer::subscribe(plan, consumer, &link).await?),
+        };
+        consumers.push((consumer, link, deliveries));
     }
     for producer in &plan.producers {
         go_on()?;
@@ -58,30 +65,25 @@ pub(super) async fn run(
     let started_ns = await_begin(control).await?;
 
     let books = Arc::new(Books::new(plan, control.clock()));
-    books.set_window(control.measure_window());
+    let mut course = Course::new(&plan.scenario);
+    let window = control.measure_window();
+    books.set_window(window, course.load_end_ns(window));
     let paces = plan
         .producers
         .iter()
         .map(|producer| Pace::new(&producer.schedule, started_ns));
     let paces: Vec<_> = paces.collect();
     let mut tasks = Tasks::new();
-    let mut links = Vec::new();
-    for (planned, (link, deliveries)) in plan.consumers.iter().zip(consumers) {
-        let every = if planned.no_ack {
-            0
-        } else {
-            planned.ack_every.max(1)
-        };
-        let task = ConsumerTask {
-            name: link.name.clone(),
-            index: usize::from(planned.id),
-            channel: link.channel.clone(),
-            deliveries,
-            acks: AckBatch::new(every, plan.scenario.ack_flush_ms),
-            books: Arc::clone(&books),
-        };
-        tasks.spawn(task.run());
-        links.push(link);
+    let (mut links, mut waiting) = (Vec::new(), Vec::new());
+    for (planned, link, deliveries) in consumers {
+        match deliveries {
+            Some(deliveries) => {
+                let task = consumer_task(plan, planned, &link, deliveries, &books);
+                tasks.spawn(task.run());
+                links.push(link);
+            }
+            None => waiting.push((planned, link)),
+        }
     }
     for (index, link) in producers.into_iter().enumerate() {
         let confirms = plan.scenario.confirm_window.map(|window| {
@@ -107,11 +109,21 @@ pub(super) async fn run(
     }
 
     let mut series = Series::new(plan.scenario.is_open_loop(), started_ns);
-    let supervised = supervise(&mut tasks, &mut series, &paces, plan, &books, control, live).await;
+    let run = Run {
+        plan,
+        paces: &paces,
+        books: &books,
+        control,
+        live,
+    };
+    let supervised = run
+        .supervise(&mut tasks, &mut series, &mut course, &waiting)
+        .await;
     tasks.shutdown().await;
+    links.extend(waiting.into_iter().map(|(_, link)| link));
     close(links).await;
     supervised?;
-    let unsent = unsent(&paces, &books);
+    let unsent = unsent(plan, &paces, &books);
     let books = Arc::into_inner(books).expect("every task has ended");
     let outcome = Outcome {
         with_confirms: plan.scenario.confirm_window.is_some(),
@@ -121,67 +133,133 @@ pub(super) async fn run(
         blocked: books.blocked.into_inner(),
         unsent,
         held_back: books.held_back.into_inner(),
-        server: ServerProperties::default(),
+        server,
+        recoveries: Vec::new(),
     };
     Ok(series.into_recording(control, live, outcome))
 }
 
-/// Until the drain is over or a task fails.
-async fn supervise(
-    tasks: &mut Tasks,
-    series: &mut Series,
-    paces: &[Pace],
-    plan: &Plan,
-    books: &Books,
-    control: &Control,
-    live: &Live,
-) -> Result<(), DriverError> {
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut drain, mut second) = (DrainWatch::default(), Second::default());
-    let mut window = control.measure_window();
-    loop {
-        tokio::select! {
-            Some(ended) = tasks.join_next() => {
-                if let Err(error) = ended.expect("no task panics, and none is aborted yet") {
-                    return Err(reason(error, tasks).await);
+/// What the supervisor looks at.
+struct Run<'a> {
+    plan: &'a Plan,
+    paces: &'a [Pace],
+    books: &'a Arc<Books>,
+    control: &'a Control,
+    live: &'a Live,
+}
+
+/// Where the ledger stands.
+struct Standing {
+    /// Grows with everything that the broker does.
+    progress: u64,
+    /// All that was sent has arrived.
+    received: bool,
+    /// All that was sent is confirmed or refused, if anybody asked for it.
+    confirmed: bool,
+}
+
+impl Run<'_> {
+    /// Until the drain is over or a task fails. `waiting` are the consumers that a backlog comes before.
+    async fn supervise(
+        &self,
+        tasks: &mut Tasks,
+        series: &mut Series,
+        course: &mut Course,
+        waiting: &[(&ConsumerPlan, Link)],
+    ) -> Result<(), DriverError> {
+        let Self {
+            plan,
+            paces,
+            books,
+            control,
+            live,
+        } = *self;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut drain, mut second) = (DrainWatch::new(false), Second::default());
+        let mut window = control.measure_window();
+        loop {
+            tokio::select! {
+                Some(ended) = tasks.join_next() => {
+                    if let Err(error) = ended.expect("no task panics, and none is aborted yet") {
+                        return Err(reason(error, tasks).await);
+                    }
                 }
+                _ = ticks.tick() => {}
             }
-            _ = ticks.tick() => {}
+            let now_ns = books.clock.now_ns();
+            let standing = self.standing();
+            let done = books.done.load(Ordering::Acquire) == plan.producers.len();
+            let sent = done && standing.confirmed;
+            let start = course.advance(control, control.phase_at(now_ns), sent, standing.received);
+            let phase = control.phase_at(now_ns);
+            if control.measure_window() != window {
+                window = control.measure_window();
+                books.set_window(window, course.load_end_ns(window));
+            }
+            if now_ns >= books.load_end_ns() {
+                books.wake_producers();
+            }
+            if start {
+                // Not before everybody knows of the window that its first deliveries belong to.
+                self.start(waiting, tasks).await?;
+            }
+            let totals = books.totals();
+            live.set_totals(totals);
+            let complete = standing.received && standing.confirmed;
+            let complete = complete && books.is_settled() && unsent(plan, paces, books) == 0;
+            let over = drain.is_over(now_ns, phase, standing.progress, complete);
+            if over || now_ns >= series.interval_end_ns() {
+                books.take_seconds(&mut second, |second| series.add(second));
+                let backlog = books.ledger.lock().backlog();
+                series.end_interval(now_ns, totals, backlog, live);
+            }
+            if over {
+                return Ok(());
+            }
         }
-        let now_ns = books.clock.now_ns();
-        let phase = control.phase_at(now_ns);
-        if control.measure_window() != window {
-            window = control.measure_window();
-            books.set_window(window);
+    }
+
+    fn standing(&self) -> Standing {
+        let ledger = self.books.ledger.lock();
+        let with_confirms = self.plan.scenario.confirm_window.is_some();
+        Standing {
+            progress: ledger.published() + ledger.received() + ledger.repeated() + ledger.settled(),
+            received: ledger.is_complete(),
+            confirmed: !with_confirms || ledger.settled() == ledger.published(),
         }
-        if phase >= Phase::Drain {
-            books.wake_producers();
+    }
+
+    /// Starts the consumers of a backlog.
+    async fn start(&self, waiting: &[(&ConsumerPlan, Link)], tasks: &mut Tasks) -> Result<(), DriverError> {
+        for (planned, link) in waiting {
+            let deliveries = consumer::subscribe(self.plan, planned, link).await?;
+            let task = consumer_task(self.plan, planned, link, deliveries, self.books);
+            tasks.spawn(task.run());
         }
-        let totals = books.totals();
-        live.set_totals(totals);
-        let (progress, complete) = {
-            let ledger = books.ledger.lock();
-            let confirmed = plan.scenario.confirm_window.is_none() || ledger.settled() == ledger.published();
-            let received = ledger.received() == ledger.expected();
-            (
-                ledger.published() + ledger.received() + ledger.settled(),
-                received && confirmed,
-            )
-        };
-        let complete = complete && books.is_settled() && unsent(paces, books) == 0;
-        let over = drain.is_over(now_ns, phase, progress, complete);
-        if over || now_ns >= series.interval_end_ns() {
-            books.take_seconds(&mut second, |second| series.add(second));
-            let backlog = {
-                let ledger = books.ledger.lock();
-                ledger.expected() - ledger.received()
-            };
-            series.end_interval(now_ns, totals, backlog, live);
-        }
-        if over {
-            return Ok(());
-        }
+        Ok(())
+    }
+}
+
+fn consumer_task(
+    plan: &Plan,
+    planned: &ConsumerPlan,
+    link: &Link,
+    deliveries: Consumer,
+    books: &Arc<Books>,
+) -> ConsumerTask {
+    let every = if planned.no_ack {
+        0
+    } else {
+        planned.ack_every.max(1)
+    };
+    ConsumerTask {
+        name: link.name.clone(),
+        index: usize::from(planned.id),
+        channel: link.channel.clone(),
+        deliveries,
+        acks: AckBatch::new(every, plan.scenario.ack_flush_ms, planned.work_ns),
+        books: Arc::clone(books),
     }
 }
 
@@ -230,13 +308,15 @@ async fn reason(first: DriverError, tasks: &mut Tasks) -> DriverError {
         .unwrap_or(first)
 }
 
-/// Messages of the schedules that were due and not sent.
-fn unsent(paces: &[Pace], books: &Books) -> u64 {
+/// Messages of the schedules that were due, or of the count, and not sent.
+fn unsent(plan: &Plan, paces: &[Pace], books: &Books) -> u64 {
     let ledger = books.ledger.lock();
     let end_ns = books.load_end_ns();
-    let unsent = paces.iter().enumerate().map(|(index, pace)| {
-        pace.due_before(end_ns)
-            .map_or(0, |due| due.saturating_sub(ledger.published_by(index)))
+    let unsent = plan.producers.iter().zip(paces).map(|(producer, pace)| {
+        let due = producer.messages.or_else(|| pace.due_before(end_ns));
+        due.map_or(0, |due| {
+            due.saturating_sub(ledger.published_by(usize::from(producer.id)))
+        })
     });
     unsent.sum()
 }

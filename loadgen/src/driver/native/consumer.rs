@@ -5,7 +5,7 @@ use wire::{Method, TableRef};
 
 use super::engine::Books;
 use super::inbox::Incoming;
-use super::link::Link;
+use super::link::{Link, UNASKED};
 use super::session::{CHANNEL, Session};
 use crate::driver::DriverError;
 use crate::driver::acks::{Ack, AckBatch};
@@ -21,10 +21,35 @@ pub(super) struct Consumer {
     pub(super) link: Link,
     index: usize,
     acks: AckBatch,
+    /// What it consumes, until it has been told to.
+    waiting: Option<Subscription>,
+    /// Whether the broker owes the answer to `basic.consume`.
+    subscribing: bool,
+}
+
+/// What a consumer asks for.
+#[derive(Debug)]
+struct Subscription {
+    queue: String,
+    no_ack: bool,
+}
+
+impl Subscription {
+    fn method(&self) -> Method<'_> {
+        Method::BasicConsume {
+            queue: &self.queue,
+            consumer_tag: CONSUMER_TAG,
+            no_local: false,
+            no_ack: self.no_ack,
+            exclusive: false,
+            no_wait: false,
+            arguments: TableRef::EMPTY,
+        }
+    }
 }
 
 impl Consumer {
-    /// Connects and starts to consume.
+    /// Connects and, unless a backlog comes first, starts to consume.
     pub(super) fn connect(
         plan: &Plan,
         consumer: &ConsumerPlan,
@@ -37,18 +62,16 @@ impl Consumer {
             global: false,
         };
         session.call(&qos, |method| matches!(method, Method::BasicQosOk).then_some(()))?;
-        let consume = Method::BasicConsume {
-            queue: &plan.queues[consumer.queue].name,
-            consumer_tag: CONSUMER_TAG,
-            no_local: false,
+        let subscription = Subscription {
+            queue: plan.queues[consumer.queue].name.clone(),
             no_ack: consumer.no_ack,
-            exclusive: false,
-            no_wait: false,
-            arguments: TableRef::EMPTY,
         };
-        session.call(&consume, |method| {
-            matches!(method, Method::BasicConsumeOk { .. }).then_some(())
-        })?;
+        let waits = plan.scenario.backlog_first;
+        if !waits {
+            session.call(&subscription.method(), |method| {
+                matches!(method, Method::BasicConsumeOk { .. }).then_some(())
+            })?;
+        }
         Ok(Self {
             link: Link::new(session)?,
             index: usize::from(consumer.id),
@@ -59,8 +82,21 @@ impl Consumer {
                     consumer.ack_every.max(1)
                 },
                 plan.scenario.ack_flush_ms,
+                consumer.work_ns,
             ),
+            waiting: waits.then_some(subscription),
+            subscribing: false,
         })
+    }
+
+    /// Starts to consume, if it has not yet.
+    pub(super) fn start(&mut self, buffer: &mut [u8]) -> Result<(), DriverError> {
+        let Some(subscription) = self.waiting.take() else {
+            return Ok(());
+        };
+        self.subscribing = true;
+        subscription.method().encode(CHANNEL, &mut self.link.socket.out);
+        self.link.flush(buffer)
     }
 
     /// Reads once, books every delivery that is complete, and writes the acks that are due.
@@ -119,6 +155,8 @@ impl Consumer {
                     .link
                     .protocol("a confirm on a channel that publishes nothing".to_owned()));
             }
+            Incoming::Answer if std::mem::take(&mut self.subscribing) => {}
+            Incoming::Answer => return Err(self.link.protocol(UNASKED.to_owned())),
             Incoming::Blocked => books.blocked += 1,
             Incoming::Part => {}
         }
@@ -130,9 +168,22 @@ impl Consumer {
         self.acks.due_ns()
     }
 
-    /// Sends all pending acks.
-    pub(super) fn flush_acks(&mut self, books: &mut Books, buffer: &mut [u8]) -> Result<(), DriverError> {
-        books.send(self.acks.flush(), &mut self.link.socket.out);
+    /// Sends the acks that are due, or all of them when the load is `over` and nobody is slow any more.
+    pub(super) fn flush_acks(
+        &mut self,
+        books: &mut Books,
+        buffer: &mut [u8],
+        now_ns: u64,
+        over: bool,
+    ) -> Result<(), DriverError> {
+        let out = &mut self.link.socket.out;
+        if over {
+            self.acks.hurry();
+            books.send(self.acks.flush(), out);
+        }
+        while let Some(ack) = self.acks.due(now_ns) {
+            books.send(Some(ack), out);
+        }
         self.link.flush(buffer)
     }
 

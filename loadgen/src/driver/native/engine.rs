@@ -1,4 +1,4 @@
-//! The event loop: all connections of the load on one thread.
+//! The event loop: all connections of the load on one thread. What it does when the broker is killed: `recovery`.
 
 use std::io;
 use std::time::Duration;
@@ -8,10 +8,13 @@ use mio::{Events, Interest, Poll, Token};
 use super::consumer::Consumer;
 use super::link::Link;
 use super::producer::{Next, Producer};
+use super::recovery::Recoveries;
 use super::ticker::Ticker;
+use super::topology::Declared;
 use crate::clock::Clock;
 use crate::control::{Control, Phase};
 use crate::driver::DriverError;
+use crate::driver::course::Course;
 use crate::driver::drain::DrainWatch;
 use crate::driver::pace::Pace;
 use crate::ledger::Ledger;
@@ -39,6 +42,8 @@ pub(super) struct Books {
     pub(super) recorder: LatencyRecorder,
     pub(super) totals: Totals,
     pub(super) blocked: u64,
+    /// When the broker first confirmed since it was last started; kept only when it is killed.
+    pub(super) first_confirm_ns: Option<u64>,
 }
 
 /// The event loop with its connections. Tokens: producers first, then consumers, then the ticker.
@@ -46,16 +51,45 @@ pub(super) struct Books {
 pub(super) struct Engine {
     poll: Poll,
     ticker: Ticker,
-    producers: Vec<Producer>,
-    consumers: Vec<Consumer>,
+    pub(super) producers: Vec<Producer>,
+    pub(super) consumers: Vec<Consumer>,
     /// Tokens of sockets that may have input.
-    ready: Vec<usize>,
-    buffer: Vec<u8>,
-    books: Books,
+    pub(super) ready: Vec<usize>,
+    pub(super) buffer: Vec<u8>,
+    pub(super) books: Books,
+    course: Course,
+    drain: DrainWatch,
+    pub(super) recoveries: Recoveries,
     /// Where the round of producers starts, so that none is always first.
     first_producer: usize,
-    next_send_ns: u64,
+    pub(super) next_send_ns: u64,
     open_loop: bool,
+}
+
+/// Opens the consumers' connections; `go_on` may end it between two of them.
+pub(super) fn connect_consumers(
+    plan: &Plan,
+    target: &Target,
+    go_on: &dyn Fn() -> Result<(), DriverError>,
+) -> Result<Vec<Consumer>, DriverError> {
+    let consumers = plan.consumers.iter().map(|consumer| {
+        go_on()?;
+        Consumer::connect(plan, consumer, target)
+    });
+    consumers.collect()
+}
+
+/// Opens the producers' connections.
+pub(super) fn connect_producers(
+    plan: &Plan,
+    target: &Target,
+    go_on: &dyn Fn() -> Result<(), DriverError>,
+) -> Result<Vec<Producer>, DriverError> {
+    let producers = plan.producers.iter().enumerate().map(|(index, producer)| {
+        go_on()?;
+        Producer::connect(plan, index, producer, target)
+    });
+    producers.collect()
 }
 
 impl Engine {
@@ -68,16 +102,8 @@ impl Engine {
                 Ok(())
             }
         };
-        let consumers = plan.consumers.iter().map(|consumer| {
-            go_on()?;
-            Consumer::connect(plan, consumer, target)
-        });
-        let consumers: Vec<_> = consumers.collect::<Result<_, _>>()?;
-        let producers = plan.producers.iter().enumerate().map(|(index, producer)| {
-            go_on()?;
-            Producer::connect(plan, index, producer, target)
-        });
-        let producers: Vec<_> = producers.collect::<Result<_, _>>()?;
+        let consumers = connect_consumers(plan, target, &go_on)?;
+        let producers = connect_producers(plan, target, &go_on)?;
         let open_loop = plan
             .producers
             .iter()
@@ -102,7 +128,11 @@ impl Engine {
                 recorder: LatencyRecorder::new(open_loop),
                 totals: Totals::default(),
                 blocked: 0,
+                first_confirm_ns: None,
             },
+            course: Course::new(&plan.scenario),
+            drain: DrainWatch::new(!plan.kills_ns.is_empty()),
+            recoveries: Recoveries::default(),
             first_producer: 0,
             next_send_ns: 0,
             open_loop,
@@ -111,7 +141,8 @@ impl Engine {
         Ok(engine)
     }
 
-    fn register(&mut self) -> io::Result<()> {
+    /// Hands every socket to the poll.
+    pub(super) fn register(&mut self) -> io::Result<()> {
         let links = self.producers.iter_mut().map(|producer| &mut producer.link);
         let links = links.chain(self.consumers.iter_mut().map(|consumer| &mut consumer.link));
         for (token, link) in links.enumerate() {
@@ -132,7 +163,7 @@ impl Engine {
         plan: &Plan,
         control: &Control,
         live: &Live,
-        server: ServerProperties,
+        declared: Declared,
     ) -> Result<Recording, DriverError> {
         control.connected();
         let started_ns = await_begin(control)?;
@@ -141,30 +172,64 @@ impl Engine {
         }
         let mut series = Series::new(self.open_loop, started_ns);
         let mut second = Second::default();
-        let (mut drain, mut events) = (DrainWatch::default(), Events::with_capacity(EVENTS_MAX));
+        let mut events = Events::with_capacity(EVENTS_MAX);
         let mut window = (0, 0);
         let ended_ns = loop {
             let now_ns = self.books.clock.now_ns();
+            if self.course.is_counted() {
+                self.advance(control, control.phase_at(now_ns))?;
+            }
             let phase = control.phase_at(now_ns);
             if control.measure_window() != window {
                 window = control.measure_window();
                 self.books.recorder.set_window(window);
+                let end_ns = self.course.load_end_ns(window);
                 self.producers
                     .iter_mut()
-                    .for_each(|producer| producer.set_end(window.1));
+                    .for_each(|producer| producer.set_end(end_ns));
             }
             live.set_totals(self.books.totals);
             if now_ns >= series.interval_end_ns() {
                 self.end_interval(&mut series, &mut second, now_ns, live);
             }
-            if phase >= Phase::Drain && drain.is_over(now_ns, phase, self.progress(), self.is_complete()) {
+            if phase >= Phase::Drain && self.is_over(control, now_ns, phase) {
                 break now_ns;
             }
-            self.turn(&mut events, now_ns, phase)?;
+            if let Err(error) = self.turn(&mut events, now_ns, phase) {
+                // Only a kill is survived; any other error is the run's end.
+                self.recover(error, plan, control)?;
+                self.drain.restart();
+            }
         };
         self.end_interval(&mut series, &mut second, ended_ns, live);
         let with_confirms = plan.scenario.confirm_window.is_some();
-        Ok(series.into_recording(control, live, self.finish(with_confirms, server)))
+        Ok(series.into_recording(control, live, self.finish(with_confirms, declared.server)))
+    }
+
+    /// Opens or closes the window of a counted run when its work is done.
+    fn advance(&mut self, control: &Control, phase: Phase) -> Result<(), DriverError> {
+        let sent = self
+            .producers
+            .iter()
+            .all(|producer| producer.is_done(&self.books));
+        let received = self.books.ledger.is_complete();
+        if self.course.advance(control, phase, sent, received) {
+            let Self {
+                consumers, buffer, ..
+            } = self;
+            consumers
+                .iter_mut()
+                .try_for_each(|consumer| consumer.start(buffer))?;
+        }
+        Ok(())
+    }
+
+    fn is_over(&mut self, control: &Control, now_ns: u64, phase: Phase) -> bool {
+        // A broker that is still to be killed, or was killed without being missed yet, has not said its last word.
+        let kills = control.outages();
+        let settled = !kills.is_pending() && kills.struck() == self.recoveries.incarnation();
+        let (progress, complete) = (self.progress(), settled && self.is_complete());
+        self.drain.is_over(now_ns, phase, progress, complete)
     }
 
     /// One turn: read, acknowledge, send, wait.
@@ -284,7 +349,7 @@ impl Engine {
         for consumer in consumers {
             match consumer.ack_due_ns() {
                 Some(due_ns) if due_ns <= now_ns || phase >= Phase::Drain => {
-                    consumer.flush_acks(books, buffer)?;
+                    consumer.flush_acks(books, buffer, now_ns, phase >= Phase::Drain)?;
                 }
                 Some(due_ns) => next_due_ns = next_due_ns.min(due_ns),
                 None => {}
@@ -337,20 +402,20 @@ impl Engine {
     fn end_interval(&mut self, series: &mut Series, second: &mut Second, now_ns: u64, live: &Live) {
         self.books.recorder.take_second(second);
         series.add(second);
-        let backlog = self.books.ledger.expected() - self.books.ledger.received();
+        let backlog = self.books.ledger.backlog();
         series.end_interval(now_ns, self.books.totals, backlog, live);
     }
 
     /// Grows with everything that the broker does.
     fn progress(&self) -> u64 {
         let ledger = &self.books.ledger;
-        ledger.published() + ledger.received() + ledger.settled()
+        ledger.published() + ledger.received() + ledger.repeated() + ledger.settled()
     }
 
     /// Whether all that was due is sent, confirmed, received on every queue, and acknowledged.
     fn is_complete(&self) -> bool {
         let ledger = &self.books.ledger;
-        ledger.received() == ledger.expected()
+        ledger.is_complete()
             && self
                 .producers
                 .iter()
@@ -363,12 +428,14 @@ impl Engine {
             producers,
             consumers,
             books,
+            mut recoveries,
             ..
         } = self;
+        recoveries.end_last(&books);
         let unsent = producers.iter().map(|producer| producer.unsent(&books)).sum();
         let held_back = producers.iter().map(Producer::held_back).sum();
         let links = producers.into_iter().map(|producer| producer.link);
-        let (mut reads, mut writes) = (0, 0);
+        let (mut reads, mut writes) = recoveries.socket_calls;
         for link in links.chain(consumers.into_iter().map(|consumer| consumer.link)) {
             reads += link.socket.reads;
             writes += link.socket.writes;
@@ -383,6 +450,7 @@ impl Engine {
             unsent,
             held_back,
             server,
+            recoveries: recoveries.all,
         }
     }
 }

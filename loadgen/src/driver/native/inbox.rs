@@ -29,6 +29,8 @@ pub(super) enum Incoming<'a> {
         /// Refused, not accepted.
         nack: bool,
     },
+    /// The answer to a request that was made while the load runs.
+    Answer,
     /// `connection.blocked`: the broker stops reading publishes for a while.
     Blocked,
     /// A part of a message, a heartbeat, `connection.unblocked`: nothing to do.
@@ -36,7 +38,7 @@ pub(super) enum Incoming<'a> {
 }
 
 /// A delivery whose content has not all arrived.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Partial {
     tag: u64,
     redelivered: bool,
@@ -45,7 +47,7 @@ struct Partial {
 }
 
 /// Decoding state of one connection.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Inbox {
     partial: Option<Partial>,
     body: Vec<u8>,
@@ -96,6 +98,7 @@ impl Inbox {
         match *method {
             Method::ConnectionBlocked { .. } => Ok(Incoming::Blocked),
             Method::ConnectionUnblocked => Ok(Incoming::Part),
+            Method::BasicQosOk | Method::BasicConsumeOk { .. } if channel == CHANNEL => Ok(Incoming::Answer),
             Method::BasicDeliver {
                 delivery_tag,
                 redelivered,

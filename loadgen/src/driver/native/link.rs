@@ -9,6 +9,9 @@ use super::session::Session;
 use super::socket::{Input, Socket};
 use crate::driver::DriverError;
 
+/// What is wrong with an answer to nothing.
+pub(super) const UNASKED: &str = "an answer that nobody asked for";
+
 /// One connection of the load.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -63,12 +66,13 @@ impl Link {
             .map_err(|source| self.last_words(buffer).unwrap_or_else(|| self.broke(source)))
     }
 
-    /// The error in what the broker sent before it stopped reading, if it sent one.
+    /// The error in what the broker sent before it stopped reading, if it sent one. Whatever else it sent stays to be read.
     fn last_words(&mut self, buffer: &mut [u8]) -> Option<DriverError> {
-        let count = self.read(buffer).ok()?;
-        let mut input = &buffer[..count];
+        let count = self.read(buffer).ok().filter(|count| *count > 0)?;
+        self.socket.give_back(&buffer[..count]);
+        let (mut input, mut inbox) = (&buffer[..count], self.inbox.clone());
         loop {
-            match self.inbox.decode(&self.name, input, self.frame_bytes_max) {
+            match inbox.decode(&self.name, input, self.frame_bytes_max) {
                 Ok(Some((length, _))) => input = &input[length..],
                 Ok(None) => return None,
                 Err(error) => return Some(error),
@@ -89,15 +93,7 @@ impl Link {
         } = self;
         let stream = std::net::TcpStream::from(socket.stream);
         if stream.set_nonblocking(false).is_ok() {
-            let server = crate::recorder::ServerProperties::default();
-            Session {
-                name,
-                stream,
-                input: socket.remainder,
-                frame_bytes_max,
-                server,
-            }
-            .close();
+            Session::reopen(name, stream, socket.remainder, frame_bytes_max).close();
         }
     }
 

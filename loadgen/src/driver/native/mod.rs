@@ -12,6 +12,7 @@ mod engine;
 mod inbox;
 mod link;
 mod producer;
+mod recovery;
 mod session;
 mod socket;
 mod ticker;
@@ -21,8 +22,16 @@ use super::{Driver, DriverError};
 use crate::control::Control;
 use crate::live::Live;
 use crate::plan::Plan;
-use crate::recorder::Recording;
+use crate::recorder::{Recording, ServerProperties};
 use crate::target::Target;
+
+/// Asks the broker who it is, on a connection of its own.
+pub(super) fn introduction(target: &Target) -> Result<ServerProperties, DriverError> {
+    let session = session::Session::open("the introduction", target)?;
+    let server = session.server.clone();
+    session.close();
+    Ok(server)
+}
 
 /// Drives a broker from one thread, with `wire` as its codec.
 #[derive(Debug, Default)]
@@ -40,9 +49,12 @@ impl Driver for NativeDriver {
         control: &Control,
         live: &Live,
     ) -> Result<Recording, DriverError> {
-        let outcome = topology::declare(plan, target).and_then(|server| {
-            engine::Engine::connect(plan, target, control)?.run(plan, control, live, server)
+        let outcome = topology::declare(plan, target).and_then(|declared| {
+            engine::Engine::connect(plan, target, control)?.run(plan, control, live, declared)
         });
+        // A broker that was restarted may listen elsewhere.
+        let moved = control.outages().address();
+        let target = moved.as_ref().unwrap_or(target);
         // After a failure the first error is the one to report, not that cleaning up failed, too.
         match outcome {
             Ok(recording) => topology::delete(plan, target).map(|()| recording),

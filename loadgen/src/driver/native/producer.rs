@@ -1,11 +1,13 @@
 //! A producer of the load: sends what its schedule or its window allows, and books confirms.
 
+use std::ops::RangeInclusive;
+
 use wire::fast::{PublishTemplate, Scan, scan_ack};
 use wire::{BasicProperties, Method};
 
 use super::engine::Books;
 use super::inbox::Incoming;
-use super::link::Link;
+use super::link::{Link, UNASKED};
 use super::session::{CHANNEL, Session};
 use crate::body::{STAMP_BYTES, Stamp};
 use crate::driver::DriverError;
@@ -30,6 +32,11 @@ pub(super) struct Producer {
     pace: Pace,
     confirms: Option<ConfirmWindow>,
     confirm_window: u64,
+    /// The sequence of this channel's first publish, which has the tag 1.
+    first_sequence: u64,
+    /// How many messages it sends at most.
+    messages_max: u64,
+    barrier: Barrier,
     /// Where the load ends: nothing intended at or after this instant is sent.
     end_ns: u64,
     /// Messages of the whole schedule up to there.
@@ -38,6 +45,19 @@ pub(super) struct Producer {
     blocked_ns: u64,
     /// Messages that had become due by then.
     held_back: u64,
+}
+
+/// A question behind the last message of a counted run without confirms: its answer proves that the broker has read them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Barrier {
+    /// Nobody asks.
+    None,
+    /// It follows the last message.
+    ToCome,
+    /// It is on its way.
+    Asked,
+    /// The broker has answered.
+    Answered,
 }
 
 /// What a turn left undone.
@@ -92,11 +112,29 @@ impl Producer {
             pace: Pace::new(&producer.schedule, 0),
             confirms: confirm_window.map(|_| ConfirmWindow::default()),
             confirm_window: confirm_window.map_or(u64::MAX, u64::from),
+            first_sequence: 0,
+            messages_max: producer.messages.unwrap_or(u64::MAX),
+            barrier: if producer.messages.is_some() && confirm_window.is_none() {
+                Barrier::ToCome
+            } else {
+                Barrier::None
+            },
             end_ns: u64::MAX,
             due_total: None,
             blocked_ns: 0,
             held_back: 0,
         })
+    }
+
+    /// Goes on where `before` had to stop when the broker was killed at `now_ns`: after the `sent` messages that it has
+    /// sent, none of which is sent again.
+    pub(super) fn resume(&mut self, before: &Self, sent: u64, now_ns: u64) {
+        self.pace = before.pace;
+        self.end_ns = before.end_ns;
+        self.due_total = before.due_total;
+        self.held_back = before.held_back;
+        self.blocked_ns = now_ns;
+        self.first_sequence = sent;
     }
 
     /// Ties the schedule to the instant at which the load began.
@@ -107,7 +145,8 @@ impl Producer {
     /// Sets the end of the load.
     pub(super) fn set_end(&mut self, end_ns: u64) {
         self.end_ns = end_ns;
-        self.due_total = self.pace.due_before(end_ns);
+        let counted = (self.messages_max != u64::MAX).then_some(self.messages_max);
+        self.due_total = counted.or_else(|| self.pace.due_before(end_ns));
     }
 
     /// Messages that the schedule asks for and that were not sent.
@@ -120,6 +159,13 @@ impl Producer {
     /// Messages that became due while the broker kept this producer from sending.
     pub(super) fn held_back(&self) -> u64 {
         self.held_back
+    }
+
+    /// Whether it has sent all messages of a counted run, and the broker has taken them over.
+    pub(super) fn is_done(&self, books: &Books) -> bool {
+        books.ledger.published_by(self.index) == self.messages_max
+            && self.unconfirmed() == 0
+            && matches!(self.barrier, Barrier::None | Barrier::Answered)
     }
 
     /// Messages that wait for the broker's confirm.
@@ -138,6 +184,7 @@ impl Producer {
             }
         }
         let room = self.confirm_window.saturating_sub(self.unconfirmed());
+        self.ask_behind_the_last(books);
         let next = match self.pace {
             Pace::Saturating { window } => self.fill_window(books, window, room),
             Pace::OpenLoop { .. } => self.catch_up(books, room),
@@ -150,11 +197,27 @@ impl Producer {
         })
     }
 
+    fn ask_behind_the_last(&mut self, books: &Books) {
+        if self.barrier == Barrier::ToCome && books.ledger.published_by(self.index) == self.messages_max {
+            self.barrier = Barrier::Asked;
+            // Any request will do that changes nothing; every broker knows this one.
+            let qos = Method::BasicQos {
+                prefetch_size: 0,
+                prefetch_count: 0,
+                global: false,
+            };
+            qos.encode(CHANNEL, &mut self.link.socket.out);
+        }
+    }
+
     fn fill_window(&mut self, books: &mut Books, window: u64, room: u64) -> Next {
-        let room = room.min(window.saturating_sub(books.ledger.in_flight(self.index)));
+        let left = self.messages_max - books.ledger.published_by(self.index);
+        let room = room
+            .min(window.saturating_sub(books.ledger.in_flight(self.index)))
+            .min(left);
         let count = room.min(self.batch_max);
         if count == 0 {
-            return Next::Blocked;
+            return if left == 0 { Next::Finished } else { Next::Blocked };
         }
         let now_ns = books.clock.now_ns();
         if now_ns >= self.end_ns {
@@ -165,7 +228,11 @@ impl Producer {
         }
         self.book(books, count, now_ns, books.recorder.in_window(now_ns));
         books.recorder.published(count, now_ns);
-        if count < room { Next::Now } else { Next::Blocked }
+        if count < room || self.barrier == Barrier::ToCome && count == left {
+            Next::Now
+        } else {
+            Next::Blocked
+        }
     }
 
     fn catch_up(&mut self, books: &mut Books, room: u64) -> Next {
@@ -256,6 +323,8 @@ impl Producer {
         };
         match incoming {
             Incoming::Settled { tag, multiple, nack } => self.settle(books, tag, multiple, nack, now_ns)?,
+            Incoming::Answer if self.barrier == Barrier::Asked => self.barrier = Barrier::Answered,
+            Incoming::Answer => return Err(self.link.protocol(UNASKED.to_owned())),
             Incoming::Blocked => books.blocked += 1,
             Incoming::Part => {}
             Incoming::Delivery { .. } => {
@@ -281,6 +350,7 @@ impl Producer {
                 .protocol("a confirm on a channel without confirms".to_owned()));
         };
         let recorder = (!nack).then_some(&mut books.recorder);
+        let frontier = confirms.frontier();
         match confirms.settle(tag, multiple, now_ns, recorder) {
             Ok(count) if nack => books.ledger.nack(count),
             Ok(count) => {
@@ -293,6 +363,24 @@ impl Producer {
                 )));
             }
         }
+        if books.ledger.wants_sequences() {
+            let last = if multiple { confirms.through(tag) } else { tag };
+            let first = if multiple { frontier + 1 } else { tag };
+            self.settle_sequences(books, first..=last, nack, now_ns);
+        }
         Ok(())
+    }
+
+    /// Tells the ledger which messages were confirmed or refused, from their publish tags.
+    fn settle_sequences(&self, books: &mut Books, tags: RangeInclusive<u64>, nack: bool, now_ns: u64) {
+        let sequence = |tag: u64| (self.first_sequence + tag - 1) as u32;
+        if tags.is_empty() {
+            return;
+        }
+        let sequences = sequence(*tags.start())..=sequence(*tags.end());
+        books.ledger.settle_sequences(self.index, sequences, nack);
+        if !nack {
+            books.first_confirm_ns.get_or_insert(now_ns);
+        }
     }
 }

@@ -35,6 +35,7 @@ pub(super) struct Session {
     pub(super) input: Vec<u8>,
     pub(super) frame_bytes_max: usize,
     pub(super) server: ServerProperties,
+    answer_timeout: Duration,
 }
 
 impl Session {
@@ -47,6 +48,7 @@ impl Session {
             input: Vec::new(),
             frame_bytes_max: FRAME_BYTES_MAX as usize,
             server: ServerProperties::default(),
+            answer_timeout: ANSWER_TIMEOUT,
         };
         session.write(&PROTOCOL_HEADER)?;
         session.server = session.expect("the protocol header", |method| match method {
@@ -55,6 +57,7 @@ impl Session {
             } => Some(ServerProperties {
                 product: text(server_properties, "product"),
                 version: text(server_properties, "version"),
+                durability: Some(text(server_properties, "durability")).filter(|level| !level.is_empty()),
             }),
             _ => None,
         })?;
@@ -104,6 +107,28 @@ impl Session {
         self.write(&open)?;
         self.expect("connection.open", |method| {
             matches!(method, Method::ConnectionOpenOk).then_some(())
+        })
+    }
+
+    /// Takes over a connection from the event loop, to close it.
+    pub(super) fn reopen(name: String, stream: TcpStream, input: Vec<u8>, frame_bytes_max: usize) -> Self {
+        Self {
+            name,
+            stream,
+            input,
+            frame_bytes_max,
+            server: ServerProperties::default(),
+            answer_timeout: ANSWER_TIMEOUT,
+        }
+    }
+
+    /// Gives the broker so much time for each answer from now on.
+    pub(super) fn set_answer_timeout(&mut self, timeout: Duration) -> Result<(), DriverError> {
+        self.answer_timeout = timeout;
+        let set = self.stream.set_read_timeout(Some(timeout));
+        set.map_err(|source| DriverError::Io {
+            connection: self.name.clone(),
+            source,
         })
     }
 
@@ -201,7 +226,7 @@ impl Session {
                 Ok(())
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                let seconds = ANSWER_TIMEOUT.as_secs();
+                let seconds = self.answer_timeout.as_secs();
                 Err(DriverError::Timeout {
                     connection: self.name.clone(),
                     request,

@@ -13,7 +13,7 @@ pub(super) struct Socket {
     pub(super) stream: TcpStream,
     /// Input that ended inside a message, in front of what comes next.
     pub(super) remainder: Vec<u8>,
-    /// Whether the remainder came along from the handshake and nobody has looked at it yet.
+    /// Whether nobody has looked at the remainder yet: it came along from the handshake, or was given back.
     carried: bool,
     /// Output; the caller appends, [`Socket::flush`] empties it.
     pub(super) out: Vec<u8>,
@@ -82,6 +82,13 @@ impl Socket {
     /// Keeps what could not be decoded yet for the next read.
     pub(super) fn keep(&mut self, rest: &[u8]) {
         self.remainder.extend_from_slice(rest);
+    }
+
+    /// Gives a whole read back: the next one returns it again.
+    pub(super) fn give_back(&mut self, input: &[u8]) {
+        self.remainder.clear();
+        self.remainder.extend_from_slice(input);
+        (self.carried, self.readable) = (true, true);
     }
 
     /// Whether output waits for the peer.

@@ -1,5 +1,7 @@
 //! The run's queues and exchange: declared before the first connection of the load, deleted after the last.
 
+use std::time::Duration;
+
 use wire::{Method, TableRef};
 
 use super::session::Session;
@@ -10,8 +12,21 @@ use crate::target::Target;
 
 const CONNECTION: &str = "the topology";
 
-/// Declares the exchange, the queues and their bindings. Returns how the broker introduced itself.
-pub(super) fn declare(plan: &Plan, target: &Target) -> Result<ServerProperties, DriverError> {
+/// How long the broker may take to delete a queue with all that it holds.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the broker said while the topology was made.
+#[derive(Debug)]
+pub(super) struct Declared {
+    /// How it introduced itself.
+    pub(super) server: ServerProperties,
+    /// Messages that were in the queues already: what it recovered after a kill.
+    pub(super) queued: u64,
+}
+
+/// Declares the exchange, the queues and their bindings.
+pub(super) fn declare(plan: &Plan, target: &Target) -> Result<Declared, DriverError> {
+    let mut queued = 0;
     let mut session = Session::open(CONNECTION, target)?;
     let durable = plan.scenario.durable;
     if let Some(exchange) = &plan.exchange {
@@ -39,8 +54,9 @@ pub(super) fn declare(plan: &Plan, target: &Target) -> Result<ServerProperties, 
             no_wait: false,
             arguments: TableRef::EMPTY,
         };
-        session.call(&declare, |method| {
-            matches!(method, Method::QueueDeclareOk { .. }).then_some(())
+        queued += session.call(&declare, |method| match *method {
+            Method::QueueDeclareOk { message_count, .. } => Some(u64::from(message_count)),
+            _ => None,
         })?;
         if let Some(exchange) = &plan.exchange {
             let bind = Method::QueueBind {
@@ -57,12 +73,13 @@ pub(super) fn declare(plan: &Plan, target: &Target) -> Result<ServerProperties, 
     }
     let server = session.server.clone();
     session.close();
-    Ok(server)
+    Ok(Declared { server, queued })
 }
 
 /// Deletes them, with whatever is still in the queues.
 pub(super) fn delete(plan: &Plan, target: &Target) -> Result<(), DriverError> {
     let mut session = Session::open(CONNECTION, target)?;
+    session.set_answer_timeout(DELETE_TIMEOUT)?;
     for queue in &plan.queues {
         let delete = Method::QueueDelete {
             queue: &queue.name,

@@ -1,40 +1,35 @@
-//! The ledger: for every (producer, queue) pair, which messages were published and which arrived.
-//!
-//! It covers every message of the run, warm-up and drain included, and decides from the stamps alone what was lost,
-//! duplicated, reordered or corrupt. A copy is *expected* on each queue that the plan names for its producer.
-//!
-//! * lost: expected, never received.
-//! * duplicated: a copy came without the redelivered flag after another one without it; redelivered: any other repetition.
-//! * reordered: a first copy, not flagged, with a lower sequence than one that the same consumer already had from the
-//!   same producer and queue. A message handed to another consumer may overtake; within one consumer none may.
-//! * corrupt: stamp check or filler wrong, wrong size, unknown producer, a sequence that was never published, or a
-//!   queue that the producer does not feed.
+//! The ledger itself: one stream for each (producer, queue) pair.
 
 use std::collections::BTreeSet;
 
+use super::summary::LedgerSummary;
+use super::survival::Survival;
 use crate::body::{STAMP_BYTES, Stamp};
 use crate::plan::Plan;
 use crate::sequence_set::SequenceSet;
 
 /// Human-readable examples kept of each run's faults.
-const EXAMPLES_MAX: usize = 8;
+pub(super) const EXAMPLES_MAX: usize = 8;
 
 /// The deliveries between one producer and one queue.
 #[derive(Debug)]
-struct Stream {
-    queue: usize,
-    received: SequenceSet,
+pub(super) struct Stream {
+    pub(super) queue: usize,
+    pub(super) received: SequenceSet,
     /// Sequences whose first copy to arrive carried the redelivered flag. With competing consumers that copy may
     /// overtake the unflagged one, which is then no unannounced duplicate.
-    flagged: BTreeSet<u32>,
+    pub(super) flagged: BTreeSet<u32>,
+    /// Messages that were on their way when the broker was killed and have not arrived since: they take no room in
+    /// the window any more.
+    pub(super) written_off: u64,
 }
 
 /// A producer's side of the ledger.
 #[derive(Debug)]
-struct ProducerLedger {
-    published: u64,
+pub(super) struct ProducerLedger {
+    pub(super) published: u64,
     /// One per queue that must get a copy, by ascending queue index.
-    streams: Vec<Stream>,
+    pub(super) streams: Vec<Stream>,
 }
 
 impl ProducerLedger {
@@ -51,10 +46,10 @@ impl ProducerLedger {
 
 /// A consumer's side: what it has already seen.
 #[derive(Debug)]
-struct ConsumerLedger {
+pub(super) struct ConsumerLedger {
     queue: usize,
     /// By producer: one more than the highest sequence received.
-    next_sequence: Vec<u32>,
+    pub(super) next_sequence: Vec<u32>,
 }
 
 /// Whether a delivery was the first copy of a message.
@@ -68,51 +63,16 @@ pub enum Receipt {
     Corrupt,
 }
 
-/// Sums over all producers and queues.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LedgerSummary {
-    /// Messages sent.
-    pub published: u64,
-    /// Copies that had to arrive: messages × the queues that each reaches.
-    pub expected: u64,
-    /// Distinct copies that arrived.
-    pub received: u64,
-    /// Expected, never received.
-    pub lost: u64,
-    /// Repeated copies without the redelivered flag, beyond the one that needs none.
-    pub duplicated: u64,
-    /// Repetitions that the redelivered flag announced.
-    pub redelivered: u64,
-    /// Deliveries flagged as redelivered, first copies included.
-    pub redelivered_flags: u64,
-    /// First copies behind a later message of the same producer, queue and consumer.
-    pub reordered: u64,
-    /// Deliveries that are not a message of this run.
-    pub corrupt: u64,
-    /// Messages that the broker confirmed.
-    pub confirmed: u64,
-    /// Messages that the broker refused (`basic.nack`).
-    pub nacked: u64,
-    /// A few faults in words.
-    pub first_examples: Vec<String>,
-}
-
-impl LedgerSummary {
-    /// Whether every copy arrived exactly once, in order and intact.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.lost + self.duplicated + self.redelivered + self.reordered + self.corrupt + self.nacked == 0
-    }
-}
-
 /// Books every message sent and received. Not shared: a driver with several threads keeps it behind a lock.
 #[derive(Debug)]
 pub struct Ledger {
     filler: std::sync::Arc<[u8]>,
-    producers: Vec<ProducerLedger>,
-    consumers: Vec<ConsumerLedger>,
+    pub(super) producers: Vec<ProducerLedger>,
+    pub(super) consumers: Vec<ConsumerLedger>,
     expected: u64,
-    summary: LedgerSummary,
+    pub(super) summary: LedgerSummary,
+    /// Only in runs with kills: nobody else pays for it.
+    pub(super) survival: Option<Box<Survival>>,
 }
 
 impl Ledger {
@@ -128,6 +88,7 @@ impl Ledger {
                     queue,
                     received: SequenceSet::new(),
                     flagged: BTreeSet::new(),
+                    written_off: 0,
                 })
                 .collect();
             ProducerLedger {
@@ -145,6 +106,7 @@ impl Ledger {
             consumers: consumers.collect(),
             expected: 0,
             summary: LedgerSummary::default(),
+            survival: (!plan.kills_ns.is_empty()).then(|| Box::new(Survival::new(plan.producers.len()))),
         }
     }
 
@@ -169,6 +131,7 @@ impl Ledger {
             producers,
             consumers,
             summary,
+            survival,
             ..
         } = self;
         let ConsumerLedger { queue, next_sequence } = &mut consumers[consumer];
@@ -191,13 +154,21 @@ impl Ledger {
                 (&mut summary.duplicated, "duplicated")
             };
             *count += 1;
-            self.example(what, &stamp, consumer);
+            // After a kill announced repetitions are no fault, and would hide those that are.
+            if survival.is_none() || what == "duplicated" {
+                self.example(what, &stamp, consumer);
+            }
             return Receipt::Again(stamp);
         }
         if redelivered {
             stream.flagged.insert(stamp.sequence);
         }
         summary.received += 1;
+        if let Some(survival) = survival
+            && survival.receive(usize::from(stamp.producer), stamp.sequence)
+        {
+            stream.written_off -= 1;
+        }
         if overtaken && !redelivered {
             summary.reordered += 1;
             self.example("reordered", &stamp, consumer);
@@ -215,6 +186,35 @@ impl Ledger {
         self.summary.nacked += count;
     }
 
+    /// Whether everything that must arrive has arrived: each copy, or after a kill each copy that was confirmed or sent
+    /// since.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        match &self.survival {
+            None => self.summary.received == self.expected,
+            Some(survival) => {
+                survival.owed() == 0
+                    && (0..self.producers.len()).all(|producer| self.in_flight(producer) == 0)
+            }
+        }
+    }
+
+    /// Repeated copies, flagged or not.
+    #[must_use]
+    pub fn repeated(&self) -> u64 {
+        self.summary.redelivered + self.summary.duplicated
+    }
+
+    /// Deliveries owed by the broker; when nobody consumes, the messages that it keeps.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        if self.consumers.is_empty() {
+            self.summary.published
+        } else {
+            self.expected - self.summary.received
+        }
+    }
+
     /// Messages sent by `producer`.
     #[must_use]
     pub fn published_by(&self, producer: usize) -> u64 {
@@ -228,7 +228,7 @@ impl Ledger {
         let slowest = producer
             .streams
             .iter()
-            .map(|stream| stream.received.count())
+            .map(|stream| stream.received.count() + stream.written_off)
             .min();
         producer.published - slowest.unwrap_or(producer.published)
     }
@@ -268,6 +268,10 @@ impl Ledger {
     pub fn close(mut self) -> LedgerSummary {
         self.summary.expected = self.expected;
         self.summary.lost = self.expected - self.summary.received;
+        if let Some(survival) = self.survival.take() {
+            self.tell_apart(&survival);
+            return self.summary;
+        }
         for (index, producer) in self.producers.iter().enumerate() {
             for stream in &producer.streams {
                 let lost = producer.published - stream.received.count();
@@ -308,12 +312,12 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::scenario::Scenario;
     use proptest::prelude::*;
 
-    fn plan(routing: &str) -> Plan {
+    pub(crate) fn plan(routing: &str) -> Plan {
         let scenario = format!(
             r#"{{"name": "t", "description": "t", "producers": 3, "consumers": 3, "queues": 2, "routing": "{routing}",
                 "size_bytes": 20, "load": {{"shape": "saturating", "in_flight": 10}}, "duration_s": 1, "warmup_s": 0,
@@ -322,7 +326,7 @@ mod tests {
         Plan::new(&Scenario::from_json("test", &scenario).unwrap(), 1, "t")
     }
 
-    fn body(plan: &Plan, producer: u16, sequence: u32) -> Vec<u8> {
+    pub(crate) fn body(plan: &Plan, producer: u16, sequence: u32) -> Vec<u8> {
         let mut body = Stamp::new(64, 128, producer, sequence).encode().to_vec();
         body.extend_from_slice(&plan.filler);
         body
@@ -416,6 +420,22 @@ mod tests {
         assert_eq!(ledger.in_flight(1), 2);
         ledger.receive(1, false, &body(&plan, 1, 0));
         assert_eq!((ledger.in_flight(1), ledger.in_flight(0)), (1, 0));
+    }
+
+    #[test]
+    fn what_nobody_consumes_is_kept_not_lost() {
+        let plan = Plan::new(&crate::scenario::built_in("backlog-fill").unwrap(), 1, "t");
+        let mut ledger = Ledger::new(&plan);
+        for _ in 0..7 {
+            ledger.publish(3);
+        }
+        assert_eq!(
+            (ledger.in_flight(3), ledger.backlog(), ledger.is_complete()),
+            (0, 7, true)
+        );
+        let summary = ledger.close();
+        assert_eq!((summary.published, summary.expected, summary.lost), (7, 0, 0));
+        assert!(summary.is_clean());
     }
 
     #[test]

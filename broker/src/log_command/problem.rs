@@ -1,0 +1,53 @@
+//! Something that is wrong with a data directory: where, what, and what it means for a start.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// What kind of thing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A write that nobody was told of broke off.
+    Torn,
+    /// Bytes that were durable are not there any more.
+    Damaged,
+    /// A checkpoint cannot be used.
+    Checkpoint,
+    /// A description cannot be used.
+    Description,
+    /// Files that belong to nothing.
+    Orphan,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Torn => "torn",
+            Kind::Damaged => "damaged",
+            Kind::Checkpoint => "checkpoint",
+            Kind::Description => "description",
+            Kind::Orphan => "orphan",
+        }
+    }
+}
+
+/// See the module. Its `Display` is one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) kind: Kind,
+    pub(super) path: PathBuf,
+    /// Byte and offsets, where it has a place in the file.
+    pub(super) place: Option<String>,
+    pub(super) what: String,
+    pub(super) meaning: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.name(), self.path.display())?;
+        if let Some(place) = &self.place {
+            write!(f, " {place}")?;
+        }
+        let line = format!(": {}; {}", self.what, self.meaning);
+        f.write_str(&line.replace('\n', " "))
+    }
+}

@@ -1,0 +1,208 @@
+//! One segment file as it lies there: every record read, every place noted that no checksum vouches for.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use seglog::inspect::{Found, Inspection};
+use seglog::{FLAG_KEEP, SeglogError, Storage};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) path: PathBuf,
+    /// The first offset in its name.
+    pub(super) first: u64,
+    pub(super) bytes: u64,
+    /// None when the header is damaged.
+    pub(super) header: Option<Header>,
+    pub(super) footer: Option<Footer>,
+    /// Ascending.
+    pub(super) gaps: Vec<Gap>,
+    /// Offsets to keep before the first gap, and behind it: ascending, disjoint, adjacent ones merged.
+    pub(super) kept: Vec<Range<u64>>,
+    pub(super) kept_behind: Vec<Range<u64>>,
+    /// Position behind the last record or marker before the first gap.
+    pub(super) end: u64,
+    /// One past the last offset that was seen.
+    pub(super) next: u64,
+    /// A marker before the first gap tells that all earlier segments were durable.
+    pub(super) saw_sync: bool,
+}
+
+/// What counts of a header.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    pub(super) first: u64,
+    pub(super) durable_before: u64,
+}
+
+/// What counts of a footer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Footer {
+    pub(super) position: u64,
+    pub(super) is_body_durable: bool,
+}
+
+/// Bytes between what can be verified.
+#[derive(Clone, Debug)]
+pub(super) struct Gap {
+    pub(super) position: u64,
+    /// Up to what follows, or the last byte that is not zero.
+    pub(super) bytes: u64,
+    /// Offsets that may have been there; without an end when nothing follows.
+    pub(super) lost: (u64, Option<u64>),
+    /// A marker behind tells that this was durable.
+    pub(super) is_witnessed: bool,
+    pub(super) what: String,
+}
+
+/// Bytes of a segment's header: a marker that says more than this was durable speaks of earlier segments too.
+const HEADER_BYTES: u64 = 64;
+
+impl Segment {
+    /// Reads the whole file, which is named for the offset `first`.
+    pub(super) fn read(storage: &dyn Storage, path: &Path, first: u64) -> Result<Segment, SeglogError> {
+        let mut inspection = Inspection::open(storage, path)?;
+        let mut segment = Segment {
+            path: path.to_owned(),
+            first,
+            bytes: inspection.bytes().len() as u64,
+            header: None,
+            footer: None,
+            gaps: Vec::new(),
+            kept: Vec::new(),
+            kept_behind: Vec::new(),
+            end: 0,
+            next: first,
+            saw_sync: false,
+        };
+        let mut is_open = false;
+        while let Some(found) = inspection.next() {
+            is_open = segment.note(found, is_open);
+        }
+        if let Some(gap) = segment.gaps.last_mut().filter(|_| is_open) {
+            let written = inspection.bytes().iter().rposition(|byte| *byte != 0);
+            gap.bytes = written.map_or(0, |last| (last as u64 + 1).saturating_sub(gap.position));
+        }
+        Ok(segment)
+    }
+
+    /// Takes one thing in; `is_open` says, and returns, whether the last gap still waits for its end.
+    fn note(&mut self, found: Found, is_open: bool) -> bool {
+        match found {
+            Found::Header {
+                first,
+                durable_before,
+                ..
+            } => {
+                self.end = HEADER_BYTES;
+                self.header = Some(Header {
+                    first,
+                    durable_before,
+                });
+            }
+            Found::Marker {
+                position, durable, ..
+            } => {
+                if is_open {
+                    self.close(position, None);
+                }
+                for gap in self.gaps.iter_mut().filter(|gap| durable > gap.position) {
+                    gap.is_witnessed = true;
+                }
+                if self.gaps.is_empty() {
+                    self.saw_sync |= durable > HEADER_BYTES;
+                    self.end = position + MARKER_BYTES;
+                }
+            }
+            Found::Record {
+                offset,
+                position,
+                length,
+                flags,
+            } => {
+                if is_open {
+                    self.close(position, None);
+                }
+                if let Some(gap) = self.gaps.last_mut() {
+                    // Only now is it known which offsets lie between, a marker tells none that is certain.
+                    gap.lost.1.get_or_insert(offset);
+                } else {
+                    self.end = position + u64::from(length);
+                }
+                self.next = self.next.max(offset + 1);
+                if flags & FLAG_KEEP != 0 {
+                    let kept = if self.gaps.is_empty() { &mut self.kept } else { &mut self.kept_behind };
+                    push(kept, offset);
+                }
+            }
+            Found::Footer {
+                position,
+                next,
+                end,
+                is_body_durable,
+                ..
+            } => {
+                if is_open {
+                    self.close(end, Some(next));
+                }
+                self.next = self.next.max(next);
+                self.footer = Some(Footer {
+                    position,
+                    is_body_durable,
+                });
+            }
+            Found::Torn { position, what } | Found::Damaged { position, what } => {
+                self.gaps.push(Gap {
+                    position,
+                    bytes: 0,
+                    lost: (self.next, None),
+                    is_witnessed: false,
+                    what,
+                });
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The last gap ends here.
+    fn close(&mut self, end: u64, next: Option<u64>) {
+        if let Some(gap) = self.gaps.last_mut() {
+            gap.bytes = end - gap.position;
+            gap.lost.1 = gap.lost.1.or(next);
+        }
+    }
+
+    /// All offsets to keep.
+    pub(super) fn kept_everywhere(&self) -> impl Iterator<Item = &Range<u64>> {
+        self.kept.iter().chain(&self.kept_behind)
+    }
+}
+
+/// Bytes of a marker.
+const MARKER_BYTES: u64 = 34;
+
+impl Gap {
+    /// Where it is, in words.
+    pub(super) fn place(&self) -> String {
+        format!("at byte {}, {} bytes, {}", self.position, self.bytes, self.offsets())
+    }
+
+    /// Whose offsets it may have held, in words.
+    pub(super) fn offsets(&self) -> String {
+        match self.lost {
+            (first, Some(next)) if first >= next => "of no message".to_owned(),
+            (first, Some(next)) if first + 1 == next => format!("offset {first}"),
+            (first, Some(next)) => format!("offsets {first} to {}", next - 1),
+            (first, None) => format!("offsets from {first} on"),
+        }
+    }
+}
+
+fn push(ranges: &mut Vec<Range<u64>>, offset: u64) {
+    match ranges.last_mut() {
+        Some(last) if last.end == offset => last.end = offset + 1,
+        _ => ranges.push(offset..offset + 1),
+    }
+}
