@@ -1,6 +1,7 @@
-//! The command line: flags to [`Config`], then logging, the data directory and the server.
+//! The command line: flags to [`Config`], then logging, the data directory and the server; or, with a subcommand,
+//! something that is done without serving.
 //!
-//! Exit codes: 0 after an orderly stop, 1 when the broker failed, 2 for wrong usage.
+//! Exit codes: 0 after an orderly stop, 1 when the broker failed, 2 for wrong usage. `broker log` has its own.
 
 mod values;
 
@@ -10,11 +11,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, Parser, error::ErrorKind};
+use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use crate::auth::User;
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::log_command::{self, LogCommand};
 use crate::logging::{self, LogFilter};
 use crate::store::{CompactionRate, Durability};
 use values::{bytes, bytes_u32, bytes_u64, duration, duration_text, size_text, whole_seconds};
@@ -24,8 +26,16 @@ use values::{bytes, bytes_u32, bytes_u64, duration, duration_text, size_text, wh
 /// Prints one line for every address it listens on, "broker listening on ADDRESS". SIGINT or SIGTERM closes all
 /// connections and stops it. The user guest (password guest) may connect from loopback addresses.
 #[derive(Debug, Parser)]
-#[command(name = "broker", version, max_term_width = 110)]
+#[command(
+    name = "broker",
+    version,
+    max_term_width = 110,
+    args_conflicts_with_subcommands = true
+)]
 struct Flags {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Address to listen on; repeat it for several. Port 0 takes a free port.
     #[arg(long, value_name = "ADDRESS:PORT", default_values_t = Config::default().listen)]
     listen: Vec<SocketAddr>,
@@ -124,6 +134,21 @@ struct Flags {
     log: Option<LogFilter>,
 }
 
+/// What to do instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Looks into the logs of a data directory while no broker runs on it, and repairs them.
+    #[command(subcommand)]
+    Log(LogCommand),
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+enum Order {
+    Serve(Box<Config>, LogFilter),
+    Log(LogCommand),
+}
+
 impl Flags {
     fn config(self) -> Config {
         Config {
@@ -152,10 +177,12 @@ impl Flags {
     }
 }
 
-/// Runs a broker as the command line says, the program's name first. Returns when it has stopped.
+/// Runs a broker as the command line says, the program's name first, and returns when it has stopped; or does what a
+/// subcommand says.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let (config, log) = match parse(args) {
-        Ok(parsed) => parsed,
+        Ok(Order::Serve(config, log)) => (*config, log),
+        Ok(Order::Log(command)) => return log_command::run(&command),
         Err(error) => {
             // Help and version are errors too, to clap; their exit code is 0.
             let _ = error.print();
@@ -172,8 +199,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Config, LogFilter), clap::Error> {
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, clap::Error> {
     let mut flags = Flags::try_parse_from(args)?;
+    if let Some(Command::Log(command)) = flags.command {
+        return Ok(Order::Log(command));
+    }
     let refuse = |message: String| Flags::command().error(ErrorKind::ValueValidation, message);
     let log = match flags.log.take() {
         Some(filter) => filter,
@@ -183,7 +213,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Config, LogFilter)
     config
         .check()
         .map_err(|contradiction| refuse(contradiction.to_string()))?;
-    Ok((config, log))
+    Ok(Order::Serve(Box::new(config), log))
 }
 
 fn serve(config: Config) -> anyhow::Result<()> {
@@ -206,9 +236,35 @@ mod tests {
 
     fn parsed(flags: &[&str]) -> Result<Config, String> {
         let args = ["broker"].iter().chain(flags).map(OsString::from);
-        parse(args)
-            .map(|(config, _)| config)
-            .map_err(|error| error.to_string())
+        match parse(args) {
+            Ok(Order::Serve(config, _)) => Ok(*config),
+            Ok(Order::Log(command)) => Err(format!("{command:?}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn subcommands_have_flags_of_their_own() {
+        let directory = |flags: &[&str]| match parse(["broker"].iter().chain(flags).map(OsString::from)) {
+            Ok(Order::Log(command)) => Ok(command.data_dir().to_owned()),
+            Ok(Order::Serve(..)) => Err("serves".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        assert_eq!(directory(&["log", "verify"]).unwrap(), Config::default().data_dir);
+        for command in [&["verify"][..], &["dump", "--queue=q"], &["repair", "--apply"]] {
+            let flags = [&["log"], command, &["--data-dir=/x"]].concat();
+            assert_eq!(directory(&flags).unwrap(), PathBuf::from("/x"));
+        }
+        for wrong in [
+            &["log"][..],
+            &["log", "dump"],
+            &["log", "verify", "--apply"],
+            &["log", "verify", "--listen=127.0.0.1:0"],
+            &["--listen=127.0.0.1:0", "log", "verify"],
+            &["logs"],
+        ] {
+            directory(wrong).unwrap_err();
+        }
     }
 
     #[test]

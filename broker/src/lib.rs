@@ -11,6 +11,7 @@
 //! | [`topology`], [`auth`] | exchanges and bindings; users |
 //! | [`queue`], [`record`] | messages: the state machine and the byte format |
 //! | [`store`], [`restore`] | what is durable: logs, checkpoints, descriptions; a start from them |
+//! | [`log_command`] | the same for people: `broker log` |
 //! | [`broker`] | what all of them share |
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod config;
 pub mod connection;
 pub mod data_dir;
 pub mod inbox;
+pub mod log_command;
 pub mod logging;
 pub mod queue;
 pub mod reactor;

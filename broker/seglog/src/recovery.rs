@@ -13,7 +13,7 @@ use crate::error::{damaged, failed};
 use crate::examine::{Action, Examined, examine};
 use crate::footer::{BODY_DURABLE, BODY_DURABLE_FROM_END, FooterBuilder};
 use crate::sealed::SealedSegment;
-use crate::storage::{OpenMode, Storage};
+use crate::storage::{OpenMode, Storage, StorageFile};
 use crate::{Log, LogStore, SeglogError};
 
 /// What recovery found in a log.
@@ -186,12 +186,7 @@ fn prove(store: &LogStore, segment: &Examined) -> Result<(), SeglogError> {
         .storage
         .open(path, OpenMode::ReadWrite)
         .map_err(failed("open", path))?;
-    // What was read may be in memory only: the process may have died and not the machine.
-    file.sync_data().map_err(failed("sync", path))?;
-    let position = segment.bytes - BODY_DURABLE_FROM_END;
-    file.write_all_at(&BODY_DURABLE.to_le_bytes(), position)
-        .map_err(failed("write", path))?;
-    file.sync_data().map_err(failed("sync", path))
+    mark_durable(&*file, path, segment.bytes)
 }
 
 /// Cuts a segment behind its valid records and puts the footer there; returns the file's length.
@@ -203,12 +198,21 @@ fn seal(store: &LogStore, segment: &Examined, seed: u32, footer: &FooterBuilder)
         .open(path, OpenMode::ReadWrite)
         .map_err(failed("open", path))?;
     file.set_len(end).map_err(failed("cut", path))?;
-    // The footer says that the records are durable, so they are before it is written.
+    let footer = footer.encode(seed, false);
+    file.write_all_at(&footer, end).map_err(failed("write", path))?;
+    let bytes = end + footer.len() as u64;
+    mark_durable(&*file, path, bytes)?;
+    Ok(bytes)
+}
+
+/// Makes a file with a footer durable, and then lets the footer say so: the next recovery, which may come after the
+/// end of the process only, believes that without a sync of its own.
+fn mark_durable(file: &dyn StorageFile, path: &Path, bytes: u64) -> Result<(), SeglogError> {
     file.sync_data().map_err(failed("sync", path))?;
-    let bytes = footer.encode(seed, true);
-    file.write_all_at(&bytes, end).map_err(failed("write", path))?;
-    file.sync_data().map_err(failed("sync", path))?;
-    Ok(end + bytes.len() as u64)
+    let position = bytes - BODY_DURABLE_FROM_END;
+    file.write_all_at(&BODY_DURABLE.to_le_bytes(), position)
+        .map_err(failed("write", path))?;
+    file.sync_data().map_err(failed("sync", path))
 }
 
 #[cfg(test)]

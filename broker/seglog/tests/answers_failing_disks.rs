@@ -7,7 +7,7 @@ mod support;
 use seglog::simulation::{CrashMode, Fault, SimStorage};
 use seglog::{Batch, SeglogError, SyncPolicy};
 use support::Note;
-use support::model::record;
+use support::model::{read_all, record};
 use support::rig::{Doing, Rig, Syncing};
 
 const STEPS: usize = 30;
@@ -31,6 +31,33 @@ fn disks_that_become_full_within_a_write() {
 #[test]
 fn syncs_that_fail_and_drop_their_bytes() {
     for_each_operation(Fault::FailedSync);
+}
+
+/// At most one file is open: each append to one log closes the other's file, which is synced for that.
+#[test]
+fn a_failed_sync_before_closing_stops_the_writer_and_not_its_readers() {
+    let storage = SimStorage::default();
+    let rig = Rig::create(&storage, 2, 4100, Syncing::Sometimes).unwrap();
+    let append = |index: usize, offset: u64| {
+        let mut batch = Batch::default();
+        batch.push(offset, &record(0, b"spilled"));
+        rig.logs[index].log.append(&mut batch, SyncPolicy::Sync)
+    };
+    append(0, 0).unwrap();
+    append(1, 0).unwrap();
+    append(0, 1).unwrap();
+    storage.fail_from(0, Fault::FailedSync);
+    append(1, 1).unwrap();
+    assert_eq!(storage.hits(), 1);
+    storage.fail_from(u64::MAX, Fault::FailedSync);
+    let stopped = append(0, 2).unwrap_err();
+    assert!(matches!(stopped, SeglogError::Poisoned { .. }), "{stopped}");
+    assert!(matches!(
+        rig.logs[0].log.sync(),
+        Err(SeglogError::Poisoned { .. })
+    ));
+    assert_eq!(read_all(&rig.logs[0].log, 0, 1000).unwrap().len(), 2);
+    rig.logs[1].log.sync().unwrap();
 }
 
 fn for_each_operation(fault: Fault) {

@@ -27,7 +27,7 @@ pub enum LogCommand {
 
 /// Of which directory.
 #[derive(Clone, Debug, Args)]
-pub struct DirectoryFlag {
+pub(super) struct DirectoryFlag {
     /// Data directory of a broker that does not run.
     #[arg(long, value_name = "PATH", default_value = Config::default().data_dir.into_os_string())]
     data_dir: PathBuf,

@@ -70,7 +70,11 @@ mod tests {
         std::fs::write(at("b.json.tmp"), "b").unwrap();
         assert_eq!(ReadOnly.list(directory.path()).unwrap(), ["a.json"]);
         assert_eq!(
-            ReadOnly.open(&at("a.json"), OpenMode::Read).unwrap().len().unwrap(),
+            ReadOnly
+                .open(&at("a.json"), OpenMode::Read)
+                .unwrap()
+                .len()
+                .unwrap(),
             1
         );
         for mode in [OpenMode::ReadWrite, OpenMode::CreateNew, OpenMode::Truncate] {

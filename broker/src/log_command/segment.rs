@@ -27,6 +27,8 @@ pub(super) struct Segment {
     pub(super) next: u64,
     /// A marker before the first gap tells that all earlier segments were durable.
     pub(super) saw_sync: bool,
+    /// There are only zeros where records would be.
+    pub(super) is_blank: bool,
 }
 
 /// What counts of a header.
@@ -39,7 +41,6 @@ pub(super) struct Header {
 /// What counts of a footer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Footer {
-    pub(super) position: u64,
     pub(super) is_body_durable: bool,
 }
 
@@ -58,6 +59,8 @@ pub(super) struct Gap {
 
 /// Bytes of a segment's header: a marker that says more than this was durable speaks of earlier segments too.
 const HEADER_BYTES: u64 = 64;
+/// Bytes of a marker.
+const MARKER_BYTES: u64 = 34;
 
 impl Segment {
     /// Reads the whole file, which is named for the offset `first`.
@@ -75,14 +78,17 @@ impl Segment {
             end: 0,
             next: first,
             saw_sync: false,
+            is_blank: false,
         };
         let mut is_open = false;
-        while let Some(found) = inspection.next() {
+        for found in inspection.by_ref() {
             is_open = segment.note(found, is_open);
         }
-        if let Some(gap) = segment.gaps.last_mut().filter(|_| is_open) {
+        if is_open {
             let written = inspection.bytes().iter().rposition(|byte| *byte != 0);
-            gap.bytes = written.map_or(0, |last| (last as u64 + 1).saturating_sub(gap.position));
+            let written = written.map_or(0, |last| last as u64 + 1);
+            segment.close(written);
+            segment.is_blank = written <= HEADER_BYTES;
         }
         Ok(segment)
     }
@@ -105,7 +111,7 @@ impl Segment {
                 position, durable, ..
             } => {
                 if is_open {
-                    self.close(position, None);
+                    self.close(position);
                 }
                 for gap in self.gaps.iter_mut().filter(|gap| durable > gap.position) {
                     gap.is_witnessed = true;
@@ -122,35 +128,34 @@ impl Segment {
                 flags,
             } => {
                 if is_open {
-                    self.close(position, None);
+                    self.close(position);
                 }
-                if let Some(gap) = self.gaps.last_mut() {
-                    // Only now is it known which offsets lie between, a marker tells none that is certain.
-                    gap.lost.1.get_or_insert(offset);
-                } else {
+                if self.gaps.is_empty() {
                     self.end = position + u64::from(length);
                 }
+                self.bound_losses(offset);
                 self.next = self.next.max(offset + 1);
                 if flags & FLAG_KEEP != 0 {
-                    let kept = if self.gaps.is_empty() { &mut self.kept } else { &mut self.kept_behind };
+                    let kept = if self.gaps.is_empty() {
+                        &mut self.kept
+                    } else {
+                        &mut self.kept_behind
+                    };
                     push(kept, offset);
                 }
             }
             Found::Footer {
-                position,
                 next,
                 end,
                 is_body_durable,
                 ..
             } => {
                 if is_open {
-                    self.close(end, Some(next));
+                    self.close(end);
                 }
+                self.bound_losses(next);
                 self.next = self.next.max(next);
-                self.footer = Some(Footer {
-                    position,
-                    is_body_durable,
-                });
+                self.footer = Some(Footer { is_body_durable });
             }
             Found::Torn { position, what } | Found::Damaged { position, what } => {
                 self.gaps.push(Gap {
@@ -166,27 +171,29 @@ impl Segment {
         false
     }
 
-    /// The last gap ends here.
-    fn close(&mut self, end: u64, next: Option<u64>) {
+    /// The last gap ends at this position.
+    fn close(&mut self, end: u64) {
         if let Some(gap) = self.gaps.last_mut() {
-            gap.bytes = end - gap.position;
-            gap.lost.1 = gap.lost.1.or(next);
+            gap.bytes = end.saturating_sub(gap.position);
         }
     }
 
-    /// All offsets to keep.
-    pub(super) fn kept_everywhere(&self) -> impl Iterator<Item = &Range<u64>> {
-        self.kept.iter().chain(&self.kept_behind)
+    /// No gap so far held `next` or an offset above.
+    fn bound_losses(&mut self, next: u64) {
+        let open = self.gaps.iter_mut().rev().take_while(|gap| gap.lost.1.is_none());
+        open.for_each(|gap| gap.lost.1 = Some(next));
     }
 }
-
-/// Bytes of a marker.
-const MARKER_BYTES: u64 = 34;
 
 impl Gap {
     /// Where it is, in words.
     pub(super) fn place(&self) -> String {
-        format!("at byte {}, {} bytes, {}", self.position, self.bytes, self.offsets())
+        format!(
+            "at byte {}, {} bytes, {}",
+            self.position,
+            self.bytes,
+            self.offsets()
+        )
     }
 
     /// Whose offsets it may have held, in words.
@@ -200,7 +207,8 @@ impl Gap {
     }
 }
 
-fn push(ranges: &mut Vec<Range<u64>>, offset: u64) {
+/// Adds an offset above all that are there.
+pub(super) fn push(ranges: &mut Vec<Range<u64>>, offset: u64) {
     match ranges.last_mut() {
         Some(last) if last.end == offset => last.end = offset + 1,
         _ => ranges.push(offset..offset + 1),

@@ -41,6 +41,8 @@ pub(super) struct QueueSurvey {
     /// One a segment.
     pub(super) verdicts: Vec<Verdict>,
     pub(super) checkpoint: CheckpointSurvey,
+    /// Where it is, or would be.
+    pub(super) checkpoint_path: PathBuf,
 }
 
 /// What a start finds of a checkpoint.
@@ -147,6 +149,7 @@ impl QueueSurvey {
             verdicts: judge(&segments),
             segments,
             checkpoint,
+            checkpoint_path: checkpoint_path(directory, id),
         })
     }
 
@@ -165,7 +168,11 @@ impl QueueSurvey {
         let (mut kept, mut settled) = (0, 0);
         for (segment, verdict) in self.segments.iter().zip(&self.verdicts) {
             // What lies behind a torn place is cut with it.
-            let behind = if *verdict == Verdict::Torn { &[][..] } else { &segment.kept_behind };
+            let behind = if *verdict == Verdict::Torn {
+                &[][..]
+            } else {
+                &segment.kept_behind
+            };
             for range in segment.kept.iter().chain(behind) {
                 kept += range.end - range.start;
                 settled += self.settled().map_or(0, |all| all.count_in(Range::clone(range)));
@@ -189,7 +196,7 @@ impl QueueSurvey {
         problems.extend(segments.flat_map(|(segment, verdict)| verdict::problems(segment, *verdict)));
         let checkpoint = |what: String, meaning: &str| Problem {
             kind: Kind::Checkpoint,
-            path: checkpoint_path(directory, &self.id),
+            path: self.checkpoint_path.clone(),
             place: None,
             what,
             meaning: meaning.to_owned(),
@@ -223,11 +230,13 @@ pub(super) fn segments(directory: &Path, id: &str) -> Result<Vec<(u64, PathBuf)>
         let is_number = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
         is_number.then(|| digits.parse().ok())?
     };
-    let named = names.iter().filter_map(|name| Some((first(name)?, log.join(name))));
+    let named = names
+        .iter()
+        .filter_map(|name| Some((first(name)?, log.join(name))));
     Ok(named.collect())
 }
 
 /// Where a queue's checkpoint is.
-pub(super) fn checkpoint_path(directory: &Path, id: &str) -> PathBuf {
+fn checkpoint_path(directory: &Path, id: &str) -> PathBuf {
     directory.join(OFFSETS).join(format!("{id}{CHECKPOINT_SUFFIX}"))
 }

@@ -56,7 +56,8 @@ fn is_believed(segment: &Segment, is_durable: bool) -> bool {
 
 fn judge_one(segment: &Segment, later: Option<&Segment>, is_durable: bool) -> Verdict {
     let Some(header) = segment.header else {
-        return match is_unborn(segment) && later.is_none() {
+        // Records come only after the header and the name are durable.
+        return match segment.is_blank && later.is_none() {
             true => Verdict::Torn,
             false => REFUSED,
         };
@@ -76,12 +77,6 @@ fn judge_one(segment: &Segment, later: Option<&Segment>, is_durable: bool) -> Ve
         (_, false) if is_witnessed => REFUSED,
         (_, false) => Verdict::Torn,
     }
-}
-
-/// Nothing was ever written behind the header.
-fn is_unborn(segment: &Segment) -> bool {
-    let gap = segment.gaps.first();
-    gap.is_some_and(|gap| gap.position == 0 && gap.bytes <= 64) && segment.gaps.len() == 1
 }
 
 /// What there is to say of a segment; nothing of a whole one.
@@ -121,7 +116,12 @@ pub(super) fn problems(segment: &Segment, verdict: Verdict) -> Vec<Problem> {
         .collect();
     if let Some(header) = segment.header.filter(|header| header.first != segment.first) {
         let what = format!("the header is of the segment that starts with {}", header.first);
-        found.push(problem(Kind::Damaged, Some("at byte 0".to_owned()), &what, meaning));
+        found.push(problem(
+            Kind::Damaged,
+            Some("at byte 0".to_owned()),
+            &what,
+            meaning,
+        ));
     } else if found.is_empty() && segment.footer.is_none() {
         let place = format!("at byte {}", segment.end);
         let what = "it was complete once, and now it ends without a valid footer";

@@ -84,6 +84,7 @@ impl AckBatch {
         self.done(tag, now_ns)
     }
 
+    #[cold]
     fn set_to_work(&mut self, tag: u64, now_ns: u64) -> Option<Ack> {
         if self.mode == Mode::Slow {
             let work = &mut self.work;

@@ -24,6 +24,16 @@ pub(super) struct Stream {
     pub(super) written_off: u64,
 }
 
+impl Stream {
+    /// Books a first copy in a run with kills. Kept out of the way of all other runs.
+    #[cold]
+    fn survived(&mut self, survival: &mut Survival, producer: u16, sequence: u32) {
+        if survival.receive(usize::from(producer), sequence) {
+            self.written_off -= 1;
+        }
+    }
+}
+
 /// A producer's side of the ledger.
 #[derive(Debug)]
 pub(super) struct ProducerLedger {
@@ -164,10 +174,8 @@ impl Ledger {
             stream.flagged.insert(stamp.sequence);
         }
         summary.received += 1;
-        if let Some(survival) = survival
-            && survival.receive(usize::from(stamp.producer), stamp.sequence)
-        {
-            stream.written_off -= 1;
+        if let Some(survival) = survival {
+            stream.survived(survival, stamp.producer, stamp.sequence);
         }
         if overtaken && !redelivered {
             summary.reordered += 1;

@@ -1,7 +1,7 @@
 //! Octets as lower-case hexadecimal digits.
 
 /// Two digits an octet.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

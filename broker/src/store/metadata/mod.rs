@@ -28,7 +28,7 @@ mod document;
 mod entity;
 mod error;
 mod file_name;
-mod hex;
+pub(crate) mod hex;
 mod key;
 mod metadata_store;
 #[cfg(test)]
