@@ -12,7 +12,7 @@ pub const DEAL_MESSAGES_MAX: usize = 512;
 /// Most record bytes dealt to one consumer before the next one gets its turn.
 pub const DEAL_BYTES_MAX: usize = 256 * 1024;
 /// Backlog, in messages per consumer with credit, from which whole chunks are dealt: there is work for all.
-/// Below it the length of a run follows from the [`Pace`].
+/// Below it the length of a run follows from the `Pace`.
 const DEAL_DEEP_PER_CONSUMER: usize = 4;
 
 /// What a dispatch came to.

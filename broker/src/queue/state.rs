@@ -12,8 +12,8 @@
 //! Ready messages are those at or after `cursor`, never dispatched, and those in `requeued`, all of which
 //! lie before `cursor`: serving `requeued` first therefore keeps the original order.
 //!
-//! Where a message lies is another matter: in the ring, in the log, or in both, as [`Journal`] keeps track of. What
-//! is in the log only is *cold*: it is dealt from a [`ColdWindow`], which the owner of this state fills, outside of
+//! Where a message lies is another matter: in the ring, in the log, or in both, as `Journal` keeps track of. What
+//! is in the log only is *cold*: it is dealt from a `ColdWindow`, which the owner of this state fills, outside of
 //! any lock, when a call answers that it wants an offset from there.
 //!
 //! Invariants, asserted: settled ≤ dispatched ≤ published; a message is settled exactly once; a consumer's
@@ -179,12 +179,12 @@ impl<T: DeliveryTarget> QueueState<T> {
         }
     }
 
-    /// True when something may have to leave memory: see [`Journal`].
+    /// True when something may have to leave memory: see `Journal`.
     pub fn may_spill(&self, pressed: bool) -> bool {
         self.journal.may_spill(&self.ring, pressed)
     }
 
-    /// Hands records to the log; see [`Journal::stage`]. `pressed`: the memory of all queues together is short.
+    /// Hands records to the log; see `Journal::stage`. `pressed`: the memory of all queues together is short.
     pub fn stage(&mut self, pressed: bool, push: impl FnMut(Offset, &[u8]) -> bool) {
         self.journal.stage(&self.ring, pressed, push);
     }
