@@ -23,7 +23,9 @@ impl SequenceSet {
         Self::default()
     }
 
-    /// Adds `sequence`; `false` when it was already there.
+    /// Adds `sequence`; `false` when it was already there. Inlined into the ledger's way of every delivery: as a call it
+    /// cost the generator 2 % of its CPU, since runs with kills have a second caller.
+    #[inline(always)]
     pub(crate) fn insert(&mut self, sequence: u32) -> bool {
         let Some(index) = (sequence / WORD_BITS).checked_sub(self.base) else {
             return false;

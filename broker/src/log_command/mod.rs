@@ -5,7 +5,7 @@
 //! broker log dump --queue orders   prints messages
 //! broker log repair [--apply]      says, or does, what makes the directory usable again
 //! ```
-//! Each takes the directory's lock. `verify` and `dump`, and `repair` until it knows what to do, read through [`ReadOnly`]
+//! Each takes the directory's lock. `verify` and `dump`, and `repair` until it knows what to do, read through `ReadOnly`
 //! and so cannot change anything; the judgement of a segment is that of a start (`FORMAT.md` of seglog, recovery),
 //! except that bodies are always read.
 //!
