@@ -114,7 +114,7 @@ fn repeated_runs_have_a_line_each_and_a_summary() {
     assert_eq!(summary["ledger"]["published"], 12_000);
 }
 
-/// Whether anything survives is the broker's business; that it is killed, comes back and is judged by it is the generator's.
+/// The broker's own tests look closer at what survives; here everything that it confirmed must.
 #[test]
 fn a_crash_run_kills_and_restarts_the_embedded_broker() {
     let directory = tempfile::tempdir().unwrap();
@@ -145,9 +145,11 @@ fn a_crash_run_kills_and_restarts_the_embedded_broker() {
         "{ledger}"
     );
     assert_eq!(ledger["corrupt"], 0);
-    let lost = ledger["confirmed_lost"].as_u64().unwrap();
-    let harmed = lost + ledger["duplicated"].as_u64().unwrap() + ledger["reordered"].as_u64().unwrap();
-    assert_eq!(output.status.code(), Some(i32::from(harmed > 0)), "{summary}");
+    assert_eq!(ledger["confirmed_lost"], 0, "{summary}");
+    assert_eq!(ledger["duplicated"], 0, "{summary}");
+    assert!(kill["at_stake"].as_u64().unwrap() > 1_000, "{kill}");
+    assert_eq!(output.status.code(), Some(0), "{summary}");
+    assert!(summary["durability"].is_string(), "{summary}");
     assert!(summary["broker"]["rss_anon_bytes_max"].as_u64().unwrap() > 0);
     let left = std::fs::read_dir(disk).unwrap().flatten();
     let left = left.filter(|entry| entry.file_name().to_string_lossy().starts_with("loadgen-"));
