@@ -11,7 +11,7 @@ use support::model::{read_all, record};
 use support::rig::{Doing, Rig, Syncing};
 
 const STEPS: usize = 30;
-const SEEDS: std::ops::Range<u64> = 4000..4006;
+const SEEDS: std::ops::Range<u64> = 4000..4008;
 
 #[test]
 fn input_output_errors() {
@@ -63,7 +63,7 @@ fn a_failed_sync_before_closing_stops_the_writer_and_not_its_readers() {
 fn for_each_operation(fault: Fault) {
     let (mut hits, mut failures) = (0, 0);
     for seed in SEEDS {
-        let syncing = [Syncing::Each, Syncing::Sometimes, Syncing::Never][(seed % 3) as usize];
+        let syncing = [Syncing::Each, Syncing::Sometimes, Syncing::Late, Syncing::Never][(seed % 4) as usize];
         let undisturbed = SimStorage::default();
         let mut rig = Rig::create(&undisturbed, 2, seed, syncing).unwrap();
         rig.run(STEPS).unwrap();
@@ -136,7 +136,7 @@ fn check_stopped(rig: &mut Rig, index: usize, error: &SeglogError) {
     assert!(matches!(poisoned, SeglogError::Poisoned { .. }), "{poisoned}");
     let reason = poisoned.to_string();
     assert!(matches!(tracked.log.sync(), Err(SeglogError::Poisoned { .. })));
-    assert!(reason.contains("/data/queues/"), "{reason}");
+    assert!(reason.contains("/data/"), "{reason}");
     rig.read(index).unwrap();
     check_other(rig, 1 - index);
 }

@@ -41,6 +41,11 @@ fn whatever_was_synced_now_and_then_survives() {
 }
 
 #[test]
+fn whatever_was_synced_long_after_its_segment_was_full_survives() {
+    explore(Syncing::Late, 6000..6025);
+}
+
+#[test]
 fn what_was_never_synced_comes_back_undamaged_or_not_at_all() {
     explore(Syncing::Never, 3000..3025);
 }

@@ -15,16 +15,17 @@ pub enum Syncing {
     Each,
     /// Now and then.
     Sometimes,
+    /// Now and then; segments are not made durable when they are full.
+    Late,
     /// Never, and segments are not made durable either.
     Never,
 }
 
 impl Syncing {
     fn policy(self) -> SyncPolicy {
-        if self == Self::Never {
-            SyncPolicy::None
-        } else {
-            SyncPolicy::Sync
+        match self {
+            Self::Each | Self::Sometimes => SyncPolicy::Sync,
+            Self::Late | Self::Never => SyncPolicy::None,
         }
     }
 }
@@ -194,7 +195,7 @@ impl Rig {
         assert_eq!(tracked.log.written(), tracked.model.next);
         match self.syncing {
             Syncing::Each => self.sync(index),
-            Syncing::Sometimes if self.random.chance(30) => self.sync(index),
+            Syncing::Sometimes | Syncing::Late if self.random.chance(30) => self.sync(index),
             _ => Ok(()),
         }
     }
