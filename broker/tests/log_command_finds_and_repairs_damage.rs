@@ -22,7 +22,13 @@ struct Place {
 
 /// A broker that was killed with so many messages in its queue, each confirmed before the next was sent.
 fn killed_with(messages: u64, body_bytes: usize) -> BrokerProcess {
-    let mut broker = BrokerProcess::start(&FLAGS);
+    killed_at("sync", messages, body_bytes)
+}
+
+/// The same at another durability.
+fn killed_at(durability: &str, messages: u64, body_bytes: usize) -> BrokerProcess {
+    let durability = format!("--durability={durability}");
+    let mut broker = BrokerProcess::start(&[&FLAGS[..], &[&durability]].concat());
     let mut client = Client::connect(&broker);
     client.declare_durable(1, QUEUE, &FieldTable::new());
     client.confirm_select(1);
@@ -206,8 +212,8 @@ fn a_repair_that_was_cut_off_is_finished_by_the_next() {
     assert_eq!(log(&broker, &["verify"]).0, 1);
     refused_start(&broker);
     assert_eq!(log(&broker, &["repair", "--apply"]).0, 0);
-    assert_eq!(segments(&broker), repaired);
-    assert_eq!(files(path.parent().unwrap(), ".damaged"), [kept_as]);
+    let all = files(path.parent().unwrap(), "");
+    assert_eq!(all, [kept_as, repaired[0].clone()], "the original is kept once");
     assert_eq!(delivered(&mut broker), (1..10).collect::<Vec<_>>());
 }
 
@@ -242,6 +248,26 @@ fn a_sealed_segment_is_repaired_whatever_part_of_it_is_damaged() {
         let expected: Vec<_> = (0..150).filter(|number| Some(*number) != lost).collect();
         assert_eq!(delivered(&mut broker), expected, "{name}");
     }
+}
+
+#[test]
+fn a_torn_segment_before_a_damaged_one_is_replaced_with_it() {
+    // Nothing was ever synced: alone, the first would be cut, and the broker start.
+    let mut broker = killed_at("write", 150, 1000);
+    let place = place(&broker, 30);
+    let all = segments(&broker);
+    assert!(all.len() > 2, "{all:?}");
+    flip(&all[0], place.position + 100);
+    let (code, out, _) = log(&broker, &["verify"]);
+    assert_eq!(code, 1);
+    assert!(out.contains(&format!("torn: {}", all[0].display())), "{out}");
+    flip(all.last().unwrap(), 3);
+    refused_start(&broker);
+    let (code, out, error) = log(&broker, &["repair", "--apply"]);
+    assert_eq!(code, 0, "{out}{error}");
+    assert_eq!(out.matches("done: replace").count(), 2, "{out}");
+    let expected: Vec<_> = (0..150).filter(|number| *number != 30).collect();
+    assert_eq!(delivered(&mut broker), expected);
 }
 
 #[test]
