@@ -221,6 +221,7 @@ impl<T: DeliveryTarget> QueueState<T> {
             let newly = self.settled.settle_range(first, passed);
             assert_eq!(newly, count as u64, "dealt other messages than were there");
             self.ring.release_range(first, passed);
+            self.pass_settled();
         }
         self.unsettled -= count;
     }

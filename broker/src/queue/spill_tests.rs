@@ -260,6 +260,36 @@ fn a_restart_delivers_what_is_left_and_flags_what_may_have_been_delivered() {
 }
 
 #[test]
+fn the_cursor_passes_over_what_was_settled_before_a_restart() {
+    let remains = Remains {
+        next: Offset(9),
+        live: vec![Offset(0)..Offset(1), Offset(6)..Offset(7), Offset(8)..Offset(9)],
+        redeliver_below: Offset(9),
+    };
+    let mut bench = Bench::new(true);
+    for _ in 0..9 {
+        bench.publish();
+    }
+    bench.write(usize::MAX);
+    bench.log.retain(|offset, _| [0, 6, 8].contains(offset));
+    for no_ack in [false, true] {
+        bench.queue = QueueState::recovered(config(true), pool(), &remains);
+        bench.read_max = 1;
+        let consumer = bench.queue.subscribe(Inbox(Rc::default(), no_ack), 1, false);
+        bench.dispatch();
+        if !no_ack {
+            bench.queue.settle(Some(consumer), Offset(0), 1);
+            assert_eq!(bench.queue.snapshot().dispatched, Offset(6));
+            bench.queue.unsubscribe(consumer);
+            assert_eq!(bench.get(), Some((6, true)));
+            bench.queue.settle(None, Offset(6), 1);
+            bench.dispatch();
+            assert_eq!(bench.queue.ready_len(), 1);
+        }
+    }
+}
+
+#[test]
 fn a_queue_of_which_nothing_is_left_goes_on_counting() {
     let remains = Remains {
         next: Offset(77),
@@ -279,7 +309,7 @@ proptest! {
     #[test]
     fn nothing_is_lost_between_ring_and_log(
         durable in any::<bool>(),
-        steps in proptest::collection::vec((0_u8..7, 1_usize..30), 1..60),
+        steps in proptest::collection::vec((0_u8..8, 1_usize..30), 1..60),
     ) {
         let mut bench = Bench::new(durable);
         let inbox = Inbox::default();
@@ -311,6 +341,14 @@ proptest! {
                 5 => {
                     for offset in held.drain(held.len() - count.min(held.len())..) {
                         bench.queue.requeue(consumer, Offset(offset), 1);
+                    }
+                }
+                6 => {
+                    for _ in 0..count.min(3) {
+                        let Some((offset, _)) = bench.get() else { break };
+                        bench.queue.settle(None, Offset(offset), 1);
+                        prop_assert!(settled.insert(offset));
+                        bench.dispatch();
                     }
                 }
                 _ if durable => {

@@ -292,8 +292,14 @@ impl<T: DeliveryTarget> QueueState<T> {
             self.settled.settle_range(first, count as u64);
             self.ring.release_range(first, count as u64);
         }
+        self.pass_settled();
         self.unsettled -= count;
         self.restore_credit(consumer, count);
+    }
+
+    /// What a restart has left may have gaps right after the cursor: once the frontier passes over them, so does the cursor.
+    pub(super) fn pass_settled(&mut self) {
+        self.cursor = self.cursor.max(self.settled.frontier());
     }
 
     /// Gives `count` messages from `first` on back: ready again, in their old place, as redelivered.
