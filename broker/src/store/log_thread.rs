@@ -161,6 +161,10 @@ impl LogShared {
         self.staged_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    pub(super) fn remove_staged(&self, bytes: usize) {
+        self.staged_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     pub(super) fn hand_off(&self, token: u64) {
         if self.producer.try_push(token).is_err() {
             self.surplus.lock().push(token);
@@ -279,11 +283,11 @@ impl Committer {
             } else {
                 log.write(&mut batch)
             };
-            self.shared.staged_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.shared.remove_staged(bytes);
             self.give_back(batch);
             match result {
                 Ok(()) => written.push(log),
-                Err(error) => self.shared.poison(&error),
+                Err(error) => self.fail(&error),
             }
         }
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
@@ -293,8 +297,15 @@ impl Committer {
             }
             match log.keep() {
                 Ok(()) => log.tell_owner(),
-                Err(error) => self.shared.poison(&error),
+                Err(error) => self.fail(&error),
             }
+        }
+    }
+
+    /// A queue that was deleted meanwhile has no files to write to: that is no failure. Everything else is.
+    fn fail(&self, error: &SeglogError) {
+        if !matches!(error, SeglogError::Removed { .. }) {
+            self.shared.poison(error);
         }
     }
 

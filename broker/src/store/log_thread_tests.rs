@@ -177,3 +177,25 @@ fn a_failed_sync_stops_every_log_and_tells_every_owner() {
         "{reason}"
     );
 }
+
+#[test]
+fn a_queue_that_is_deleted_while_it_writes_harms_nobody() {
+    let storage = SimStorage::default();
+    let (store, thread) = (store(&storage), LogThread::start().unwrap());
+    let stayer = Bench::new(&store, &thread, "stayer", Durability::Sync);
+    for round in 0..200 {
+        let leaver = Bench::new(&store, &thread, &format!("leaver{round}"), Durability::Sync);
+        assert_eq!(leaver.stage(0, 50, round % 2 == 0), 50);
+        // As the maintenance thread does, at whatever moment this meets the log thread.
+        leaver.log.retire();
+        leaver.log.log().remove().unwrap();
+    }
+    assert_eq!(thread.shared().poison_reason(), None);
+    stayer.stage(0, 5, true);
+    stayer.await_until(|log| log.kept() == Offset(5));
+    assert_eq!(
+        thread.shared().staged_bytes(),
+        0,
+        "what a deleted queue had staged counts no more"
+    );
+}

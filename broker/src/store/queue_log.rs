@@ -96,9 +96,10 @@ impl QueueLog {
             room
         });
         let bytes = batch.bytes() - bytes_before;
+        // Under the lock: whoever takes the batch takes its bytes off again.
+        self.shared.add_staged(bytes);
         drop(batch);
         if bytes > 0 {
-            self.shared.add_staged(bytes);
             // AcqRel pairs with `take_batch`: whoever sets it hands the token over, and the batch filled above is seen.
             if !self.handed_off.swap(true, Ordering::AcqRel) {
                 self.shared.hand_off(*self.token.get().expect("set when made"));
@@ -127,9 +128,11 @@ impl QueueLog {
         &self.log
     }
 
-    /// Forgets the log: nothing is staged or written any more. Its files stay.
+    /// Forgets the log, and what was staged for it: nothing more may be staged. Its files stay.
     pub fn retire(&self) {
         self.shared.strike(*self.token.get().expect("set when made"));
+        let staged = std::mem::take(&mut *self.staging.lock());
+        self.shared.remove_staged(staged.bytes());
     }
 
     /// Why no log of the broker takes anything any more, if that is so.
