@@ -144,8 +144,8 @@ impl Broker {
     ) -> Result<Arc<Queue>, SeglogError> {
         let number = self.queues_made.fetch_add(1, Ordering::Relaxed);
         let id = format!("{:016x}-{number:x}", self.name_seed.hash_one(number));
-        let log = self.store.create_log(&id, declaration.durable, durability)?;
-        let stored = !declaration.durable;
+        let log = self.store.create_log(&id, declaration.is_stored(), durability)?;
+        let stored = !declaration.is_stored();
         Ok(self.queue(name, id, declaration, log, Remains::default(), stored, 0))
     }
 
@@ -172,7 +172,7 @@ impl Broker {
         let config = QueueConfig {
             ring,
             spill: SpillLimits::above(f64::from(self.config.spill_above) / 100.0),
-            durable: declaration.durable,
+            durable: declaration.is_stored(),
         };
         let home = self.queues_made.load(Ordering::Relaxed) as usize % self.inboxes.len();
         Queue::new(QueueParts {
@@ -198,13 +198,13 @@ impl Broker {
         queue: &Arc<Queue>,
         veto: impl FnOnce(usize, usize) -> Result<(), E>,
     ) -> Result<((usize, Vec<ConsumerTarget>), Option<Ticket>), E> {
-        let durable = queue.declaration().durable;
+        let stored = queue.declaration().is_stored();
         let (deleted, unbound) = self.change_topology(|topology| {
             let deleted = queue.delete(veto)?;
             let end = self.store.submit(Job::End(QueueEnd {
                 id: queue.id().to_owned(),
                 log: Arc::clone(queue.log()),
-                description: durable.then(|| Entity::Queue(restore::description(queue))),
+                description: stored.then(|| Entity::Queue(restore::description(queue))),
             }));
             if topology
                 .queue(queue.name())
@@ -215,7 +215,7 @@ impl Broker {
             Ok((deleted, end))
         });
         let (deleted, end) = deleted?;
-        Ok((deleted, unbound.or(durable.then_some(end))))
+        Ok((deleted, unbound.or(stored.then_some(end))))
     }
 
     /// An id for a new connection.

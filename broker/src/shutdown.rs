@@ -35,7 +35,7 @@ pub fn conclude(broker: &Broker, maintenance: Maintenance) {
     let synced = broker
         .queues()
         .iter()
-        .filter(|queue| queue.declaration().durable)
+        .filter(|queue| queue.declaration().is_stored())
         .all(|queue| {
             let result = queue.log().log().sync();
             if let Err(error) = &result {

@@ -320,3 +320,42 @@ fn a_second_broker_is_refused_and_learns_the_first_ones_pid() {
         "{text}"
     );
 }
+
+#[test]
+fn an_exclusive_queue_goes_with_its_connection_even_when_the_broker_is_killed() {
+    let mut broker = BrokerProcess::start(&[]);
+    let mut client = Client::connect(&broker);
+    let declared = Method::QueueDeclare {
+        queue: "mine",
+        passive: false,
+        durable: true,
+        exclusive: true,
+        auto_delete: false,
+        no_wait: false,
+        arguments: TableRef::EMPTY,
+    };
+    let answer = client.call(1, declared);
+    assert!(matches!(answer.method(), Method::QueueDeclareOk { .. }));
+    client.confirm_select(1);
+    client.publish_persistent(1, "", "mine", b"for this connection only");
+    client.await_confirms(1);
+    broker.kill();
+    broker.restart(&[]);
+    let mut client = Client::connect(&broker);
+    client.send(
+        1,
+        Method::QueueDeclare {
+            queue: "mine",
+            passive: true,
+            durable: false,
+            exclusive: false,
+            auto_delete: false,
+            no_wait: false,
+            arguments: TableRef::EMPTY,
+        },
+    );
+    assert_eq!(
+        client.expect_close(1, 404),
+        "NOT_FOUND - no queue 'mine' in vhost '/'"
+    );
+}

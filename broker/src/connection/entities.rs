@@ -269,12 +269,13 @@ impl Connection {
             let queue = broker
                 .new_queue(name.clone(), declaration, durability)
                 .map_err(|error| Failure::new(ReplyCode::InternalError, error.to_string()))?;
-            topology.add_queue(&name, declare.durable, Arc::clone(&queue));
+            let stored = queue.declaration().is_stored();
+            topology.add_queue(&name, stored, Arc::clone(&queue));
             if declare.exclusive {
                 self.exclusive_queues.push(Arc::clone(&queue));
             }
             let put = || Job::Put(Entity::Queue(description(&queue)), Some(Arc::clone(&queue)));
-            let ticket = declare.durable.then(|| broker.store.submit(put()));
+            let ticket = stored.then(|| broker.store.submit(put()));
             Ok((queue, ticket))
         });
         declared

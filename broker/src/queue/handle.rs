@@ -25,8 +25,6 @@ const COLD_READ_BYTES: usize = 256 << 10;
 const COLD_READ_BYTES_PRESSED: usize = 16 << 10;
 /// Reads from the log in one dispatch; after that the other queues and connections get their turn.
 const COLD_READS_MAX: usize = 4;
-/// Share of the memory budget from which every queue that moves spills what it can.
-const PRESSED_RATIO: f64 = 0.8;
 
 /// What `queue.declare` said; a second declaration must say the same.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +37,14 @@ pub struct Declaration {
     pub owner: Option<ConnectionId>,
     /// The `x-…` arguments, as given.
     pub arguments: FieldTable,
+}
+
+impl Declaration {
+    /// True when the queue and its persistent messages are there after a restart. An exclusive queue is not, durable
+    /// or not: its connection is gone then.
+    pub fn is_stored(&self) -> bool {
+        self.durable && self.owner.is_none()
+    }
 }
 
 /// A batch of messages as a queue took it.
@@ -190,7 +196,7 @@ impl Queue {
 
     /// True when the confirm of a persistent message has to wait for the log.
     pub fn keeps(&self) -> bool {
-        self.declaration.durable && self.log.durability() != Durability::None
+        self.declaration.is_stored() && self.log.durability() != Durability::None
     }
 
     /// True when `connection` may not use it because another one holds it exclusively.
@@ -292,10 +298,10 @@ impl Queue {
         }
         let urgent = std::mem::take(&mut inner.urgent);
         let state = &mut inner.state;
-        if !self.declaration.durable && !state.may_spill(self.is_pressed()) {
+        let pressed = self.is_pressed();
+        if !self.declaration.is_stored() && !state.may_spill(pressed) {
             return;
         }
-        let pressed = self.is_pressed();
         // Memory comes back only when it is written.
         let urgent = urgent || pressed;
         self.log.stage(urgent, |push| {
@@ -305,7 +311,7 @@ impl Queue {
 
     /// True when the memory of all queues together is short.
     fn is_pressed(&self) -> bool {
-        self.starved.any() || self.pool.bytes_used() as f64 > self.pool.bytes_budget() as f64 * PRESSED_RATIO
+        self.starved.is_pressed(&self.pool)
     }
 
     /// Reads a stretch of the log, from an offset that is not in memory; the lock is not held meanwhile.
@@ -454,7 +460,9 @@ impl Queue {
     /// True when the log of a durable queue has all its messages, as safe as the queue asks for.
     pub fn is_kept(&self) -> bool {
         let inner = self.inner.lock();
-        inner.deleted || !self.declaration.durable || inner.state.kept_through() >= inner.state.next_offset()
+        inner.deleted
+            || !self.declaration.is_stored()
+            || inner.state.kept_through() >= inner.state.next_offset()
     }
 
     /// True when nothing is delivered and not settled.

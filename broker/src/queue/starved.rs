@@ -10,6 +10,8 @@ use crate::connection::{Link, Signal};
 
 /// They are called back once no more than this share of the budget is used.
 const CALL_BACK_RATIO: f64 = 0.9;
+/// Share of the memory budget from which queues spill what they can.
+const PRESSED_RATIO: f64 = 0.8;
 
 /// Shared by all queues.
 #[derive(Debug, Default)]
@@ -23,6 +25,11 @@ impl Starved {
     /// True while somebody waits.
     pub fn any(&self) -> bool {
         self.any.load(Ordering::Relaxed)
+    }
+
+    /// True when the memory of all queues together is short.
+    pub fn is_pressed(&self, pool: &ChunkPool) -> bool {
+        self.any() || pool.bytes_used() as f64 > pool.bytes_budget() as f64 * PRESSED_RATIO
     }
 
     /// Notes a publisher.

@@ -23,8 +23,6 @@ const TICK: Duration = Duration::from_millis(20);
 const CARE_INTERVAL: Duration = Duration::from_secs(1);
 /// Jobs whose files are made durable together.
 const JOBS_MAX: usize = 256;
-/// Share of the memory budget from which queues that stand still are made to spill, too.
-const PRESSED_RATIO: f64 = 0.8;
 
 /// Bytes a second that compaction may copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,9 +221,7 @@ impl Worker {
 
     /// Under pressure a queue spills when it is dispatched; those that stand still are dispatched here.
     fn relieve_memory(&self) {
-        let pool = &self.broker.pool;
-        let is_short = pool.bytes_used() as f64 > pool.bytes_budget() as f64 * PRESSED_RATIO;
-        if is_short || self.broker.starved.any() {
+        if self.broker.starved.is_pressed(&self.broker.pool) {
             for queue in self.broker.queues() {
                 queue.dispatch_at_home();
             }
@@ -280,7 +276,7 @@ impl Worker {
 pub fn checkpoint_changed(broker: &Broker, clean: bool) -> bool {
     let mut complete = true;
     for queue in broker.queues() {
-        if !queue.declaration().durable {
+        if !queue.declaration().is_stored() {
             continue;
         }
         let snapshot = match clean {
