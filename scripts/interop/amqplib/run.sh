@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# amqplib, the Node.js client. See ../README.md.
+set -euo pipefail
+readonly version=2.3.1
+here=$(cd "$(dirname "$0")" && pwd)
+client=$scratch/amqplib
+
+if [ "${1:-}" = install ]; then
+    [ -e "$client/node_modules/amqplib" ] ||
+        npm install --silent --no-audit --no-fund --prefix "$client" "amqplib@$version"
+    exit
+fi
+echo "amqplib $version"
+NODE_PATH=$client/node_modules exec node "$here/main.js" "$@"
