@@ -31,4 +31,5 @@ pub mod restore;
 pub mod server;
 pub mod shutdown;
 pub mod store;
+mod terms;
 pub mod topology;

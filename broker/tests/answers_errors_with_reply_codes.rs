@@ -109,6 +109,11 @@ fn refused_requests_close_what_the_specification_says() {
             403,
             "reserved prefix",
         ),
+        (
+            exchange_declare("odd", "no-such-type", false, false),
+            406,
+            "unknown exchange type 'no-such-type'",
+        ),
         (bind("taken", ""), 403, "default exchange"),
         (queue_declare("mine", true, false), 405, "locked queue 'mine'"),
         (consume("mine", "c", false), 405, "locked queue 'mine'"),
@@ -175,7 +180,6 @@ fn refused_requests_close_what_the_specification_says() {
         client.open_channel(1);
     }
     let connection_errors: Vec<(Method<'_>, u16)> = vec![
-        (exchange_declare("odd", "no-such-type", false, false), 503),
         (Method::ChannelOpen, 504),
         (Method::ChannelFlow { active: false }, 540),
         (Method::TxSelect, 540),

@@ -103,7 +103,7 @@ pub(super) struct Route {
     pub(super) mandatory: bool,
     /// Empty and not to be used when `by_headers`.
     pub(super) queues: SmallVec<[Arc<Queue>; 4]>,
-    /// Depends on the message's headers, so each message is routed by itself.
+    /// Depends on the message's headers or properties, so each message is routed by itself.
     pub(super) by_headers: bool,
 }
 

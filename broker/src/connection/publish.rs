@@ -59,7 +59,7 @@ impl Connection {
             let properties = BasicProperties::decode(header.properties)?;
             let queues = {
                 let topology = self.broker.topology.read();
-                topology.route(&route.exchange, &route.routing_key, properties.headers)?
+                topology.route(&route.exchange, &route.routing_key, &properties)?
             };
             let routed = Rc::new(Route {
                 exchange: route.exchange.clone(),
@@ -98,7 +98,8 @@ impl Connection {
             let topology = self.broker.topology.read();
             let by_headers = topology.routes_by_headers(exchange);
             // Routed even when the headers decide: a missing or internal exchange is refused here.
-            (topology.route(exchange, routing_key, None)?, by_headers)
+            let unknown = BasicProperties::default();
+            (topology.route(exchange, routing_key, &unknown)?, by_headers)
         };
         let route = Rc::new(Route {
             exchange: exchange.to_owned(),

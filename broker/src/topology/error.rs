@@ -58,20 +58,15 @@ impl TopologyError {
 
     pub(super) fn unknown_kind(kind: &str) -> TopologyError {
         Self::new(
-            ReplyCode::CommandInvalid,
+            ReplyCode::PreconditionFailed,
             format!("unknown exchange type '{kind}'"),
         )
     }
 
-    pub(super) fn inequivalent(
-        argument: &str,
-        exchange: &str,
-        received: &str,
-        current: &str,
-    ) -> TopologyError {
-        let text = format!(
-            "inequivalent arg '{argument}' for exchange '{exchange}' in vhost '/': received {received} but current is {current}"
-        );
+    /// `difference` names both values.
+    pub(super) fn inequivalent(argument: &str, exchange: &str, difference: &str) -> TopologyError {
+        let text =
+            format!("inequivalent arg '{argument}' for exchange '{exchange}' in vhost '/': {difference}");
         Self::new(ReplyCode::PreconditionFailed, text)
     }
 

@@ -9,6 +9,7 @@ use wire::FieldTable;
 use super::binding::BindingId;
 use super::error::TopologyError;
 use super::matcher::Matcher;
+use crate::terms;
 
 /// Where a message goes that an exchange would otherwise drop: the argument that names another exchange.
 pub(super) const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
@@ -24,6 +25,8 @@ pub enum ExchangeKind {
     Topic,
     /// Message headers match the binding's arguments.
     Headers,
+    /// One binding for each message, by a hash and in proportion to the weights that are the binding keys.
+    ConsistentHash,
 }
 
 impl ExchangeKind {
@@ -34,6 +37,7 @@ impl ExchangeKind {
             ExchangeKind::Fanout => "fanout",
             ExchangeKind::Topic => "topic",
             ExchangeKind::Headers => "headers",
+            ExchangeKind::ConsistentHash => "x-consistent-hash",
         }
     }
 }
@@ -53,6 +57,7 @@ impl FromStr for ExchangeKind {
             "fanout" => ExchangeKind::Fanout,
             "topic" => ExchangeKind::Topic,
             "headers" => ExchangeKind::Headers,
+            "x-consistent-hash" => ExchangeKind::ConsistentHash,
             unknown => return Err(TopologyError::unknown_kind(unknown)),
         })
     }
@@ -71,7 +76,7 @@ pub struct ExchangeSpec {
     pub auto_delete: bool,
     /// Reached through other exchanges only, never published to.
     pub internal: bool,
-    /// Further arguments; `alternate-exchange` has a meaning here.
+    /// Further arguments: `alternate-exchange`, and what the type gives a meaning.
     pub arguments: FieldTable,
 }
 
@@ -91,7 +96,6 @@ impl ExchangeSpec {
 
     /// Checks that a second declaration says what the first one, `self`, said.
     pub(super) fn check_equivalent(&self, received: &ExchangeSpec) -> Result<(), TopologyError> {
-        let quoted = |value: &dyn fmt::Display| format!("'{value}'");
         let fields: [(&str, &dyn fmt::Display, &dyn fmt::Display); 4] = [
             ("type", &received.kind, &self.kind),
             ("durable", &received.durable, &self.durable),
@@ -99,26 +103,22 @@ impl ExchangeSpec {
             ("internal", &received.internal, &self.internal),
         ];
         for (argument, theirs, ours) in fields {
-            let (theirs, ours) = (quoted(theirs), quoted(ours));
+            let (theirs, ours) = (theirs.to_string(), ours.to_string());
             if theirs != ours {
-                return Err(TopologyError::inequivalent(argument, &self.name, &theirs, &ours));
+                let difference = format!("received '{theirs}' but current is '{ours}'");
+                return Err(TopologyError::inequivalent(argument, &self.name, &difference));
             }
         }
-        let (theirs, ours) = (received.alternate()?, self.alternate()?);
-        if theirs != ours {
-            let shown = |name: Option<&str>| match name {
-                Some(name) => format!("the value '{name}' of type 'longstr'"),
-                None => "none".to_owned(),
-            };
-            let (theirs, ours) = (shown(theirs), shown(ours));
-            return Err(TopologyError::inequivalent(
+        // Other arguments are not compared, as in RabbitMQ.
+        let ours = self.arguments.get(ALTERNATE_EXCHANGE);
+        match terms::difference(ours, received.arguments.get(ALTERNATE_EXCHANGE)) {
+            Some(difference) => Err(TopologyError::inequivalent(
                 ALTERNATE_EXCHANGE,
                 &self.name,
-                &theirs,
-                &ours,
-            ));
+                &difference,
+            )),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The alternate exchange, if it has one.
@@ -132,7 +132,8 @@ impl ExchangeSpec {
                 Some(name) => Ok(Some(name)),
                 None => {
                     let text = format!(
-                        "invalid arg '{ALTERNATE_EXCHANGE}' for exchange '{}' in vhost '/': expected a string",
+                        "invalid type '{}' for arg '{ALTERNATE_EXCHANGE}' in exchange '{}' in vhost '/'",
+                        terms::type_name(value),
                         self.name
                     );
                     Err(TopologyError::invalid_argument(text))
@@ -159,7 +160,7 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new(spec: ExchangeSpec) -> Result<Exchange, TopologyError> {
         let alternate = spec.alternate()?.map(str::to_owned);
-        let matcher = Matcher::new(spec.kind);
+        let matcher = Matcher::new(spec.kind, &spec.arguments)?;
         let (to_queues, to_exchanges, incoming) = Default::default();
         Ok(Exchange {
             spec,

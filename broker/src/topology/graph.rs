@@ -281,7 +281,7 @@ impl<Q: Clone> Topology<Q> {
         key: &str,
         arguments: &FieldTable,
     ) -> Result<(), TopologyError> {
-        self.exchange_at(source).matcher.check(arguments)?;
+        self.exchange_at(source).matcher.check(key, arguments)?;
         let binding = Arc::new(Binding::new(source, destination, key, arguments));
         if self.binding_ids.contains_key(&binding) {
             return Ok(());
@@ -293,15 +293,16 @@ impl<Q: Clone> Topology<Q> {
             self.changes.push(TopologyChange::Bound(spec.clone()));
             self.durable_bindings.insert(id, spec);
         }
+        let name = match destination {
+            Destination::Queue(queue) => self.queues[queue.0 as usize].name.clone(),
+            Destination::Exchange(exchange) => self.exchange_at(exchange).spec.name.clone(),
+        };
+        let target = Target {
+            binding: id,
+            destination,
+        };
         let exchange = self.exchange_at_mut(source);
-        exchange.matcher.insert(
-            key,
-            arguments,
-            Target {
-                binding: id,
-                destination,
-            },
-        );
+        exchange.matcher.insert(key, arguments, target, &name);
         let new = match destination {
             Destination::Queue(_) => exchange.to_queues.insert(id),
             Destination::Exchange(_) => exchange.to_exchanges.insert(id),

@@ -2,13 +2,16 @@
 //!
 //! `x-match` chooses between all of the pattern's entries (`all`, the default, and `all-with-x`) and one of them (`any`,
 //! `any-with-x`). Entries whose names begin with `x-` count only in the `-with-x` forms. An entry without value
-//! (void) asks only that the header is there. Integers compare by value, whatever their width, and so do floats.
+//! (void) asks only that the header is there. Values compare by what they are, not by their type: integers and timestamps by
+//! value, whatever their width, floats by value, strings by their octets; but an integer is no float.
 
 use smallvec::SmallVec;
 use wire::{FieldTable, FieldValue, TableRef, ValueRef};
 
 use super::binding::{BindingId, Destination, Target};
+use super::binding_list::{BindingList, OfBinding};
 use super::error::TopologyError;
+use crate::terms::{binary, term, type_name};
 
 const MATCH: &str = "x-match";
 
@@ -21,6 +24,12 @@ struct Pattern {
     all: bool,
     entries: Box<[(Box<str>, FieldValue)]>,
     target: Target,
+}
+
+impl OfBinding for Pattern {
+    fn binding(&self) -> BindingId {
+        self.target.binding
+    }
 }
 
 impl Pattern {
@@ -39,7 +48,7 @@ impl Pattern {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct HeaderBindings {
-    patterns: Vec<Pattern>,
+    patterns: BindingList<Pattern>,
 }
 
 impl HeaderBindings {
@@ -59,13 +68,7 @@ impl HeaderBindings {
     }
 
     pub(super) fn remove(&mut self, binding: BindingId) {
-        if let Some(index) = self
-            .patterns
-            .iter()
-            .position(|pattern| pattern.target.binding == binding)
-        {
-            self.patterns.swap_remove(index);
-        }
+        self.patterns.remove(binding);
     }
 
     /// Calls `found` for every binding whose pattern matches.
@@ -82,18 +85,23 @@ fn mode(arguments: &FieldTable) -> Result<(bool, bool), TopologyError> {
     let Some(value) = arguments.get(MATCH) else {
         return Ok((true, false));
     };
-    let Some(text) = value.as_str() else {
-        let text = format!("Invalid {MATCH} field type; expected a string");
+    let FieldValue::LongStr(text) = value else {
+        let text = format!(
+            "Invalid {MATCH} field type {} (value {}); expected longstr",
+            type_name(value),
+            term(value)
+        );
         return Err(TopologyError::invalid_argument(text));
     };
-    Ok(match text {
-        "all" => (true, false),
-        "any" => (false, false),
-        "all-with-x" => (true, true),
-        "any-with-x" => (false, true),
+    Ok(match text.as_slice() {
+        b"all" => (true, false),
+        b"any" => (false, false),
+        b"all-with-x" => (true, true),
+        b"any-with-x" => (false, true),
         other => {
             let text = format!(
-                "Invalid {MATCH} field value \"{other}\"; expected all, any, all-with-x, or any-with-x"
+                "Invalid {MATCH} field value {}; expected all, any, all-with-x, or any-with-x",
+                binary(other)
             );
             return Err(TopologyError::invalid_argument(text));
         }
@@ -101,16 +109,28 @@ fn mode(arguments: &FieldTable) -> Result<(bool, bool), TopologyError> {
 }
 
 fn accepts(expected: &FieldValue, value: ValueRef<'_>) -> bool {
-    if let (Some(expected), Some(value)) = (expected.as_i64(), value.as_i64()) {
-        return expected == value;
-    }
     match (expected, value) {
         (FieldValue::Void, _) => true,
-        (FieldValue::LongStr(expected), ValueRef::LongStr(value)) => expected == value,
-        (FieldValue::F32(_) | FieldValue::F64(_), ValueRef::F32(_) | ValueRef::F64(_)) => {
-            float(expected) == float(&value.to_value())
+        (
+            FieldValue::LongStr(expected) | FieldValue::Bytes(expected),
+            ValueRef::LongStr(value) | ValueRef::Bytes(value),
+        ) => expected == value,
+        (expected, value) => {
+            let value = value.to_value();
+            match (integer(expected), integer(&value)) {
+                (Some(expected), Some(value)) => expected == value,
+                _ => float(expected)
+                    .zip(float(&value))
+                    .map_or(*expected == value, |(a, b)| a == b),
+            }
         }
-        (expected, value) => *expected == value.to_value(),
+    }
+}
+
+fn integer(value: &FieldValue) -> Option<i128> {
+    match value {
+        FieldValue::Timestamp(seconds) => Some((*seconds).into()),
+        value => value.as_i64().map(i128::from),
     }
 }
 
@@ -184,10 +204,14 @@ mod tests {
         assert!(one(FieldValue::U8(7), FieldValue::I64(7)));
         assert!(one(FieldValue::F32(0.5), FieldValue::F64(0.5)));
         assert!(one(FieldValue::Timestamp(7), FieldValue::Timestamp(7)));
+        assert!(one(FieldValue::Timestamp(7), FieldValue::I64(7)));
+        assert!(one("x".into(), FieldValue::Bytes(b"x".to_vec())));
         assert!(!one(FieldValue::U8(7), "7".into()));
         assert!(!one(FieldValue::F64(7.0), FieldValue::I64(7)));
-        assert!(!one(FieldValue::Timestamp(7), FieldValue::I64(7)));
-        assert!(!one("x".into(), FieldValue::Bytes(b"x".to_vec())));
+        assert!(!one(FieldValue::Timestamp(7), FieldValue::I64(8)));
+        assert!(!one("7".into(), FieldValue::I64(7)));
+        assert!(!one(true.into(), "true".into()));
+        assert!(!one(FieldValue::I64(7), FieldValue::Void));
     }
 
     #[test]
@@ -199,11 +223,11 @@ mod tests {
         };
         assert_eq!(
             refused("some".into()),
-            "PRECONDITION_FAILED - Invalid x-match field value \"some\"; expected all, any, all-with-x, or any-with-x"
+            "PRECONDITION_FAILED - Invalid x-match field value <<\"some\">>; expected all, any, all-with-x, or any-with-x"
         );
         assert_eq!(
             refused(true.into()),
-            "PRECONDITION_FAILED - Invalid x-match field type; expected a string"
+            "PRECONDITION_FAILED - Invalid x-match field type bool (value true); expected longstr"
         );
     }
 }

@@ -9,6 +9,7 @@
 //!          └─ bindings:  source, destination, key, arguments      fanout   targets
 //!                                                                 topic    trie of words
 //!                                                                 headers  patterns
+//!                                                                 hash     shares
 //! ```
 //!
 //! Invariants:
@@ -21,7 +22,9 @@
 //! Texts and codes of the errors are RabbitMQ's.
 
 mod binding;
+mod binding_list;
 mod change;
+mod consistent_hash;
 mod error;
 mod exchange;
 mod graph;

@@ -2,11 +2,10 @@
 
 use rustc_hash::FxHashSet;
 use smallvec::{SmallVec, smallvec};
-use wire::TableRef;
+use wire::BasicProperties;
 
 use super::binding::{Destination, ExchangeId, QueueId};
 use super::error::TopologyError;
-use super::exchange::ExchangeKind;
 use super::graph::{DEFAULT_EXCHANGE, Topology};
 
 /// The queues a message goes to, each once, in no particular order.
@@ -24,7 +23,7 @@ impl<Q: Clone> Topology<Q> {
         &self,
         exchange: &str,
         routing_key: &str,
-        headers: Option<TableRef<'_>>,
+        properties: &BasicProperties<'_>,
     ) -> Result<Route<Q>, TopologyError> {
         if exchange == DEFAULT_EXCHANGE {
             return Ok(self.queue(routing_key).cloned().into_iter().collect());
@@ -33,13 +32,12 @@ impl<Q: Clone> Topology<Q> {
         if self.exchange_at(first).spec.internal {
             return Err(TopologyError::internal(exchange));
         }
-        let headers = headers.unwrap_or(TableRef::EMPTY);
         let mut queues: SmallVec<[QueueId; 16]> = SmallVec::new();
         let mut walk = Walk::from(first);
         while let Some(id) = walk.next() {
             let exchange = self.exchange_at(id);
             let mut matched = false;
-            exchange.matcher.visit(routing_key, headers, |destination| {
+            exchange.matcher.visit(routing_key, properties, |destination| {
                 matched = true;
                 match destination {
                     Destination::Queue(queue) => queues.push(queue),
@@ -62,8 +60,8 @@ impl<Q: Clone> Topology<Q> {
         Ok(queues.into_iter().map(|id| self.queue_at(id).clone()).collect())
     }
 
-    /// True when routes from `exchange` may depend on more than the routing key, because a headers exchange is
-    /// within reach: then a route must be looked up for every message.
+    /// True when routes from `exchange` may depend on more than the routing key, because an exchange within reach looks at
+    /// headers or properties: then a route must be looked up for every message.
     pub fn routes_by_headers(&self, exchange: &str) -> bool {
         let Ok(first) = self.exchange_id(exchange) else {
             return false;
@@ -71,7 +69,7 @@ impl<Q: Clone> Topology<Q> {
         let mut walk = Walk::from(first);
         while let Some(id) = walk.next() {
             let exchange = self.exchange_at(id);
-            if exchange.spec.kind == ExchangeKind::Headers {
+            if exchange.matcher.reads_properties() {
                 return true;
             }
             for &binding in &exchange.to_exchanges {

@@ -1,11 +1,18 @@
 //! The topology as its users see it.
 
 use proptest::prelude::*;
-use wire::{FieldTable, FieldValue, ReplyCode, TableRef};
+use wire::{BasicProperties, FieldTable, FieldValue, ReplyCode, TableRef};
 
 use super::{ExchangeKind, ExchangeSpec, Topology, TopologyError};
 
 type Names = Topology<String>;
+
+fn with_headers(headers: TableRef<'_>) -> BasicProperties<'_> {
+    BasicProperties {
+        headers: Some(headers),
+        ..BasicProperties::default()
+    }
+}
 
 fn spec(name: &str, kind: ExchangeKind) -> ExchangeSpec {
     let arguments = FieldTable::new();
@@ -40,7 +47,10 @@ fn chain(topology: &mut Names, source: &str, destination: &str, key: &str) {
 }
 
 fn route(topology: &Names, exchange: &str, key: &str) -> Vec<String> {
-    let mut queues = topology.route(exchange, key, None).unwrap().to_vec();
+    let mut queues = topology
+        .route(exchange, key, &BasicProperties::default())
+        .unwrap()
+        .to_vec();
     queues.sort();
     queues
 }
@@ -76,10 +86,18 @@ fn every_predeclared_exchange_routes_by_its_type() {
         let bytes = arguments.to_bytes();
         let headers = TableRef::parse(&bytes).unwrap();
         assert_eq!(
-            topology.route(exchange, "", Some(headers)).unwrap().to_vec(),
+            topology
+                .route(exchange, "", &with_headers(headers))
+                .unwrap()
+                .to_vec(),
             ["b"]
         );
-        assert!(topology.route(exchange, "", None).unwrap().is_empty());
+        assert!(
+            topology
+                .route(exchange, "", &BasicProperties::default())
+                .unwrap()
+                .is_empty()
+        );
         assert!(topology.routes_by_headers(exchange));
     }
     assert!(!topology.routes_by_headers("amq.topic") && !topology.routes_by_headers(""));
@@ -222,7 +240,10 @@ fn what_does_not_exist_is_named() {
         no_exchange
     );
     assert_eq!(
-        topology.route("x", "", None).unwrap_err().to_string(),
+        topology
+            .route("x", "", &BasicProperties::default())
+            .unwrap_err()
+            .to_string(),
         no_exchange
     );
     assert_eq!(
@@ -230,7 +251,7 @@ fn what_does_not_exist_is_named() {
         "NOT_FOUND - no queue 'q' in vhost '/'"
     );
     let unknown = "x-random".parse::<ExchangeKind>().unwrap_err();
-    assert_eq!(unknown.code, ReplyCode::CommandInvalid);
+    assert_eq!(unknown.code, ReplyCode::PreconditionFailed);
     assert_eq!(unknown.text, "unknown exchange type 'x-random'");
     // Gone is gone: these are no errors.
     topology.delete_exchange("x", true).unwrap();
@@ -252,7 +273,7 @@ fn internal_exchanges_take_no_publishes_but_route_on() {
         .unwrap();
     bind(&mut topology, "a", "x", "");
     chain(&mut topology, "amq.direct", "x", "k");
-    let error = topology.route("x", "k", None).unwrap_err();
+    let error = topology.route("x", "k", &BasicProperties::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "ACCESS_REFUSED - cannot publish to internal exchange 'x' in vhost '/'"
@@ -317,7 +338,7 @@ fn bindings_are_the_same_when_their_arguments_are_in_whatever_order() {
     let headers = TableRef::parse(&bytes).unwrap();
     assert!(
         topology
-            .route("amq.headers", "", Some(headers))
+            .route("amq.headers", "", &with_headers(headers))
             .unwrap()
             .is_empty()
     );
@@ -344,11 +365,83 @@ fn what_matches_nothing_goes_to_the_alternate_exchange() {
     assert_eq!(route(&topology, "x", "k"), ["k"]);
     let mut third = spec("z", ExchangeKind::Direct);
     third.arguments.insert("alternate-exchange", true);
-    assert!(refused(topology.declare_exchange(third)).starts_with("PRECONDITION_FAILED"));
+    assert_eq!(
+        refused(topology.declare_exchange(third)),
+        "PRECONDITION_FAILED - invalid type 'bool' for arg 'alternate-exchange' in exchange 'z' in vhost '/'"
+    );
+    let mut differing = spec("x", ExchangeKind::Direct);
+    differing.arguments.insert("alternate-exchange", "z");
+    assert!(
+        refused(topology.declare_exchange(differing.clone()))
+            .ends_with("for exchange 'x' in vhost '/': received 'z' but current is 'y'")
+    );
+    differing.arguments.insert("alternate-exchange", "y");
+    differing.arguments.insert("anything", "else");
+    topology.declare_exchange(differing).unwrap();
     let mut by_headers = spec("w", ExchangeKind::Direct);
     by_headers.arguments.insert("alternate-exchange", "amq.match");
     topology.declare_exchange(by_headers).unwrap();
     assert!(topology.routes_by_headers("w"));
+}
+
+#[test]
+fn alternate_exchanges_in_a_circle_end() {
+    let mut topology = with_queues(&["a"]);
+    for (name, alternate) in [("x", "y"), ("y", "z"), ("z", "x"), ("self", "self")] {
+        let mut exchange = spec(name, ExchangeKind::Direct);
+        exchange.arguments.insert("alternate-exchange", alternate);
+        topology.declare_exchange(exchange).unwrap();
+    }
+    assert!(route(&topology, "x", "k").is_empty() && route(&topology, "self", "k").is_empty());
+    bind(&mut topology, "a", "y", "k");
+    for exchange in ["x", "y", "z"] {
+        assert_eq!(route(&topology, exchange, "k"), ["a"]);
+    }
+    // One that is bound to something, even if that leads nowhere, is not asked for its alternate.
+    chain(&mut topology, "x", "amq.fanout", "k");
+    assert!(route(&topology, "x", "k").is_empty());
+}
+
+#[test]
+fn a_consistent_hash_exchange_feeds_one_of_its_bindings() {
+    let mut topology = with_queues(&["a", "b", "c"]);
+    let by_key = spec("by-key", ExchangeKind::ConsistentHash);
+    topology.declare_exchange(by_key).unwrap();
+    let mut by_id = spec("by-id", ExchangeKind::ConsistentHash);
+    by_id.arguments.insert("hash-property", "message_id");
+    topology.declare_exchange(by_id).unwrap();
+    for exchange in ["by-key", "by-id"] {
+        bind(&mut topology, "a", exchange, "1");
+        bind(&mut topology, "b", exchange, "2");
+        chain(&mut topology, exchange, "amq.fanout", "1");
+    }
+    bind(&mut topology, "c", "amq.fanout", "");
+    assert!(!topology.routes_by_headers("by-key") && topology.routes_by_headers("by-id"));
+    let mut met = std::collections::BTreeSet::new();
+    for number in 0..50 {
+        let key = number.to_string();
+        let first = route(&topology, "by-key", &key);
+        assert_eq!(first.len(), 1);
+        assert_eq!(route(&topology, "by-key", &key), first);
+        met.extend(first);
+        let properties = BasicProperties {
+            message_id: Some(&key),
+            ..BasicProperties::default()
+        };
+        // The same value hashes alike, wherever it stands.
+        let by_id = topology.route("by-id", "ignored", &properties).unwrap();
+        assert_eq!(by_id.to_vec(), route(&topology, "by-key", &key));
+    }
+    assert_eq!(met.len(), 3);
+    assert_eq!(
+        refused(topology.bind_queue("a", "by-key", "heavy", &FieldTable::new())),
+        "PRECONDITION_FAILED - The binding key must be an integer: <<\"heavy\">>"
+    );
+    let mut both = spec("both", ExchangeKind::ConsistentHash);
+    both.arguments.insert("hash-property", "message_id");
+    both.arguments.insert("hash-header", "h");
+    assert!(refused(topology.declare_exchange(both)).contains("mutually exclusive"));
+    topology.check_exchange("both").unwrap_err();
 }
 
 #[test]

@@ -14,6 +14,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::binding::{BindingId, Destination, Target};
+use super::binding_list::BindingList;
 
 type NodeId = usize;
 
@@ -26,7 +27,7 @@ struct Node {
     any_word: Option<NodeId>,
     any_words: Option<NodeId>,
     /// Bindings whose pattern ends here.
-    targets: Vec<Target>,
+    targets: BindingList<Target>,
 }
 
 impl Node {
@@ -104,10 +105,7 @@ impl TopicTrie {
             path.push((node, word));
             node = child;
         }
-        let targets = &mut self.nodes[node].targets;
-        if let Some(index) = targets.iter().position(|target| target.binding == binding) {
-            targets.swap_remove(index);
-        }
+        self.nodes[node].targets.remove(binding);
         while let Some((parent, word)) = path.pop() {
             if !self.nodes[node].is_empty() {
                 return;
@@ -138,7 +136,7 @@ impl TopicTrie {
             }
         }
         for &node in reached.nodes.iter().chain(&reached.open) {
-            for target in &self.nodes[node].targets {
+            for target in self.nodes[node].targets.iter() {
                 found(target.destination);
             }
         }
