@@ -117,7 +117,7 @@ func connectionErrors(s *scope, missing string) {
 	unknownType := func(channel *amqp.Channel) error {
 		return channel.ExchangeDeclare(missing, "x-unknown", true, false, false, false, nil)
 	}
-	if peer == "rabbitmq3" { // 4.x made this a channel error
+	if onRabbitMQ3("an unknown exchange type closes the connection with 503 before RabbitMQ 4") {
 		closes(503, "unknown exchange type", func(channel *amqp.Channel) { _ = unknownType(channel) })
 	} else {
 		hasCode(unknownType(s.channel()), 406, "unknown exchange type")

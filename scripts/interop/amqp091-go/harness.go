@@ -33,6 +33,16 @@ var (
 	peer     = env("INTEROP_PEER", "this")
 )
 
+var notes []string
+
+// onRabbitMQ3 says whether the peer is RabbitMQ 3, which differs from what must hold: noted with the reason.
+func onRabbitMQ3(why string) bool {
+	if peer == "rabbitmq3" && !slices.Contains(notes, why) {
+		notes = append(notes, why)
+	}
+	return peer == "rabbitmq3"
+}
+
 func env(name, otherwise string) string { return cmp.Or(os.Getenv(name), otherwise) }
 
 // A failure ends the feature that panics with it.
@@ -192,6 +202,10 @@ func (f feature) run() bool {
 	if left := within(5*time.Second, s.close); reason == "" && left != "" {
 		reason = "clean-up: " + left
 	}
+	for _, note := range notes {
+		fmt.Printf("note %s: %s: %s\n", f.name, peer, note)
+	}
+	notes = nil
 	if reason != "" {
 		fmt.Printf("FAIL %s: %s\n", f.name, reason)
 	} else {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# amqp091-go, the Go client. See ../README.md.
+# amqp091-go, the Go client. Called as ../README.md says.
 set -euo pipefail
 readonly version=v1.16.0
 here=$(cd "$(dirname "$0")" && pwd)

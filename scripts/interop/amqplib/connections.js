@@ -3,7 +3,7 @@
 const assert = require("node:assert/strict");
 const { spawn } = require("node:child_process");
 const { once } = require("node:events");
-const { Inbox, env, sleep, text } = require("./harness");
+const { Inbox, env, onRabbitMQ3, sleep, text } = require("./harness");
 
 const CHANNELS = 500;
 const CAPABILITIES = [
@@ -74,7 +74,7 @@ async function errors(scope) {
   await consumer.consume(own, () => {}, { consumerTag: "twice" });
   await closesConnection(530, reuse, () => consumer.consume(own, () => {}, { consumerTag: "twice" }));
   const unknownType = (channel) => channel.assertExchange(missing, "x-unknown");
-  if (env.peer === "rabbitmq3") { // 4.x made this a channel error
+  if (onRabbitMQ3("an unknown exchange type closes the connection with 503 before RabbitMQ 4")) {
     const connection = await scope.connect();
     await closesConnection(503, connection, async () => unknownType(await scope.channel(connection)));
   } else {

@@ -1,7 +1,7 @@
 // Dead-lettering: why, where from, how often.
 
 const assert = require("node:assert/strict");
-const { Inbox, env, sleep, text } = require("./harness");
+const { Inbox, onRabbitMQ3, sleep, text } = require("./harness");
 
 const confirmed = (channel, exchange, key, body, options) => {
   channel.publish(exchange, key, Buffer.from(body), options);
@@ -24,7 +24,7 @@ function checkDeath(message, expected) {
   assert.ok(Math.abs(time.value - Date.now() / 1000) < 60, "x-death time in seconds");
   assert.deepEqual(death, expected);
   for (const [which, name] of [["first", "x-first-death"], ["last", "x-last-death"]]) {
-    if (which === "last" && env.peer === "rabbitmq3") continue; // 3.13 brought x-last-death-*
+    if (which === "last" && onRabbitMQ3("x-last-death-* came with RabbitMQ 3.13")) continue;
     const found = ["reason", "queue", "exchange"].map((field) => headers[`${name}-${field}`]);
     assert.deepEqual(found, [expected.reason, expected.queue, expected.exchange], name);
   }

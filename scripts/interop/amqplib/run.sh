@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# amqplib, the Node.js client. See ../README.md.
+# amqplib, the Node.js client. Called as ../README.md says.
 set -euo pipefail
 readonly version=2.3.1
 here=$(cd "$(dirname "$0")" && pwd)
