@@ -144,7 +144,7 @@ def cancel_notify(session):
     queue = session.queue("other")
     other = session.connection.channel()
     kombu.Consumer(other, [queue], on_message=lambda _message: None).consume()
-    session.channel.queue_delete(queue.name)
+    session.connect().channel().queue_delete(queue.name)
     try:
         session.drain(lambda: False, seconds=3)
     except amqp.exceptions.ConsumerCancelled:
