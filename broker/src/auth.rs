@@ -9,6 +9,7 @@ mod password_hash;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use wire::{ReplyCode, TableRef};
 
@@ -97,7 +98,7 @@ impl Refused {
 /// Checks logins against a fixed list of users.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
-    users: Vec<UserRecord>,
+    users: Vec<Arc<UserRecord>>,
     /// What the password of an unknown user is compared with.
     decoy: PasswordHash,
 }
@@ -140,14 +141,20 @@ impl Authenticator {
             users.push(guest);
         }
         let decoy = PasswordHash::new("");
+        let users = users.into_iter().map(Arc::new).collect();
         (Authenticator { users, decoy }, changed)
     }
 
-    /// Checks the response of `connection.start-ok` and returns the user's name.
+    /// Checks the response of `connection.start-ok` and returns the user.
     ///
     /// # Errors
     /// See [`Refused`].
-    pub fn authenticate(&self, mechanism: &str, response: &[u8], peer: IpAddr) -> Result<String, Refused> {
+    pub fn authenticate(
+        &self,
+        mechanism: &str,
+        response: &[u8],
+        peer: IpAddr,
+    ) -> Result<Arc<UserRecord>, Refused> {
         let (name, password) = match mechanism {
             "PLAIN" => decode_plain(response),
             "AMQPLAIN" => decode_amqplain(response),
@@ -158,15 +165,15 @@ impl Authenticator {
         // An unknown name takes as long as a wrong password: its password is compared too.
         let expected = known.map_or(&self.decoy, |user| &user.password_hash);
         let is_equal = expected.matches(password);
-        let Some(name) = known.filter(|_| is_equal).map(|user| user.name.as_str()) else {
+        let Some(user) = known.filter(|_| is_equal) else {
             return Err(Refused::InvalidCredentials {
                 user: String::from_utf8_lossy(name).into_owned(),
             });
         };
-        if name == GUEST && !peer.to_canonical().is_loopback() {
+        if user.name == GUEST && !peer.to_canonical().is_loopback() {
             return Err(Refused::NotLoopback);
         }
-        Ok(name.to_owned())
+        Ok(Arc::clone(user))
     }
 }
 
@@ -228,10 +235,12 @@ mod tests {
     fn guest_may_connect_from_loopback_only() {
         let authenticator = Authenticator::new(&[user("guest:other")]);
         let login = |peer| authenticator.authenticate("PLAIN", &plain("guest", "other"), peer);
-        assert_eq!(login(HERE).unwrap(), "guest");
-        assert_eq!(login(IpAddr::V6(Ipv6Addr::LOCALHOST)).unwrap(), "guest");
+        assert_eq!(login(HERE).unwrap().name, "guest");
+        assert_eq!(login(IpAddr::V6(Ipv6Addr::LOCALHOST)).unwrap().name, "guest");
         assert_eq!(
-            login(IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped())).unwrap(),
+            login(IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()))
+                .unwrap()
+                .name,
             "guest"
         );
         assert_eq!(login(AWAY), Err(Refused::NotLoopback));
@@ -250,7 +259,7 @@ mod tests {
         type Encode = fn(&str, &str) -> Vec<u8>;
         for (mechanism, encode) in [("PLAIN", plain as Encode), ("AMQPLAIN", amqplain as Encode)] {
             let login = |name, password| authenticator.authenticate(mechanism, &encode(name, password), AWAY);
-            assert_eq!(login("ada", "a:b").unwrap(), "ada");
+            assert_eq!(login("ada", "a:b").unwrap().name, "ada");
             for (name, password) in [
                 ("ada", "a:"),
                 ("ada", "a:bc"),
@@ -290,7 +299,7 @@ mod tests {
         ] {
             assert_eq!(login("PLAIN", response), Err(Refused::Malformed), "{response:?}");
         }
-        assert_eq!(login("PLAIN", b"guest\0guest\0guest").unwrap(), "guest");
+        assert_eq!(login("PLAIN", b"guest\0guest\0guest").unwrap().name, "guest");
         for response in [
             &b""[..],
             b"\x05LOGIN",

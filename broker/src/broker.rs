@@ -1,43 +1,42 @@
-//! What all connections share: configuration, topology, memory budget, users, names.
+//! What all connections share: configuration, virtual hosts, memory budget, users, names.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 
-use parking_lot::{RwLock, RwLockWriteGuard};
-use ring::{ChunkPool, PoolConfig, RingConfig};
-use seglog::{LogOptions, SeglogError, Storage};
+use parking_lot::RwLock;
+use ring::{ChunkPool, PoolConfig};
+use seglog::{LogOptions, Storage};
 
 use crate::auth::Authenticator;
 use crate::config::Config;
-use crate::connection::{ConnectionId, ConsumerTarget};
+use crate::connection::ConnectionId;
 use crate::inbox::Inbox;
-use crate::queue::{Declaration, Queue, QueueConfig, QueueParts, Remains, SpillLimits, Starved};
+use crate::queue::{Queue, Starved};
+use crate::queue_maker::QueueMaker;
 use crate::restore;
-use crate::store::metadata::Entity;
-use crate::store::{Durability, Job, QueueEnd, QueueLog, Store, StoreConfig, Ticket};
-use crate::topology::Topology;
+use crate::store::metadata::{Entity, VhostRecord};
+use crate::store::{Job, Store, StoreConfig, Ticket};
+use crate::vhost::VirtualHost;
 
 /// Ring memory is handed out in chunks of this many bytes.
 pub const CHUNK_BYTES: usize = 256 * 1024;
-/// First chunk of a queue: small, so that idle queues cost little.
-const CHUNK_BYTES_FIRST: usize = 4 * 1024;
 /// First segment of a queue's log.
 const SEGMENT_BYTES_FIRST: u64 = 1 << 20;
 /// Queue argument that chooses the durability level.
 pub const DURABILITY_ARGUMENT: &str = "x-durability";
 
-/// The broker's shared state. Lock order: `topology`, then a queue, then a connection's outbound.
+/// The broker's shared state. Lock order: `vhosts`, then what is in one; see [`crate::vhost`].
 #[derive(Debug)]
 pub struct Broker {
     /// As started.
     pub config: Config,
-    /// Exchanges, bindings and queues. Written by declarations, read when a publisher meets a new route.
-    pub topology: RwLock<Topology<Arc<Queue>>>,
-    /// Mirrors `topology.generation()`, so that publishers can check a remembered route without the lock.
-    generation: AtomicU64,
+    vhosts: RwLock<BTreeMap<String, Arc<VirtualHost>>>,
+    maker: Arc<QueueMaker>,
     /// The memory budget.
     pub pool: Arc<ChunkPool>,
     /// Publishers that wait for it.
@@ -45,10 +44,9 @@ pub struct Broker {
     /// Users.
     pub authenticator: Authenticator,
     /// What is durable.
-    pub store: Store,
+    pub store: Arc<Store>,
     /// One a reactor.
     inboxes: Vec<Arc<Inbox>>,
-    queues_made: AtomicU64,
     connection_last: AtomicU64,
     connections: AtomicUsize,
     names: AtomicU64,
@@ -78,18 +76,25 @@ impl Broker {
             log,
         };
         let (store, jobs) = Store::open(storage, store_config)?;
-        let entities = store.metadata().load()?;
-        let authenticator = restore::users(&store, &entities, &config.users)?;
-        let topology = Topology::new();
+        let mut entities = store.metadata().load()?;
+        let authenticator = restore::users(&store, &mut entities, &config.users)?;
+        let (store, starved) = (Arc::new(store), Arc::<Starved>::default());
+        let inboxes: Vec<Arc<Inbox>> = (0..config.reactors.max(1)).map(|_| Arc::default()).collect();
+        let maker = QueueMaker::new(
+            &config,
+            Arc::clone(&pool),
+            Arc::clone(&starved),
+            Arc::clone(&store),
+            inboxes.clone(),
+        );
         let broker = Arc::new(Broker {
-            generation: AtomicU64::new(topology.generation()),
-            topology: RwLock::new(topology),
+            vhosts: RwLock::default(),
+            maker: Arc::new(maker),
             pool,
-            starved: Arc::default(),
+            starved,
             authenticator,
             store,
-            inboxes: (0..config.reactors.max(1)).map(|_| Arc::default()).collect(),
-            queues_made: AtomicU64::new(0),
+            inboxes,
             connection_last: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
             names: AtomicU64::new(0),
@@ -105,117 +110,49 @@ impl Broker {
         &self.inboxes
     }
 
-    /// All queues as of now.
+    /// The virtual host of this name.
+    pub fn vhost(&self, name: &str) -> Option<Arc<VirtualHost>> {
+        self.vhosts.read().get(name).cloned()
+    }
+
+    /// All virtual hosts, by name.
+    pub fn vhosts(&self) -> Vec<Arc<VirtualHost>> {
+        self.vhosts.read().values().cloned().collect()
+    }
+
+    /// All queues of all virtual hosts as of now.
     pub fn queues(&self) -> Vec<Arc<Queue>> {
-        self.topology.read().queues().cloned().collect()
+        self.vhosts().iter().flat_map(|vhost| vhost.queues()).collect()
     }
 
-    /// The topology's generation; a route remembered at another one is stale.
-    #[inline]
-    pub fn topology_generation(&self) -> u64 {
-        // Acquire pairs with the release in `change_topology`.
-        self.generation.load(Ordering::Acquire)
-    }
-
-    /// Runs `change` under the write lock and publishes the new generation before the lock is released. What changed
-    /// of the durable part is stored afterwards: once the store has come to the ticket.
-    pub fn change_topology<R>(
-        &self,
-        change: impl FnOnce(&mut Topology<Arc<Queue>>) -> R,
-    ) -> (R, Option<Ticket>) {
-        let mut topology: RwLockWriteGuard<'_, _> = self.topology.write();
-        let result = change(&mut topology);
-        self.generation.store(topology.generation(), Ordering::Release);
-        // Under the lock, so that the store sees changes in the order in which they were made.
-        let jobs = topology.take_changes().into_iter().map(restore::job_of);
-        let ticket = jobs.map(|job| self.store.submit(job)).last();
-        (result, ticket)
-    }
-
-    /// A new, empty queue; the caller puts it into the topology and stores its description.
-    ///
-    /// # Errors
-    /// When files are in the way.
-    pub fn new_queue(
-        &self,
-        name: String,
-        declaration: Declaration,
-        durability: Durability,
-    ) -> Result<Arc<Queue>, SeglogError> {
-        let number = self.queues_made.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{:016x}-{number:x}", self.name_seed.hash_one(number));
-        let log = self.store.create_log(&id, declaration.is_stored(), durability)?;
-        let stored = !declaration.is_stored();
-        Ok(self.queue(name, id, declaration, log, Remains::default(), stored, 0))
-    }
-
-    /// A queue over a log.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "names what differs between a new and a restored queue"
-    )]
-    pub(crate) fn queue(
-        &self,
-        name: String,
-        id: String,
-        declaration: Declaration,
-        log: Arc<QueueLog>,
-        remains: Remains,
-        stored: bool,
-        generation: u64,
-    ) -> Arc<Queue> {
-        let ring = RingConfig {
-            messages_max: self.config.ring_messages,
-            bytes_max: self.config.ring_bytes,
-            chunk_bytes_first: CHUNK_BYTES_FIRST,
+    /// Makes a virtual host, to be stored by the time of the ticket; one that exists stays as it is.
+    pub fn create_vhost(&self, record: VhostRecord) -> Option<Ticket> {
+        let mut vhosts = self.vhosts.write();
+        let Entry::Vacant(vacant) = vhosts.entry(record.name.clone()) else {
+            return None;
         };
-        let config = QueueConfig {
-            ring,
-            spill: SpillLimits::above(f64::from(self.config.spill_above) / 100.0),
-            durable: declaration.is_stored(),
-        };
-        let home = self.queues_made.load(Ordering::Relaxed) as usize % self.inboxes.len();
-        Queue::new(QueueParts {
-            name,
-            id,
-            declaration,
-            config,
-            pool: Arc::clone(&self.pool),
-            starved: Arc::clone(&self.starved),
-            home: Arc::clone(&self.inboxes[home]),
-            log,
-            remains,
-            stored,
-            generation,
-        })
+        vacant.insert(VirtualHost::new(record.name.clone(), Arc::clone(&self.maker)));
+        // Under the lock, so that nothing in it is stored before it.
+        Some(self.store.submit(Job::Put(Entity::Vhost(record), None)))
     }
 
-    /// Deletes a queue, its bindings and its files unless `veto` (given ready messages and consumers) objects. Returns
-    /// the number of messages that went with it and the consumers to be told, and when all of that is stored.
-    #[allow(clippy::type_complexity, reason = "a result beside a ticket")]
-    pub fn delete_queue<E>(
-        &self,
-        queue: &Arc<Queue>,
-        veto: impl FnOnce(usize, usize) -> Result<(), E>,
-    ) -> Result<((usize, Vec<ConsumerTarget>), Option<Ticket>), E> {
-        let stored = queue.declaration().is_stored();
-        let (deleted, unbound) = self.change_topology(|topology| {
-            let deleted = queue.delete(veto)?;
-            let end = self.store.submit(Job::End(QueueEnd {
-                id: queue.id().to_owned(),
-                log: Arc::clone(queue.log()),
-                description: stored.then(|| Entity::Queue(restore::description(queue))),
-            }));
-            if topology
-                .queue(queue.name())
-                .is_some_and(|current| Arc::ptr_eq(current, queue))
-            {
-                topology.remove_queue(queue.name());
-            }
-            Ok((deleted, end))
-        });
-        let (deleted, end) = deleted?;
-        Ok((deleted, unbound.or(stored.then_some(end))))
+    /// A virtual host that is stored already.
+    pub(crate) fn add_vhost(&self, record: VhostRecord) {
+        let vhost = VirtualHost::new(record.name.clone(), Arc::clone(&self.maker));
+        self.vhosts.write().insert(record.name, vhost);
+    }
+
+    /// Deletes a virtual host with all that is in it, and closes its connections with 320. All of that is stored by the time
+    /// of the ticket; `None` when there is none of this name.
+    pub fn delete_vhost(&self, name: &str) -> Option<Ticket> {
+        // Under the lock, so that another one of this name is stored after the end of this one.
+        let mut vhosts = self.vhosts.write();
+        let vhost = vhosts.remove(name)?;
+        vhost.close();
+        let record = VhostRecord {
+            name: name.to_owned(),
+        };
+        Some(self.store.submit(Job::Remove(Entity::Vhost(record))))
     }
 
     /// An id for a new connection.

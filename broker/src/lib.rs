@@ -8,8 +8,8 @@
 //! | [`server`], [`shutdown`] | listening, accepting, stopping |
 //! | [`reactor`], [`inbox`] | one thread's turn: read, dispatch, write; what other threads leave for it |
 //! | [`connection`] | a client: handshake, channels, publishes, acknowledgements |
-//! | [`topology`], [`auth`] | exchanges and bindings; users |
-//! | [`queue`], [`record`] | messages: the state machine and the byte format |
+//! | [`vhost`], [`topology`], [`auth`] | virtual hosts; their exchanges and bindings; users |
+//! | [`queue`], [`queue_maker`], [`record`] | messages: the state machine, what it is made with, the byte format |
 //! | [`store`], [`restore`] | what is durable: logs, checkpoints, descriptions; a start from them |
 //! | [`log_command`] | the same for people: `broker log` |
 //! | [`broker`] | what all of them share |
@@ -25,6 +25,7 @@ pub mod inbox;
 pub mod log_command;
 pub mod logging;
 pub mod queue;
+pub mod queue_maker;
 pub mod reactor;
 pub mod record;
 pub mod restore;
@@ -33,3 +34,4 @@ pub mod shutdown;
 pub mod store;
 mod terms;
 pub mod topology;
+pub mod vhost;

@@ -8,23 +8,28 @@ use anyhow::Context as _;
 use crate::auth::{Authenticator, User};
 use crate::broker::{Broker, DURABILITY_ARGUMENT};
 use crate::queue::{Declaration, Queue};
+use crate::queue_maker::Restored;
 use crate::store::metadata::{
     BindingRecord, DestinationKind, Entity, ExchangeRecord, QueueRecord, VhostRecord,
 };
 use crate::store::{Durability, Job, Store, recover_queue};
 use crate::topology::{BindingSpec, DestinationName, ExchangeSpec, Topology, TopologyChange};
+use crate::vhost::{DEFAULT_VHOST, VirtualHost};
 use wire::{FieldTable, FieldValue};
 
-/// The only virtual host.
-const VHOST: &str = "/";
 /// Time between two words about a start that takes long.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The users that are stored, and those of the command line, which are stored now.
+/// The users that are stored, and those of the command line, which are stored now. So is the default virtual host when
+/// there is none; it joins `entities`.
 ///
 /// # Errors
 /// When they cannot be stored.
-pub(crate) fn users(store: &Store, entities: &[Entity], flags: &[User]) -> anyhow::Result<Authenticator> {
+pub(crate) fn users(
+    store: &Store,
+    entities: &mut Vec<Entity>,
+    flags: &[User],
+) -> anyhow::Result<Authenticator> {
     let records = entities.iter().filter_map(|entity| match entity {
         Entity::User(user) => Some(user.clone()),
         _ => None,
@@ -32,9 +37,11 @@ pub(crate) fn users(store: &Store, entities: &[Entity], flags: &[User]) -> anyho
     let (authenticator, new) = Authenticator::from_records(records.collect(), flags);
     let mut new: Vec<_> = new.into_iter().map(Entity::User).collect();
     if !entities.iter().any(|entity| matches!(entity, Entity::Vhost(_))) {
-        new.push(Entity::Vhost(VhostRecord {
-            name: VHOST.to_owned(),
-        }));
+        let vhost = Entity::Vhost(VhostRecord {
+            name: DEFAULT_VHOST.to_owned(),
+        });
+        new.push(vhost.clone());
+        entities.insert(0, vhost);
     }
     store.metadata().put_all(&new)?;
     Ok(authenticator)
@@ -53,17 +60,20 @@ pub(crate) fn topology(broker: &Arc<Broker>, entities: Vec<Entity>) -> anyhow::R
     let (mut queues, mut messages, mut told) = (0, 0, Instant::now());
     for entity in entities {
         match entity {
-            Entity::Vhost(_) | Entity::User(_) => {}
+            Entity::Vhost(record) => broker.add_vhost(record),
+            Entity::User(_) => {}
             Entity::Exchange(record) => {
-                let name = record.name.clone();
-                declare(broker, |topology| {
-                    Ok(topology.declare_exchange(exchange_spec(record)?)?)
-                })
-                .with_context(|| format!("exchange '{name}'"))?;
+                let (vhost, name) = (record.vhost.clone(), record.name.clone());
+                let spec = exchange_spec(record)?;
+                in_vhost(broker, &vhost)
+                    .and_then(|vhost| declare(&vhost, |topology| Ok(topology.declare_exchange(spec)?)))
+                    .with_context(|| format!("exchange '{name}' in vhost '{vhost}'"))?;
             }
             Entity::Queue(record) => {
-                let name = record.name.clone();
-                messages += restore_queue(broker, record).with_context(|| format!("queue '{name}'"))?;
+                let (vhost, name) = (record.vhost.clone(), record.name.clone());
+                messages += in_vhost(broker, &vhost)
+                    .and_then(|vhost| restore_queue(broker, &vhost, record))
+                    .with_context(|| format!("queue '{name}' in vhost '{vhost}'"))?;
                 queues += 1;
                 if told.elapsed() >= PROGRESS_INTERVAL {
                     told = Instant::now();
@@ -71,14 +81,21 @@ pub(crate) fn topology(broker: &Arc<Broker>, entities: Vec<Entity>) -> anyhow::R
                 }
             }
             Entity::Binding(record) => {
-                let text = format!("binding of '{}' to '{}'", record.destination, record.source);
-                bind(broker, &record).context(text)?;
+                in_vhost(broker, &record.vhost)
+                    .and_then(|vhost| bind(&vhost, &record))
+                    .with_context(|| {
+                        let BindingRecord {
+                            vhost,
+                            source,
+                            destination,
+                            ..
+                        } = &record;
+                        format!("binding of '{destination}' to '{source}' in vhost '{vhost}'")
+                    })?;
             }
         }
     }
     warn_of_orphans(broker)?;
-    // What was declared here is stored already.
-    broker.topology.write().take_changes();
     if total > 0 {
         let (clean, elapsed) = (broker.store.was_clean(), start.elapsed());
         tracing::info!(queues, messages, clean, ?elapsed, "restored");
@@ -86,16 +103,21 @@ pub(crate) fn topology(broker: &Arc<Broker>, entities: Vec<Entity>) -> anyhow::R
     Ok(())
 }
 
+/// The virtual host that something stored belongs to.
+fn in_vhost(broker: &Broker, name: &str) -> anyhow::Result<Arc<VirtualHost>> {
+    broker
+        .vhost(name)
+        .with_context(|| format!("vhost '{name}' is not stored"))
+}
+
 /// Changes the topology without storing what is stored.
 fn declare(
-    broker: &Broker,
+    vhost: &VirtualHost,
     change: impl FnOnce(&mut Topology<Arc<Queue>>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut topology = broker.topology.write();
+    let mut topology = vhost.topology.write();
     change(&mut topology)?;
     topology.take_changes();
-    drop(topology);
-    broker.change_topology(|_| ());
     Ok(())
 }
 
@@ -111,7 +133,7 @@ fn exchange_spec(record: ExchangeRecord) -> anyhow::Result<ExchangeSpec> {
 }
 
 /// Restores one queue and tells how many messages it has.
-fn restore_queue(broker: &Arc<Broker>, record: QueueRecord) -> anyhow::Result<usize> {
+fn restore_queue(broker: &Broker, vhost: &Arc<VirtualHost>, record: QueueRecord) -> anyhow::Result<usize> {
     let durability =
         durability_of(&record.arguments, broker.config.durability).map_err(anyhow::Error::msg)?;
     let recovered = recover_queue(&broker.store, &record.id, durability, broker.store.was_clean())?;
@@ -127,25 +149,22 @@ fn restore_queue(broker: &Arc<Broker>, record: QueueRecord) -> anyhow::Result<us
         owner: None,
         arguments: record.arguments,
     };
-    let queue = broker.queue(
-        record.name,
-        record.id,
-        declaration,
-        recovered.log,
-        recovered.remains,
-        true,
-        recovered.generation,
-    );
+    let restored = Restored {
+        log: recovered.log,
+        remains: recovered.remains,
+        generation: recovered.generation,
+    };
+    let queue = vhost.restored_queue(record.name, record.id, declaration, restored);
     let (ready, _) = queue.counts();
-    declare(broker, |topology| {
+    declare(vhost, |topology| {
         topology.add_queue(queue.name(), true, Arc::clone(&queue));
         Ok(())
     })?;
     Ok(ready)
 }
 
-fn bind(broker: &Broker, record: &BindingRecord) -> anyhow::Result<()> {
-    declare(broker, |topology| {
+fn bind(vhost: &VirtualHost, record: &BindingRecord) -> anyhow::Result<()> {
+    declare(vhost, |topology| {
         let (source, destination, key) = (&record.source, &record.destination, &record.routing_key);
         match record.destination_kind {
             DestinationKind::Queue => topology.bind_queue(destination, source, key, &record.arguments)?,
@@ -177,10 +196,10 @@ fn warn_of_orphans(broker: &Broker) -> anyhow::Result<()> {
 }
 
 /// What is stored of a queue.
-pub(crate) fn description(queue: &Queue) -> QueueRecord {
+pub(crate) fn description(vhost: &str, queue: &Queue) -> QueueRecord {
     let declaration = queue.declaration();
     QueueRecord {
-        vhost: VHOST.to_owned(),
+        vhost: vhost.to_owned(),
         name: queue.name().to_owned(),
         id: queue.id().to_owned(),
         durable: declaration.durable,
@@ -190,18 +209,18 @@ pub(crate) fn description(queue: &Queue) -> QueueRecord {
 }
 
 /// What the maintenance thread has to do about a change.
-pub(crate) fn job_of(change: TopologyChange) -> Job {
+pub(crate) fn job_of(vhost: &str, change: TopologyChange) -> Job {
     match change {
-        TopologyChange::Declared(spec) => Job::Put(Entity::Exchange(exchange_record(spec)), None),
-        TopologyChange::Deleted(spec) => Job::Remove(Entity::Exchange(exchange_record(spec))),
-        TopologyChange::Bound(spec) => Job::Put(Entity::Binding(binding_record(spec)), None),
-        TopologyChange::Unbound(spec) => Job::Remove(Entity::Binding(binding_record(spec))),
+        TopologyChange::Declared(spec) => Job::Put(Entity::Exchange(exchange_record(vhost, spec)), None),
+        TopologyChange::Deleted(spec) => Job::Remove(Entity::Exchange(exchange_record(vhost, spec))),
+        TopologyChange::Bound(spec) => Job::Put(Entity::Binding(binding_record(vhost, spec)), None),
+        TopologyChange::Unbound(spec) => Job::Remove(Entity::Binding(binding_record(vhost, spec))),
     }
 }
 
-fn exchange_record(spec: ExchangeSpec) -> ExchangeRecord {
+fn exchange_record(vhost: &str, spec: ExchangeSpec) -> ExchangeRecord {
     ExchangeRecord {
-        vhost: VHOST.to_owned(),
+        vhost: vhost.to_owned(),
         name: spec.name,
         kind: spec.kind.name().to_owned(),
         durable: spec.durable,
@@ -211,13 +230,13 @@ fn exchange_record(spec: ExchangeSpec) -> ExchangeRecord {
     }
 }
 
-fn binding_record(spec: BindingSpec) -> BindingRecord {
+fn binding_record(vhost: &str, spec: BindingSpec) -> BindingRecord {
     let (destination_kind, destination) = match spec.destination {
         DestinationName::Queue(name) => (DestinationKind::Queue, name),
         DestinationName::Exchange(name) => (DestinationKind::Exchange, name),
     };
     BindingRecord {
-        vhost: VHOST.to_owned(),
+        vhost: vhost.to_owned(),
         source: spec.source,
         destination_kind,
         destination,

@@ -105,7 +105,11 @@ impl Connection {
         });
         let Some(consumer) = subscribed else {
             self.link.outbound().windows[window].detach_source(source);
-            let text = format!("queue '{}' in vhost '/' in exclusive use", queue.name());
+            let text = format!(
+                "queue '{}' in vhost '{}' in exclusive use",
+                queue.name(),
+                self.vhost().name()
+            );
             return Err(Failure::new(ReplyCode::AccessRefused, text));
         };
         self.reactor.mark_flush(&self.link);

@@ -55,7 +55,7 @@ impl Connection {
             } => {
                 let arguments = arguments.to_table();
                 let name = exchange.to_owned();
-                let declared = self.broker.change_topology(|topology| match passive {
+                let declared = self.vhost().change_topology(|topology| match passive {
                     true => topology.check_exchange(exchange),
                     false => {
                         let kind = kind.parse()?;
@@ -77,7 +77,7 @@ impl Connection {
                 no_wait,
             } => {
                 let deleted = self
-                    .broker
+                    .vhost()
                     .change_topology(|topology| topology.delete_exchange(exchange, if_unused));
                 self.answer_stored(id, deleted, no_wait, Method::ExchangeDeleteOk)?;
             }
@@ -88,7 +88,7 @@ impl Connection {
                 no_wait,
                 arguments,
             } => {
-                let bound = self.broker.change_topology(|topology| {
+                let bound = self.vhost().change_topology(|topology| {
                     topology.bind_exchange(destination, source, routing_key, &arguments.to_table())
                 });
                 self.answer_stored(id, bound, no_wait, Method::ExchangeBindOk)?;
@@ -100,7 +100,7 @@ impl Connection {
                 no_wait,
                 arguments,
             } => {
-                let unbound = self.broker.change_topology(|topology| {
+                let unbound = self.vhost().change_topology(|topology| {
                     topology.unbind_exchange(destination, source, routing_key, &arguments.to_table())
                 });
                 self.answer_stored(id, unbound, no_wait, Method::ExchangeUnbindOk)?;
@@ -141,7 +141,7 @@ impl Connection {
                 arguments,
             } => {
                 let (queue, key) = self.queue_and_key(id, queue, routing_key)?;
-                let bound = self.broker.change_topology(|topology| {
+                let bound = self.vhost().change_topology(|topology| {
                     topology.bind_queue(queue.name(), exchange, &key, &arguments.to_table())
                 });
                 self.answer_stored(id, bound, no_wait, Method::QueueBindOk)?;
@@ -186,10 +186,12 @@ impl Connection {
             },
             name => name,
         };
-        let topology = self.broker.topology.read();
-        let queue = topology.queue(name).ok_or_else(|| no_queue(name))?;
+        let topology = self.vhost().topology.read();
+        let queue = topology
+            .queue(name)
+            .ok_or_else(|| no_queue(self.vhost().name(), name))?;
         if queue.is_locked_for(self.link.id()) {
-            return Err(locked(name));
+            return Err(locked(self.vhost().name(), name));
         }
         Ok(Arc::clone(queue))
     }
@@ -220,7 +222,7 @@ impl Connection {
             let arguments = arguments.to_table();
             let unbind =
                 |topology: &mut Topology<_>| topology.unbind_queue(queue.name(), exchange, &key, &arguments);
-            let (unbound, ticket) = self.broker.change_topology(unbind);
+            let (unbound, ticket) = self.vhost().change_topology(unbind);
             Ok(unbound.map(|()| ticket)?)
         });
         match unbound {
@@ -247,26 +249,30 @@ impl Connection {
         }
         let durability = durability_of(&declaration.arguments, self.broker.config.durability)
             .map_err(|text| Failure::new(ReplyCode::PreconditionFailed, text))?;
-        let broker = Arc::clone(&self.broker);
+        let (broker, vhost) = (Arc::clone(&self.broker), Arc::clone(self.vhost()));
         let generated = declare.queue.is_empty();
         let name = if generated {
             broker.generated_name("amq.gen-")
         } else {
             declare.queue.to_owned()
         };
-        let (declared, _) = broker.change_topology(|topology| -> Result<_, Failure> {
+        let (declared, _) = vhost.change_topology(|topology| -> Result<_, Failure> {
             if let Some(queue) = topology.queue(&name) {
                 if queue.is_locked_for(connection) {
-                    return Err(locked(&name));
+                    return Err(locked(vhost.name(), &name));
                 }
-                check_equivalent(&name, queue.declaration(), &declaration)?;
+                check_equivalent(vhost.name(), &name, queue.declaration(), &declaration)?;
                 return Ok((Arc::clone(queue), None));
             }
             if !generated && name.starts_with("amq.") {
                 let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");
                 return Err(Failure::new(ReplyCode::AccessRefused, text));
             }
-            let queue = broker
+            if vhost.is_deleted() {
+                let text = format!("vhost '{}' is deleted", vhost.name());
+                return Err(Failure::new(ReplyCode::ConnectionForced, text));
+            }
+            let queue = vhost
                 .new_queue(name.clone(), declaration, durability)
                 .map_err(|error| Failure::new(ReplyCode::InternalError, error.to_string()))?;
             let stored = queue.declaration().is_stored();
@@ -274,7 +280,12 @@ impl Connection {
             if declare.exclusive {
                 self.exclusive_queues.push(Arc::clone(&queue));
             }
-            let put = || Job::Put(Entity::Queue(description(&queue)), Some(Arc::clone(&queue)));
+            let put = || {
+                Job::Put(
+                    Entity::Queue(description(vhost.name(), &queue)),
+                    Some(Arc::clone(&queue)),
+                )
+            };
             let ticket = stored.then(|| broker.store.submit(put()));
             Ok((queue, ticket))
         });
@@ -299,10 +310,14 @@ impl Connection {
                 () if if_empty && ready > 0 => "not empty",
                 () => return Ok(()),
             };
-            let text = format!("queue '{}' in vhost '/' {objection}", queue.name());
+            let text = format!(
+                "queue '{}' in vhost '{}' {objection}",
+                queue.name(),
+                self.vhost().name()
+            );
             Err(Failure::new(ReplyCode::PreconditionFailed, text))
         };
-        let ((messages, consumers), ticket) = self.broker.delete_queue(&queue, veto)?;
+        let ((messages, consumers), ticket) = self.vhost().delete_queue(&queue, veto)?;
         self.exclusive_queues.retain(|held| !Arc::ptr_eq(held, &queue));
         self.notify_cancelled(&consumers);
         Ok((messages, ticket))
@@ -317,7 +332,7 @@ impl Connection {
                 Ok(())
             }
         };
-        if let Ok(((_, consumers), _)) = self.broker.delete_queue(queue, veto) {
+        if let Ok(((_, consumers), _)) = self.vhost().delete_queue(queue, veto) {
             self.notify_cancelled(&consumers);
         }
     }
@@ -393,22 +408,30 @@ impl Connection {
     }
 }
 
-fn no_queue(name: &str) -> Failure {
-    Failure::new(ReplyCode::NotFound, format!("no queue '{name}' in vhost '/'"))
+fn no_queue(vhost: &str, name: &str) -> Failure {
+    Failure::new(
+        ReplyCode::NotFound,
+        format!("no queue '{name}' in vhost '{vhost}'"),
+    )
 }
 
-fn locked(name: &str) -> Failure {
+fn locked(vhost: &str, name: &str) -> Failure {
     let text = format!(
-        "cannot obtain exclusive access to locked queue '{name}' in vhost '/'. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration."
+        "cannot obtain exclusive access to locked queue '{name}' in vhost '{vhost}'. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration."
     );
     Failure::new(ReplyCode::ResourceLocked, text)
 }
 
 /// A second declaration must say what the first one said.
-fn check_equivalent(name: &str, current: &Declaration, received: &Declaration) -> Result<(), Failure> {
+fn check_equivalent(
+    vhost: &str,
+    name: &str,
+    current: &Declaration,
+    received: &Declaration,
+) -> Result<(), Failure> {
     let differs = |argument: &str, received: String, current: String| {
         let text = format!(
-            "inequivalent arg '{argument}' for queue '{name}' in vhost '/': received '{received}' but current is '{current}'"
+            "inequivalent arg '{argument}' for queue '{name}' in vhost '{vhost}': received '{received}' but current is '{current}'"
         );
         Err(Failure::new(ReplyCode::PreconditionFailed, text))
     };

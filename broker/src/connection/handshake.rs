@@ -125,7 +125,10 @@ impl Connection {
             .authenticator
             .authenticate(mechanism, response, self.peer.ip())
         {
-            Ok(user) => tracing::debug!(connection = %self.link.id(), %user, "authenticated"),
+            Ok(user) => {
+                tracing::debug!(connection = %self.link.id(), user = user.name, "authenticated");
+                self.log_in(user);
+            }
             Err(refused) => {
                 tracing::warn!(peer = %self.peer, mechanism, %refused, "login refused");
                 let text = refused.reply_text(mechanism);
@@ -191,12 +194,15 @@ impl Connection {
     }
 
     fn on_open(&mut self, virtual_host: &str) -> Result<(), Failure> {
-        if virtual_host != "/" {
-            return Err(Failure::new(
-                ReplyCode::NotAllowed,
-                format!("vhost {virtual_host} not found"),
-            ));
-        }
+        let opened = self.broker.vhost(virtual_host);
+        let Some(vhost) = opened.filter(|vhost| vhost.join(&self.link)) else {
+            let text = format!("vhost {virtual_host} not found");
+            return Err(Failure::new(ReplyCode::NotAllowed, text));
+        };
+        tracing::debug!(
+            connection = %self.link.id(), user = self.user().name, vhost = vhost.name(), "connection opened"
+        );
+        self.enter(vhost);
         self.reply(0, Method::ConnectionOpenOk);
         self.stage = Stage::Open;
         self.deadline = None;

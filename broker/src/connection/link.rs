@@ -52,6 +52,8 @@ pub enum Signal {
     Quiesce = 1 << 8,
     /// The broker is about to stop: give back what is delivered and not settled, and take nothing more.
     GiveBack = 1 << 9,
+    /// Close with 320, for the reason that [`Outbound`] holds.
+    ForceClose = 1 << 10,
 }
 
 /// Pending signals, as a set.
@@ -99,6 +101,8 @@ pub struct Outbound {
     pub consumer_cancel_notify: bool,
     /// The peer understands `connection.blocked`.
     pub blocked_notify: bool,
+    /// Why the connection is to be closed; see [`Link::force_close`].
+    pub(super) close_reason: Option<Box<str>>,
     /// Bytes swapped out and not yet written.
     writing: usize,
     /// Bytes of the memory budget that this outbox holds.
@@ -155,6 +159,7 @@ impl Link {
                 frame_bytes_max: wire::FRAME_MIN_SIZE,
                 consumer_cancel_notify: false,
                 blocked_notify: false,
+                close_reason: None,
                 writing: 0,
                 charged: 0,
                 stalled: false,
@@ -187,6 +192,12 @@ impl Link {
         if let Some(waker) = &*self.waker.lock() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Makes the connection close with 320 CONNECTION_FORCED; the first reason counts.
+    pub fn force_close(&self, reason: &str) {
+        self.outbound().close_reason.get_or_insert_with(|| reason.into());
+        self.raise(Signal::ForceClose);
     }
 
     /// Takes all pending signals; a task calls this after [`Link::register`], so none is missed.

@@ -58,7 +58,7 @@ impl Connection {
             let header = ContentHeader::decode(content.header())?;
             let properties = BasicProperties::decode(header.properties)?;
             let queues = {
-                let topology = self.broker.topology.read();
+                let topology = self.vhost().topology.read();
                 topology.route(&route.exchange, &route.routing_key, &properties)?
             };
             let routed = Rc::new(Route {
@@ -77,7 +77,7 @@ impl Connection {
     /// The route of a publish method, from the channel's memory or from the topology.
     #[inline]
     fn route(&mut self, id: u16, method: &[u8]) -> Result<Rc<Route>, Failure> {
-        let generation = self.broker.topology_generation();
+        let generation = self.vhost().generation();
         let channel = self.channels.get_mut(&id).expect("publishing on an open channel");
         if let Some(route) = channel.routes.get(method, generation) {
             return Ok(route);
@@ -95,7 +95,7 @@ impl Connection {
             return Err(Failure::new(ReplyCode::NotImplemented, "immediate=true"));
         }
         let (queues, by_headers) = {
-            let topology = self.broker.topology.read();
+            let topology = self.vhost().topology.read();
             let by_headers = topology.routes_by_headers(exchange);
             // Routed even when the headers decide: a missing or internal exchange is refused here.
             let unknown = BasicProperties::default();
@@ -113,6 +113,7 @@ impl Connection {
             },
             by_headers,
         });
+        let channel = self.channel_mut(id);
         channel.routes.insert(method, generation, &route);
         Ok(route)
     }

@@ -23,6 +23,8 @@ use super::window::SettledRun;
 use crate::broker::Broker;
 use crate::queue::Queue;
 use crate::reactor::{READ_BYTES_MAX, Reactor, remainder_bytes_max};
+use crate::store::metadata::UserRecord;
+use crate::vhost::VirtualHost;
 
 /// Seconds that a closing connection waits for the peer's close-ok.
 pub(super) const CLOSE_TICKS: u64 = 5;
@@ -52,6 +54,10 @@ pub struct Connection {
     pub(super) reactor: Rc<Reactor>,
     pub(super) link: Arc<Link>,
     pub(super) peer: SocketAddr,
+    /// Set by the login.
+    user: Option<Arc<UserRecord>>,
+    /// Set by `connection.open`.
+    vhost: Option<Arc<VirtualHost>>,
     reader: OwnedReadHalf,
     pub(super) stage: Stage,
     pub(super) channels: FxHashMap<u16, Channel>,
@@ -108,6 +114,8 @@ impl Connection {
         let mut connection = Connection {
             link: Arc::clone(&link),
             peer,
+            user: None,
+            vhost: None,
             reader,
             stage: Stage::Header,
             channels: FxHashMap::default(),
@@ -136,6 +144,9 @@ impl Connection {
         };
         let end = poll_fn(|context| connection.poll_caught(context)).await;
         connection.empty_connection();
+        if let Some(vhost) = connection.vhost.take() {
+            vhost.leave(id);
+        }
         link.close();
         reactor.leave(key);
         tracing::debug!(
@@ -244,20 +255,25 @@ impl Connection {
         {
             self.fail_connection(&failure);
         }
-        if signals.has(Signal::Shutdown) && !matches!(self.stage, Stage::Closing | Stage::Closed) {
-            if self.stage == Stage::Open {
-                self.fail_connection(&Failure::new(
-                    ReplyCode::ConnectionForced,
-                    "broker is shutting down",
-                ));
-            } else {
-                self.stage = Stage::Closed;
-            }
+        if signals.has(Signal::ForceClose) {
+            let reason = self.link.outbound().close_reason.take();
+            self.force_close(&reason.unwrap_or_default());
+        }
+        if signals.has(Signal::Shutdown) {
+            self.force_close("broker is shutting down");
         }
         if signals.has(Signal::Tick) {
             self.on_tick()
         } else {
             Ok(())
+        }
+    }
+
+    fn force_close(&mut self, reason: &str) {
+        match self.stage {
+            Stage::Open => self.fail_connection(&Failure::new(ReplyCode::ConnectionForced, reason)),
+            Stage::Closing | Stage::Closed => {}
+            _ => self.stage = Stage::Closed,
         }
     }
 
@@ -317,6 +333,27 @@ impl Connection {
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
         Ok(())
+    }
+
+    /// The virtual host that the connection has opened.
+    #[inline]
+    pub(super) fn vhost(&self) -> &Arc<VirtualHost> {
+        let opened = self.vhost.as_ref();
+        opened.expect("channels are opened after connection.open")
+    }
+
+    /// Who has logged in.
+    pub(super) fn user(&self) -> &UserRecord {
+        let known = self.user.as_ref();
+        known.expect("connection.open comes after the login")
+    }
+
+    pub(super) fn log_in(&mut self, user: Arc<UserRecord>) {
+        self.user = Some(user);
+    }
+
+    pub(super) fn enter(&mut self, vhost: Arc<VirtualHost>) {
+        self.vhost = Some(vhost);
     }
 
     /// Encodes a method into the outbox.

@@ -1,7 +1,7 @@
 //! The queue as the broker shares it: name, declaration, lock, dirty flag, waiting publishers, log.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
 use ring::{ChunkPool, Offset, RingFull};
@@ -15,6 +15,7 @@ use crate::connection::{ConnectionId, ConsumerTarget, Link, Signal};
 use crate::inbox::Inbox;
 use crate::record::{Record, RecordFields};
 use crate::store::{Durability, LogOwner, QueueLog};
+use crate::vhost::VirtualHost;
 
 /// Publishers that found the ring full are called back once it is this empty again. The gap keeps a full
 /// queue from waking them for every message that leaves.
@@ -80,6 +81,7 @@ pub struct Subscription {
 /// One queue of the broker, shared by the topology, its publishers and its consumers.
 #[derive(Debug)]
 pub struct Queue {
+    vhost: Weak<VirtualHost>,
     name: String,
     id: String,
     declaration: Declaration,
@@ -118,6 +120,8 @@ struct Inner {
 /// What makes a queue.
 #[derive(Debug)]
 pub struct QueueParts {
+    /// Where it belongs.
+    pub vhost: Weak<VirtualHost>,
     /// Unique in the vhost.
     pub name: String,
     /// Unique among all queues that ever were; names its log and its checkpoint.
@@ -158,6 +162,7 @@ impl Queue {
             deleted: false,
         });
         let queue = Arc::new(Queue {
+            vhost: parts.vhost,
             name: parts.name,
             id: parts.id,
             declaration: parts.declaration,
@@ -169,9 +174,14 @@ impl Queue {
             generation: AtomicU64::new(parts.generation),
             inner,
         });
-        let owner: std::sync::Weak<Queue> = Arc::downgrade(&queue);
+        let owner: Weak<Queue> = Arc::downgrade(&queue);
         queue.log.set_owner(owner);
         queue
+    }
+
+    /// Where it belongs; `None` once that is gone.
+    pub fn vhost(&self) -> Option<Arc<VirtualHost>> {
+        self.vhost.upgrade()
     }
 
     /// Its name, unique in the vhost.

@@ -17,12 +17,18 @@ impl TopologyError {
         TopologyError { code, text }
     }
 
-    pub(super) fn no_exchange(name: &str) -> TopologyError {
-        Self::new(ReplyCode::NotFound, format!("no exchange '{name}' in vhost '/'"))
+    pub(super) fn no_exchange(vhost: &str, name: &str) -> TopologyError {
+        Self::new(
+            ReplyCode::NotFound,
+            format!("no exchange '{name}' in vhost '{vhost}'"),
+        )
     }
 
-    pub(super) fn no_queue(name: &str) -> TopologyError {
-        Self::new(ReplyCode::NotFound, format!("no queue '{name}' in vhost '/'"))
+    pub(super) fn no_queue(vhost: &str, name: &str) -> TopologyError {
+        Self::new(
+            ReplyCode::NotFound,
+            format!("no queue '{name}' in vhost '{vhost}'"),
+        )
     }
 
     pub(super) fn default_exchange() -> TopologyError {
@@ -39,20 +45,20 @@ impl TopologyError {
         )
     }
 
-    pub(super) fn predeclared(name: &str) -> TopologyError {
-        let text = format!("deletion of system exchange '{name}' in vhost '/' not allowed");
+    pub(super) fn predeclared(vhost: &str, name: &str) -> TopologyError {
+        let text = format!("deletion of system exchange '{name}' in vhost '{vhost}' not allowed");
         Self::new(ReplyCode::AccessRefused, text)
     }
 
-    pub(super) fn internal(name: &str) -> TopologyError {
-        let text = format!("cannot publish to internal exchange '{name}' in vhost '/'");
+    pub(super) fn internal(vhost: &str, name: &str) -> TopologyError {
+        let text = format!("cannot publish to internal exchange '{name}' in vhost '{vhost}'");
         Self::new(ReplyCode::AccessRefused, text)
     }
 
-    pub(super) fn in_use(name: &str) -> TopologyError {
+    pub(super) fn in_use(vhost: &str, name: &str) -> TopologyError {
         Self::new(
             ReplyCode::PreconditionFailed,
-            format!("exchange '{name}' in vhost '/' in use"),
+            format!("exchange '{name}' in vhost '{vhost}' in use"),
         )
     }
 
@@ -64,9 +70,15 @@ impl TopologyError {
     }
 
     /// `difference` names both values.
-    pub(super) fn inequivalent(argument: &str, exchange: &str, difference: &str) -> TopologyError {
-        let text =
-            format!("inequivalent arg '{argument}' for exchange '{exchange}' in vhost '/': {difference}");
+    pub(super) fn inequivalent(
+        vhost: &str,
+        argument: &str,
+        exchange: &str,
+        difference: &str,
+    ) -> TopologyError {
+        let text = format!(
+            "inequivalent arg '{argument}' for exchange '{exchange}' in vhost '{vhost}': {difference}"
+        );
         Self::new(ReplyCode::PreconditionFailed, text)
     }
 

@@ -95,7 +95,7 @@ impl ExchangeSpec {
     }
 
     /// Checks that a second declaration says what the first one, `self`, said.
-    pub(super) fn check_equivalent(&self, received: &ExchangeSpec) -> Result<(), TopologyError> {
+    pub(super) fn check_equivalent(&self, vhost: &str, received: &ExchangeSpec) -> Result<(), TopologyError> {
         let fields: [(&str, &dyn fmt::Display, &dyn fmt::Display); 4] = [
             ("type", &received.kind, &self.kind),
             ("durable", &received.durable, &self.durable),
@@ -106,13 +106,19 @@ impl ExchangeSpec {
             let (theirs, ours) = (theirs.to_string(), ours.to_string());
             if theirs != ours {
                 let difference = format!("received '{theirs}' but current is '{ours}'");
-                return Err(TopologyError::inequivalent(argument, &self.name, &difference));
+                return Err(TopologyError::inequivalent(
+                    vhost,
+                    argument,
+                    &self.name,
+                    &difference,
+                ));
             }
         }
         // Other arguments are not compared, as in RabbitMQ.
         let ours = self.arguments.get(ALTERNATE_EXCHANGE);
         match terms::difference(ours, received.arguments.get(ALTERNATE_EXCHANGE)) {
             Some(difference) => Err(TopologyError::inequivalent(
+                vhost,
                 ALTERNATE_EXCHANGE,
                 &self.name,
                 &difference,
@@ -125,14 +131,14 @@ impl ExchangeSpec {
     ///
     /// # Errors
     /// When the argument is no string.
-    pub(super) fn alternate(&self) -> Result<Option<&str>, TopologyError> {
+    pub(super) fn alternate(&self, vhost: &str) -> Result<Option<&str>, TopologyError> {
         match self.arguments.get(ALTERNATE_EXCHANGE) {
             None => Ok(None),
             Some(value) => match value.as_str() {
                 Some(name) => Ok(Some(name)),
                 None => {
                     let text = format!(
-                        "invalid type '{}' for arg '{ALTERNATE_EXCHANGE}' in exchange '{}' in vhost '/'",
+                        "invalid type '{}' for arg '{ALTERNATE_EXCHANGE}' in exchange '{}' in vhost '{vhost}'",
                         terms::type_name(value),
                         self.name
                     );
@@ -158,8 +164,8 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(spec: ExchangeSpec) -> Result<Exchange, TopologyError> {
-        let alternate = spec.alternate()?.map(str::to_owned);
+    pub(super) fn new(vhost: &str, spec: ExchangeSpec) -> Result<Exchange, TopologyError> {
+        let alternate = spec.alternate(vhost)?.map(str::to_owned);
         let matcher = Matcher::new(spec.kind, &spec.arguments)?;
         let (to_queues, to_exchanges, incoming) = Default::default();
         Ok(Exchange {

@@ -29,6 +29,8 @@ const PREDECLARED: [(&str, ExchangeKind); 5] = [
 /// The default exchange (`""`) is not among the exchanges: it routes to the queue named by the routing key.
 #[derive(Debug)]
 pub struct Topology<Q> {
+    /// Whose topology it is, for the texts of refusals.
+    vhost: Box<str>,
     exchanges: Slab<Exchange>,
     exchange_names: FxHashMap<String, ExchangeId>,
     queues: Slab<QueueEntry<Q>>,
@@ -50,16 +52,11 @@ struct QueueEntry<Q> {
     incoming: FxHashSet<BindingId>,
 }
 
-impl<Q: Clone> Default for Topology<Q> {
-    fn default() -> Topology<Q> {
-        Topology::new()
-    }
-}
-
 impl<Q: Clone> Topology<Q> {
-    /// The predeclared exchanges and nothing else.
-    pub fn new() -> Topology<Q> {
+    /// The predeclared exchanges of a virtual host, and nothing else.
+    pub fn new(vhost: &str) -> Topology<Q> {
         let mut topology = Topology {
+            vhost: vhost.into(),
             exchanges: Slab::new(),
             exchange_names: FxHashMap::default(),
             queues: Slab::new(),
@@ -100,7 +97,7 @@ impl<Q: Clone> Topology<Q> {
             return Err(TopologyError::default_exchange());
         }
         if let Some(current) = self.exchange(&spec.name) {
-            return current.spec.check_equivalent(&spec);
+            return current.spec.check_equivalent(&self.vhost, &spec);
         }
         if spec.name.starts_with(RESERVED_PREFIX) {
             return Err(TopologyError::reserved_name(&spec.name));
@@ -128,13 +125,13 @@ impl<Q: Clone> Topology<Q> {
             return Err(TopologyError::default_exchange());
         }
         if name.starts_with(RESERVED_PREFIX) {
-            return Err(TopologyError::predeclared(name));
+            return Err(TopologyError::predeclared(&self.vhost, name));
         }
         let Some(&id) = self.exchange_names.get(name) else {
             return Ok(());
         };
         if if_unused && self.exchange_at(id).has_bindings() {
-            return Err(TopologyError::in_use(name));
+            return Err(TopologyError::in_use(&self.vhost, name));
         }
         self.remove_exchanges(id);
         Ok(())
@@ -170,6 +167,18 @@ impl<Q: Clone> Topology<Q> {
         Some(entry.handle)
     }
 
+    /// Removes everything, the predeclared exchanges too.
+    pub fn clear(&mut self) {
+        let queues: Vec<String> = self.queue_names.keys().cloned().collect();
+        for name in queues {
+            self.remove_queue(&name);
+        }
+        let exchanges: Vec<ExchangeId> = self.exchange_names.values().copied().collect();
+        for id in exchanges {
+            self.remove_exchanges(id);
+        }
+    }
+
     /// The queue of this name.
     pub fn queue(&self, name: &str) -> Option<&Q> {
         self.queue_id(name).map(|id| self.queue_at(id))
@@ -194,7 +203,7 @@ impl<Q: Clone> Topology<Q> {
         let source = self.bindable(exchange)?;
         let destination = self
             .queue_id(queue)
-            .ok_or_else(|| TopologyError::no_queue(queue))?;
+            .ok_or_else(|| TopologyError::no_queue(&self.vhost, queue))?;
         self.attach(source, Destination::Queue(destination), key, arguments)
     }
 
@@ -361,7 +370,7 @@ impl<Q: Clone> Topology<Q> {
     fn insert_exchange(&mut self, spec: ExchangeSpec) -> Result<(), TopologyError> {
         let name = spec.name.clone();
         let declared = spec.durable.then(|| TopologyChange::Declared(spec.clone()));
-        let id = self.exchanges.insert(Exchange::new(spec)?);
+        let id = self.exchanges.insert(Exchange::new(&self.vhost, spec)?);
         self.changes.extend(declared);
         self.exchange_names.insert(name, ExchangeId(small(id)));
         self.generation += 1;
@@ -408,6 +417,10 @@ impl<Q: Clone> Topology<Q> {
         }
     }
 
+    pub(super) fn vhost(&self) -> &str {
+        &self.vhost
+    }
+
     pub(super) fn queue_id(&self, name: &str) -> Option<QueueId> {
         self.queue_names.get(name).copied()
     }
@@ -440,7 +453,7 @@ impl<Q: Clone> Topology<Q> {
         self.exchange_names
             .get(name)
             .copied()
-            .ok_or_else(|| TopologyError::no_exchange(name))
+            .ok_or_else(|| TopologyError::no_exchange(&self.vhost, name))
     }
 
     /// An exchange that bindings may be made with: any but the default one.

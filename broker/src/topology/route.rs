@@ -30,7 +30,7 @@ impl<Q: Clone> Topology<Q> {
         }
         let first = self.exchange_id(exchange)?;
         if self.exchange_at(first).spec.internal {
-            return Err(TopologyError::internal(exchange));
+            return Err(TopologyError::internal(self.vhost(), exchange));
         }
         let mut queues: SmallVec<[QueueId; 16]> = SmallVec::new();
         let mut walk = Walk::from(first);

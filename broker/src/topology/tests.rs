@@ -27,7 +27,7 @@ fn spec(name: &str, kind: ExchangeKind) -> ExchangeSpec {
 }
 
 fn with_queues(queues: &[&str]) -> Names {
-    let mut topology = Names::new();
+    let mut topology = Names::new("/");
     for queue in queues {
         topology.add_queue(queue, false, (*queue).to_owned());
     }
@@ -141,7 +141,7 @@ fn bindings_in_a_circle_end() {
 
 #[test]
 fn declaring_again_must_say_the_same() {
-    let mut topology = Names::new();
+    let mut topology = Names::new("/");
     topology
         .declare_exchange(spec("x", ExchangeKind::Direct))
         .unwrap();
@@ -581,7 +581,7 @@ proptest! {
 
     #[test]
     fn indices_agree_with_flat_lists_through_any_life(steps in prop::collection::vec(step(), 1..80)) {
-        let (mut topology, mut model) = (Names::new(), Model::default());
+        let (mut topology, mut model) = (Names::new("/"), Model::default());
         let none = FieldTable::new();
         for step in steps {
             let before = (topology.generation(), model.names.clone(), model.bindings.clone());
