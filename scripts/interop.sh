@@ -5,6 +5,7 @@
 #   scripts/interop.sh [CLIENT[:FEATURE[,FEATURE]...]]...   against the standalone broker; every client by default
 #   scripts/interop.sh --rabbitmq [CLIENT...]               against RabbitMQ (Debian's package rabbitmq-server), started here
 #   scripts/interop.sh --compare [CLIENT...]                against both, and lists the features whose results differ
+#   scripts/interop.sh --install [CLIENT...]                installs the clients into $INTEROP_DIR and runs nothing
 #
 # A client whose tools (python3, node and npm, go, java and mvn, cargo) are missing is skipped, and fails when it was named.
 # Clients are installed into a scratch directory; nothing outside it changes. Environment:
@@ -53,6 +54,7 @@ for argument in "$@"; do
     case $argument in
     --rabbitmq) mode=rabbitmq ;;
     --compare) mode=compare ;;
+    --install) mode=install ;;
     --help | -h) usage 0 ;;
     *)
         client=${argument%%:*}
@@ -149,7 +151,8 @@ run_all() {
     unset INTEROP_RESTART
     for client in "${present[@]}"; do
         [ "${features[$client]:-}" != restart ] || continue
-        words=${features[$client]:-}
+        words=,${features[$client]:-},
+        words=${words//,restart,/,}
         while [ "$(jobs -pr | wc -l)" -ge "${INTEROP_JOBS:-3}" ]; do wait -n || true; done
         # shellcheck disable=SC2086 # features are words
         run_client "$client" features ${words//,/ } &
@@ -198,11 +201,17 @@ print_differences() {
 
 find_present
 install_clients
-build_broker
+[ "$mode" = install ] || build_broker
 wait
 peer=${INTEROP_PEER:-this}
 files=()
 case $mode in
+install)
+    for client in "${present[@]}"; do
+        [ -e "$scratch/install/$client.ok" ] || { cat "$scratch/install/$client.log" && exit 1; }
+    done
+    exit
+    ;;
 this)
     if [ -n "${AMQP_PORT:-}" ]; then
         export AMQP_HOST=${AMQP_HOST:-127.0.0.1}

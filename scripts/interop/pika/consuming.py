@@ -211,6 +211,6 @@ def direct_reply_to(session):
     client.close()
     session.closes_channel(404, lambda channel: channel.queue_declare(addresses[0], passive=True))
     reply_to = "amq.rabbitmq.reply-to"
-    session.closes_channel(406, lambda channel: channel.basic_consume(reply_to, lambda *_: None), "reply consumer")
+    session.closes_channel(406, lambda channel: channel.basic_consume(reply_to, lambda *_: None))
     unasked = persistent(reply_to=reply_to)
-    session.closes_channel(406, lambda channel: channel.basic_publish("", requests, b"", unasked), "fast reply consumer")
+    session.closes_channel(406, lambda channel: channel.basic_publish("", requests, b"", unasked), "reply consumer")

@@ -1,7 +1,7 @@
 """Reply codes: what closes a channel, and what closes the connection."""
 
 import pika
-from harness import Failed, expect, feature
+from harness import Failed, by_peer, expect, feature
 from pika.exceptions import ConnectionClosedByBroker
 from session import connect
 
@@ -51,9 +51,16 @@ def errors(session):
     other = session.connect()
     locked = session.queue("locked", channel=other.channel(), exclusive=True)
     closes(405, lambda channel: channel.queue_declare(locked, passive=True), "RESOURCE_LOCKED")
-    session.closes_connection(503, lambda channel: channel.exchange_declare(missing, "no-such-type"))
+    _unknown_type(session, missing)
     session.closes_connection(530, _same_tag_twice(queue))
     _missing_vhost()
+
+
+def _unknown_type(session, name):
+    why = "an unknown exchange type closes the connection with 503 before RabbitMQ 4"
+    code = by_peer(406, why, rabbitmq3=503)
+    closes = session.closes_channel if code == 406 else session.closes_connection
+    closes(code, lambda channel: channel.exchange_declare(name, "no-such-type"))
 
 
 def _same_tag_twice(queue):
