@@ -5,21 +5,11 @@ mod support;
 
 use std::process::Command;
 
-use support::{BrokerProcess, Client, wait_for};
+use support::{BrokerProcess, Client, free_bytes, wait_for};
 use wire::Method;
 
 /// How far the limit lies below what is free, and what a file takes to cross it.
 const MARGIN_BYTES: u64 = 512 << 20;
-
-fn free_bytes(path: &std::path::Path) -> u64 {
-    let output = Command::new("df")
-        .args(["--output=avail", "-B1"])
-        .arg(path)
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().nth(1).unwrap().trim().parse().unwrap()
-}
 
 #[test]
 fn publishers_wait_and_consumers_go_on_while_the_disk_is_nearly_full() {

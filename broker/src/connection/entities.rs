@@ -69,7 +69,8 @@ impl Connection {
                         })
                     }
                 });
-                self.answer_stored(id, declared, no_wait, Method::ExchangeDeclareOk)?;
+                let stored = durable && !passive;
+                self.answer_stored(id, declared, stored, no_wait, Method::ExchangeDeclareOk)?;
             }
             Method::ExchangeDelete {
                 exchange,
@@ -79,7 +80,7 @@ impl Connection {
                 let deleted = self
                     .vhost()
                     .change_topology(|topology| topology.delete_exchange(exchange, if_unused));
-                self.answer_stored(id, deleted, no_wait, Method::ExchangeDeleteOk)?;
+                self.answer_stored(id, deleted, true, no_wait, Method::ExchangeDeleteOk)?;
             }
             Method::ExchangeBind {
                 destination,
@@ -91,7 +92,7 @@ impl Connection {
                 let bound = self.vhost().change_topology(|topology| {
                     topology.bind_exchange(destination, source, routing_key, &arguments.to_table())
                 });
-                self.answer_stored(id, bound, no_wait, Method::ExchangeBindOk)?;
+                self.answer_stored(id, bound, true, no_wait, Method::ExchangeBindOk)?;
             }
             Method::ExchangeUnbind {
                 destination,
@@ -103,7 +104,7 @@ impl Connection {
                 let unbound = self.vhost().change_topology(|topology| {
                     topology.unbind_exchange(destination, source, routing_key, &arguments.to_table())
                 });
-                self.answer_stored(id, unbound, no_wait, Method::ExchangeUnbindOk)?;
+                self.answer_stored(id, unbound, true, no_wait, Method::ExchangeUnbindOk)?;
             }
             Method::QueueDeclare {
                 queue,
@@ -144,7 +145,8 @@ impl Connection {
                 let bound = self.vhost().change_topology(|topology| {
                     topology.bind_queue(queue.name(), exchange, &key, &arguments.to_table())
                 });
-                self.answer_stored(id, bound, no_wait, Method::QueueBindOk)?;
+                let stored = queue.declaration().is_stored();
+                self.answer_stored(id, bound, stored, no_wait, Method::QueueBindOk)?;
             }
             Method::QueueUnbind {
                 queue,
@@ -227,8 +229,9 @@ impl Connection {
         });
         match unbound {
             Err(failure) if failure.code == ReplyCode::NotFound => Ok(None),
-            other => other,
+            unbound => unbound,
         }
+        .map(|ticket| self.ticket_or_last(ticket, true))
     }
 
     fn declare_queue(&mut self, declare: Declare<'_>) -> Result<(Arc<Queue>, Option<Ticket>), Failure> {
@@ -262,7 +265,7 @@ impl Connection {
                     return Err(locked(vhost.name(), &name));
                 }
                 check_equivalent(vhost.name(), &name, queue.declaration(), &declaration)?;
-                return Ok((Arc::clone(queue), None));
+                return Ok((Arc::clone(queue), self.ticket_or_last(None, queue.declaration().is_stored())));
             }
             if !generated && name.starts_with("amq.") {
                 let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");
@@ -301,7 +304,9 @@ impl Connection {
         if_empty: bool,
     ) -> Result<(usize, Option<Ticket>), Failure> {
         let queue = match self.queue(id, name) {
-            Err(failure) if failure.code == ReplyCode::NotFound && !name.is_empty() => return Ok((0, None)),
+            Err(failure) if failure.code == ReplyCode::NotFound && !name.is_empty() => {
+                return Ok((0, self.ticket_or_last(None, true)));
+            }
             other => other?,
         };
         let veto = |ready: usize, consumers: usize| {
@@ -344,17 +349,24 @@ impl Connection {
         }
     }
 
-    /// Answers a change of the topology once it is stored.
+    /// Answers a change of the topology once it is stored. `durable`: so it is when nothing has changed.
     fn answer_stored(
         &mut self,
         id: u16,
         (result, ticket): (Result<(), TopologyError>, Option<Ticket>),
+        durable: bool,
         no_wait: bool,
         ok: Method<'_>,
     ) -> Result<(), Failure> {
         result?;
+        let ticket = self.ticket_or_last(ticket, durable);
         self.reply_stored(id, ticket, no_wait, ok);
         Ok(())
+    }
+
+    /// What to wait for. A request that changed nothing may owe that to somebody else's, which is perhaps not stored yet.
+    fn ticket_or_last(&self, ticket: Option<Ticket>, durable: bool) -> Option<Ticket> {
+        ticket.or_else(|| durable.then(|| self.broker.store.ticket_last()))
     }
 
     /// Replies once the store has come to `ticket`. What follows on the channel waits meanwhile, also with `no_wait`: a

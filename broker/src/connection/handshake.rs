@@ -206,6 +206,8 @@ impl Connection {
         self.reply(0, Method::ConnectionOpenOk);
         self.stage = Stage::Open;
         self.deadline = None;
+        // Signals that came during the handshake meant nothing yet.
+        self.on_alarm();
         Ok(())
     }
 }

@@ -250,6 +250,8 @@ impl Connection {
         if signals.has(Signal::ResumeConsumers) {
             self.resume_consumers();
         }
+        // Whatever the stage: it holds for all that is still to come.
+        self.quiet |= signals.has(Signal::Quiesce);
         if self.stage == Stage::Open
             && let Err(failure) = self.on_open_signals(signals)
         {
@@ -290,9 +292,6 @@ impl Connection {
         }
         if signals.has(Signal::Kept) {
             self.on_kept()?;
-        }
-        if signals.has(Signal::Quiesce) {
-            self.quiet = true;
         }
         if signals.has(Signal::GiveBack) {
             self.give_back();

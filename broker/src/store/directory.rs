@@ -185,6 +185,11 @@ impl Store {
         jobs.1
     }
 
+    /// The ticket of the last job there is: whoever relies on what somebody else has asked for waits for this one.
+    pub fn ticket_last(&self) -> Ticket {
+        self.jobs.lock().1
+    }
+
     /// True when everything up to `ticket` is done; otherwise `link` gets [`Signal::Stored`] once it is.
     pub fn await_stored(&self, ticket: Ticket, link: &Arc<Link>) -> bool {
         let mut awaiting = self.awaiting.lock();

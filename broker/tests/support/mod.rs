@@ -126,6 +126,17 @@ fn announced(child: &mut Child) -> Option<SocketAddr> {
     address.parse().ok()
 }
 
+/// Free bytes on the disk of `path`.
+pub fn free_bytes(path: &std::path::Path) -> u64 {
+    let output = Command::new("df")
+        .args(["--output=avail", "-B1"])
+        .arg(path)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().nth(1).unwrap().trim().parse().unwrap()
+}
+
 /// Polls until `probe` gives something.
 pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -214,6 +225,11 @@ impl Client {
     /// Everything up to `connection.open-ok`.
     pub fn handshake(&mut self, user: &str, password: &str) {
         self.start(user, password);
+        self.tune_and_open("/");
+    }
+
+    /// What follows `start-ok`: takes what the broker proposes, and opens.
+    pub fn tune_and_open(&mut self, virtual_host: &str) {
         let tune = self.frame();
         let Method::ConnectionTune {
             channel_max,
@@ -232,7 +248,7 @@ impl Client {
                 heartbeat: 0,
             },
         );
-        self.send(0, Method::ConnectionOpen { virtual_host: "/" });
+        self.send(0, Method::ConnectionOpen { virtual_host });
         let open_ok = self.frame();
         assert_eq!(open_ok.method(), Method::ConnectionOpenOk);
     }
