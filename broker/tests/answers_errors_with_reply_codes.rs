@@ -182,7 +182,6 @@ fn refused_requests_close_what_the_specification_says() {
     let connection_errors: Vec<(Method<'_>, u16)> = vec![
         (Method::ChannelOpen, 504),
         (Method::ChannelFlow { active: false }, 540),
-        (Method::TxSelect, 540),
         (
             Method::BasicQos {
                 prefetch_size: 1,

@@ -185,7 +185,12 @@ impl Connection {
     }
 
     pub(super) fn confirm_select(&mut self, id: u16, no_wait: bool) -> Result<(), Failure> {
-        self.channel_mut(id).confirms.get_or_insert(Confirms::default());
+        let channel = self.channel_mut(id);
+        if channel.tx.is_some() {
+            let text = "cannot switch from tx to confirm mode";
+            return Err(Failure::new(ReplyCode::PreconditionFailed, text));
+        }
+        channel.confirms.get_or_insert(Confirms::default());
         if !no_wait {
             self.reply(id, Method::ConfirmSelectOk);
         }

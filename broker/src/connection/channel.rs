@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::link::Link;
+use super::transaction::Transaction;
 use super::window::SourceId;
 use crate::queue::{ConsumerId, Queue};
 use crate::store::Ticket;
@@ -32,6 +33,8 @@ pub(super) struct Channel {
     pub(super) content: Option<Content>,
     pub(super) routes: RouteCache,
     pub(super) confirms: Option<Confirms>,
+    /// Since `tx.select`. Its `confirms` count what a commit waits for, and are not sent.
+    pub(super) tx: Option<Box<Transaction>>,
     /// Accepted publishes that some full queue has not taken yet, oldest first.
     pub(super) blocked: VecDeque<BlockedPublish>,
     /// An answer that waits until what it answers for is stored.
@@ -152,6 +155,7 @@ impl Channel {
             content: None,
             routes: RouteCache::default(),
             confirms: None,
+            tx: None,
             blocked: VecDeque::new(),
             deferred: None,
             parked: Parked::default(),
@@ -160,7 +164,17 @@ impl Channel {
 
     /// Something has to happen before the next frames can be handled.
     pub(super) fn is_blocked(&self) -> bool {
-        !self.blocked.is_empty() || !self.parked.bytes.is_empty() || self.deferred.is_some()
+        !self.blocked.is_empty() || !self.parked.bytes.is_empty() || self.awaits_answer()
+    }
+
+    /// A request is not answered yet, and what follows it has to wait.
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.deferred.is_some() || self.is_committing()
+    }
+
+    /// A `tx.commit` is not answered yet.
+    pub(super) fn is_committing(&self) -> bool {
+        self.tx.as_ref().is_some_and(|tx| tx.committing)
     }
 }
 
@@ -220,6 +234,11 @@ impl Confirms {
     /// True when something waits for a log.
     pub(super) fn is_unkept(&self) -> bool {
         !self.unkept.is_empty()
+    }
+
+    /// True when all that was published is confirmed.
+    pub(super) fn is_complete(&self) -> bool {
+        self.confirmed == self.published
     }
 
     /// Looks which messages are kept by now, and asks to be called back for the others. Without a signal (`called`)

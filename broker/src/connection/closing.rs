@@ -84,10 +84,12 @@ impl Connection {
             return;
         }
         let (window, held) = (channel.window, channel.held_bytes());
+        let held_by_tx = channel.tx.take().map_or(0, |tx| tx.charged());
         channel.blocked.clear();
         channel.deferred = None;
         channel.parked = Default::default();
         self.release_held(held);
+        self.broker.pool.release(held_by_tx);
         self.requeue_all(id);
         self.link.outbound().windows.remove(window);
     }

@@ -265,7 +265,10 @@ impl Connection {
                     return Err(locked(vhost.name(), &name));
                 }
                 check_equivalent(vhost.name(), &name, queue.declaration(), &declaration)?;
-                return Ok((Arc::clone(queue), self.ticket_or_last(None, queue.declaration().is_stored())));
+                return Ok((
+                    Arc::clone(queue),
+                    self.ticket_or_last(None, queue.declaration().is_stored()),
+                ));
             }
             if !generated && name.starts_with("amq.") {
                 let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");

@@ -8,6 +8,7 @@ use wire::{ContentHeader, Frame, FrameKind, Method, ReplyCode, decode_frame};
 
 use super::channel::{Channel, Content};
 use super::failure::Failure;
+use super::settle::Fate;
 use super::task::{Connection, Stage};
 use crate::record::Content as RecordContent;
 
@@ -34,7 +35,7 @@ impl Connection {
                 _ => {}
             }
             if let Scan::Complete(ack) = fast::scan_ack(rest)
-                && self.is_open(ack.channel)
+                && self.acks_at_once(ack.channel)
             {
                 at += ack.len;
                 if let Err(failure) = self.ack(ack.channel, ack.delivery_tag, ack.multiple) {
@@ -91,10 +92,11 @@ impl Connection {
             && body_bytes as u64 <= self.broker.config.message_bytes_max
     }
 
-    fn is_open(&self, id: u16) -> bool {
+    /// True when an acknowledgement on this channel needs nothing but its window.
+    fn acks_at_once(&self, id: u16) -> bool {
         self.channels
             .get(&id)
-            .is_some_and(|channel| !channel.closing && channel.content.is_none())
+            .is_some_and(|channel| !channel.closing && channel.content.is_none() && channel.tx.is_none())
     }
 
     fn publish_or_close(&mut self, publish: fast::PublishScan<'_>, input: &[u8]) -> Result<usize, Failure> {
@@ -188,16 +190,16 @@ impl Connection {
             Method::BasicAck {
                 delivery_tag,
                 multiple,
-            } => self.ack(id, delivery_tag, multiple),
+            } => self.settle_or_hold(id, delivery_tag, multiple, Fate::Settle),
             Method::BasicNack {
                 delivery_tag,
                 multiple,
                 requeue,
-            } => self.nack(id, delivery_tag, multiple, requeue),
+            } => self.settle_or_hold(id, delivery_tag, multiple, Fate::of_rejected(requeue)),
             Method::BasicReject {
                 delivery_tag,
                 requeue,
-            } => self.nack(id, delivery_tag, false, requeue),
+            } => self.settle_or_hold(id, delivery_tag, false, Fate::of_rejected(requeue)),
             Method::BasicRecover { requeue } | Method::BasicRecoverAsync { requeue } => {
                 self.recover(id, requeue, matches!(method, Method::BasicRecover { .. }))
             }
@@ -217,10 +219,7 @@ impl Connection {
             | Method::QueueUnbind { .. }
             | Method::QueuePurge { .. }
             | Method::QueueDelete { .. } => self.on_entity_method(id, method),
-            Method::TxSelect | Method::TxCommit | Method::TxRollback => Err(Failure::new(
-                ReplyCode::NotImplemented,
-                format!("{} is not implemented", method.name()),
-            )),
+            Method::TxSelect | Method::TxCommit | Method::TxRollback => self.on_tx_method(id, method),
             _ => Err(Failure::new(
                 ReplyCode::CommandInvalid,
                 format!("unexpected method {}", method.name()),
@@ -343,13 +342,16 @@ impl Connection {
         }
         match frame.kind {
             FrameKind::Method => match Method::decode(frame.payload) {
-                Ok(Method::BasicAck { .. } | Method::BasicNack { .. } | Method::BasicReject { .. }) => false,
+                // In a transaction they take their place among commits and rollbacks.
+                Ok(Method::BasicAck { .. } | Method::BasicNack { .. } | Method::BasicReject { .. }) => {
+                    channel.tx.is_some()
+                }
                 Ok(
                     Method::BasicQos { .. }
                     | Method::BasicConsume { .. }
                     | Method::BasicCancel { .. }
                     | Method::BasicGet { .. },
-                ) => channel.parked.strict || channel.deferred.is_some(),
+                ) => channel.parked.strict || channel.awaits_answer(),
                 _ => true,
             },
             _ => true,
@@ -360,7 +362,7 @@ impl Connection {
         let is_publish = kind != FrameKind::Method || is_basic_publish(raw);
         let channel = self.channels.get_mut(&id).expect("parking on an open channel");
         // What waits for the store waits for more than room: nothing may overtake.
-        channel.parked.strict |= !is_publish || channel.deferred.is_some();
+        channel.parked.strict |= !is_publish || channel.awaits_answer();
         channel.parked.bytes.extend_from_slice(raw);
         self.hold(raw.len());
         if self.alarmed && is_publish {

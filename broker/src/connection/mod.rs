@@ -11,6 +11,7 @@
 //! | `input` | bytes to frames to handlers; content that spans frames |
 //! | `publish` | the publish path: routing, placing, confirms, back-pressure |
 //! | `settle` | ack, nack, reject, recover |
+//! | `transaction` | publishes and settlements that wait for `tx.commit` |
 //! | `basic` | qos, consume, cancel, get |
 //! | `entities` | exchange and queue methods |
 //! | `alarm` | publishes while the disk is nearly full |
@@ -30,6 +31,7 @@ mod link;
 mod publish;
 mod settle;
 mod task;
+mod transaction;
 mod window;
 
 pub use delivery::{ConsumerSession, ConsumerTarget};

@@ -50,9 +50,9 @@ impl Connection {
 
     /// Publishes messages of one channel that share a method frame.
     pub(super) fn publish(&mut self, id: u16, method: &[u8], run: &[Content<'_>]) -> Result<(), Failure> {
-        let route = self.route(id, method)?;
+        let (route, in_transaction) = self.route(id, method)?;
         if !route.by_headers {
-            return self.place(id, &route, run);
+            return self.place_or_hold(id, &route, run, in_transaction);
         }
         for content in run {
             let header = ContentHeader::decode(content.header())?;
@@ -69,18 +69,34 @@ impl Connection {
                 queues: queues.into_iter().collect(),
                 by_headers: true,
             });
-            self.place(id, &routed, std::slice::from_ref(content))?;
+            self.place_or_hold(id, &routed, std::slice::from_ref(content), in_transaction)?;
         }
         Ok(())
     }
 
-    /// The route of a publish method, from the channel's memory or from the topology.
     #[inline]
-    fn route(&mut self, id: u16, method: &[u8]) -> Result<Rc<Route>, Failure> {
+    fn place_or_hold(
+        &mut self,
+        id: u16,
+        route: &Rc<Route>,
+        run: &[Content<'_>],
+        in_transaction: bool,
+    ) -> Result<(), Failure> {
+        if in_transaction {
+            return self.hold_publishes(id, route, run);
+        }
+        self.place(id, route, run)
+    }
+
+    /// The route of a publish method, from the channel's memory or from the topology; and whether the channel is
+    /// transactional.
+    #[inline]
+    fn route(&mut self, id: u16, method: &[u8]) -> Result<(Rc<Route>, bool), Failure> {
         let generation = self.vhost().generation();
         let channel = self.channels.get_mut(&id).expect("publishing on an open channel");
+        let in_transaction = channel.tx.is_some();
         if let Some(route) = channel.routes.get(method, generation) {
-            return Ok(route);
+            return Ok((route, in_transaction));
         }
         let Method::BasicPublish {
             exchange,
@@ -115,11 +131,11 @@ impl Connection {
         });
         let channel = self.channel_mut(id);
         channel.routes.insert(method, generation, &route);
-        Ok(route)
+        Ok((route, in_transaction))
     }
 
     /// Appends a run to every queue of its route.
-    fn place(&mut self, id: u16, route: &Rc<Route>, run: &[Content<'_>]) -> Result<(), Failure> {
+    pub(super) fn place(&mut self, id: u16, route: &Rc<Route>, run: &[Content<'_>]) -> Result<(), Failure> {
         let Connection {
             channels,
             link,
@@ -219,7 +235,8 @@ impl Connection {
         self.confirming.dedup();
         let mut tags: SmallVec<[(u16, u64); 4]> = SmallVec::new();
         for id in self.confirming.drain(..) {
-            let Some(channel) = self.channels.get_mut(&id).filter(|channel| !channel.closing) else {
+            let sends = |channel: &&mut Channel| !channel.closing && channel.tx.is_none();
+            let Some(channel) = self.channels.get_mut(&id).filter(sends) else {
                 continue;
             };
             let blocked = channel.blocked.len();
@@ -249,7 +266,7 @@ impl Connection {
             .map(|(&id, _)| id)
             .collect();
         for id in blocked {
-            if !self.send_deferred(id) || !self.retry_channel(id) {
+            if !self.send_deferred(id) || !self.retry_channel(id) || !self.finish_commit(id) {
                 continue;
             }
             let Some(channel) = self.channels.get_mut(&id) else {

@@ -20,35 +20,54 @@ pub(super) struct PendingSettles {
 
 /// What becomes of messages taken out of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Settle,
     Requeue,
 }
 
+impl Fate {
+    /// Of what is rejected.
+    pub(super) fn of_rejected(requeue: bool) -> Fate {
+        if requeue { Fate::Requeue } else { Fate::Settle }
+    }
+}
+
 impl Connection {
-    /// `basic.ack`.
+    /// `basic.ack`, `basic.nack` or `basic.reject` on any channel.
+    pub(super) fn settle_or_hold(
+        &mut self,
+        id: u16,
+        tag: u64,
+        multiple: bool,
+        fate: Fate,
+    ) -> Result<(), Failure> {
+        if self.channel_mut(id).tx.is_some() {
+            return self.hold_settlement(id, tag, multiple, fate);
+        }
+        self.take_from_window(id, tag, multiple)?;
+        self.hand_over(id, fate);
+        Ok(())
+    }
+
+    /// `basic.ack` on a channel without transactions.
     pub(super) fn ack(&mut self, id: u16, tag: u64, multiple: bool) -> Result<(), Failure> {
         self.take_from_window(id, tag, multiple)?;
         self.hand_over(id, Fate::Settle);
         Ok(())
     }
 
-    /// `basic.nack` and `basic.reject`.
-    pub(super) fn nack(&mut self, id: u16, tag: u64, multiple: bool, requeue: bool) -> Result<(), Failure> {
-        self.take_from_window(id, tag, multiple)?;
-        self.hand_over(id, if requeue { Fate::Requeue } else { Fate::Settle });
-        Ok(())
-    }
-
     /// `basic.recover`, which RabbitMQ and we support with requeue only.
     pub(super) fn recover(&mut self, id: u16, requeue: bool, answer: bool) -> Result<(), Failure> {
         if !requeue {
-            return Err(Failure::new(
-                ReplyCode::NotImplemented,
-                "basic.recover with requeue=false",
-            ));
+            return Err(Failure::new(ReplyCode::NotImplemented, "requeue=false"));
         }
-        self.requeue_all(id);
+        if self.channel_mut(id).tx.is_some() {
+            // What the transaction has settled is not the client's any more.
+            let tags = self.unsettled_tags(id);
+            self.settle_tags(id, &tags, Fate::Requeue);
+        } else {
+            self.requeue_all(id);
+        }
         if answer {
             self.reply(id, Method::BasicRecoverOk);
         }
@@ -64,6 +83,18 @@ impl Connection {
         self.hand_over(id, Fate::Requeue);
     }
 
+    /// Settles deliveries one by one; those that are settled already are passed over.
+    pub(super) fn settle_tags(&mut self, id: u16, tags: &[u64], fate: Fate) {
+        let key = self.channel_mut(id).window;
+        let mut outbound = self.link.outbound();
+        let window = &mut outbound.windows[key];
+        for &tag in tags {
+            let _settled_already = window.settle(tag, false, &mut self.runs);
+        }
+        drop(outbound);
+        self.hand_over(id, fate);
+    }
+
     fn take_from_window(&mut self, id: u16, tag: u64, multiple: bool) -> Result<(), Failure> {
         let window = self
             .channels
@@ -71,12 +102,7 @@ impl Connection {
             .expect("acknowledging on an open channel")
             .window;
         let taken = self.link.outbound().windows[window].settle(tag, multiple, &mut self.runs);
-        taken.map_err(|UnknownDeliveryTag| {
-            Failure::new(
-                ReplyCode::PreconditionFailed,
-                format!("unknown delivery tag {tag}"),
-            )
-        })
+        taken.map_err(|UnknownDeliveryTag| unknown_delivery_tag(tag))
     }
 
     /// Takes the runs of one channel to where they belong.
@@ -170,6 +196,14 @@ impl Connection {
             self.resume_consumers_of(id);
         }
     }
+}
+
+/// Nothing with this tag is outstanding.
+pub(super) fn unknown_delivery_tag(tag: u64) -> Failure {
+    Failure::new(
+        ReplyCode::PreconditionFailed,
+        format!("unknown delivery tag {tag}"),
+    )
 }
 
 impl Source {

@@ -292,6 +292,9 @@ impl Connection {
         }
         if signals.has(Signal::Kept) {
             self.on_kept()?;
+            if self.blocked && self.channels.values().any(Channel::is_committing) {
+                self.retry_blocked()?;
+            }
         }
         if signals.has(Signal::GiveBack) {
             self.give_back();

@@ -162,7 +162,7 @@ impl DeliveryWindow {
         if multiple {
             let through = if tag == 0 { self.tag_last } else { tag };
             // A cumulative acknowledgement must name something unsettled, unless it means "all".
-            if tag != 0 && self.entries.front().is_none_or(|front| front.tag > through) {
+            if tag != 0 && self.find(tag).is_none() {
                 return Err(UnknownDeliveryTag);
             }
             while let Some(entry) = self.entries.pop_front_if(|entry| entry.tag <= through) {
@@ -176,6 +176,21 @@ impl DeliveryWindow {
         }
         self.trim();
         Ok(())
+    }
+
+    /// True when the delivery `tag` is unsettled.
+    pub fn is_outstanding(&self, tag: u64) -> bool {
+        self.find(tag).is_some()
+    }
+
+    /// Tags of unsettled deliveries from `first` through `last`, in order.
+    pub fn outstanding(&self, first: u64, last: u64) -> impl Iterator<Item = u64> {
+        let start = self.entries.partition_point(|entry| entry.tag < first);
+        self.entries
+            .range(start..)
+            .take_while(move |entry| entry.tag <= last)
+            .filter(|entry| entry.live)
+            .map(|entry| entry.tag)
     }
 
     /// Takes everything out, for `basic.recover` and for channels that close.
