@@ -11,10 +11,11 @@ impl Connection {
     pub(super) fn open_channel(&mut self, id: u16) -> Result<(), Failure> {
         if id > self.channel_max {
             let text = format!(
-                "number of channels opened has reached the negotiated channel_max ({})",
+                "number of channels opened ({}) has reached the negotiated channel_max ({})",
+                self.channels.len(),
                 self.channel_max
             );
-            return Err(Failure::new(ReplyCode::NotAllowed, text).during(&Method::ChannelOpen));
+            return Err(Failure::new(ReplyCode::NotAllowed, text));
         }
         let window = self.link.outbound().windows.insert(DeliveryWindow::default());
         self.channels.insert(id, Channel::new(window));
@@ -107,6 +108,9 @@ impl Connection {
                 self.send_confirms();
                 self.reply(0, Method::ConnectionCloseOk);
                 self.stage = Stage::Closed;
+                // It may not even read that; what it holds is free at once.
+                self.deadline = Some(self.reactor.ticks() + super::task::CLOSE_TICKS);
+                self.empty_connection();
                 Ok(())
             }
             Method::ConnectionUpdateSecret { .. } => {
@@ -114,8 +118,8 @@ impl Connection {
                 Ok(())
             }
             method => {
-                let text = format!("unexpected method {} on an open connection", method.name());
-                Err(Failure::new(ReplyCode::CommandInvalid, text).during(&method))
+                let text = "unexpected method in connection state running";
+                Err(Failure::new(ReplyCode::ChannelError, text).during(&method))
             }
         }
     }

@@ -116,6 +116,8 @@ impl Connection {
                 arguments,
             } => {
                 let (queue, ticket) = match passive {
+                    // Here an empty name is just that, as in RabbitMQ.
+                    true if queue.is_empty() => return Err(no_queue(self.vhost().name(), "")),
                     true => (self.queue(id, queue)?, None),
                     false => self.declare_queue(Declare {
                         queue,
@@ -141,6 +143,8 @@ impl Connection {
                 no_wait,
                 arguments,
             } => {
+                self.expanded(id, queue)?;
+                self.vhost().topology.read().check_exchange(exchange)?;
                 let (queue, key) = self.queue_and_key(id, queue, routing_key)?;
                 let bound = self.vhost().change_topology(|topology| {
                     topology.bind_queue(queue.name(), exchange, &key, &arguments.to_table())
@@ -178,16 +182,7 @@ impl Connection {
 
     /// The queue of that name, or the one declared last on the channel when the name is empty.
     pub(super) fn queue(&self, id: u16, name: &str) -> Result<Arc<Queue>, Failure> {
-        let name = match name {
-            "" => match self.channels[&id].queue_last.as_str() {
-                "" => {
-                    let text = "no previously declared queue";
-                    return Err(Failure::new(ReplyCode::NotFound, text));
-                }
-                last => last,
-            },
-            name => name,
-        };
+        let name = self.expanded(id, name)?;
         let topology = self.vhost().topology.read();
         let queue = topology
             .queue(name)
@@ -196,6 +191,14 @@ impl Connection {
             return Err(locked(self.vhost().name(), name));
         }
         Ok(Arc::clone(queue))
+    }
+
+    fn expanded<'a>(&'a self, id: u16, name: &'a str) -> Result<&'a str, Failure> {
+        match (name, self.channels[&id].queue_last.as_str()) {
+            ("", "") => Err(Failure::new(ReplyCode::NotFound, "no previously declared queue")),
+            ("", last) => Ok(last),
+            (name, _) => Ok(name),
+        }
     }
 
     /// As `queue`; with an empty queue name an empty routing key means the queue's name too (specification,
@@ -220,7 +223,12 @@ impl Connection {
         key: &str,
         arguments: TableRef<'_>,
     ) -> Result<Option<Ticket>, Failure> {
-        let unbound = self.queue_and_key(id, queue, key).and_then(|(queue, key)| {
+        self.expanded(id, queue)?;
+        let source = self.vhost().topology.read().check_exchange(exchange);
+        let ends = source
+            .map_err(Failure::from)
+            .and_then(|()| self.queue_and_key(id, queue, key));
+        let unbound = ends.and_then(|(queue, key)| {
             let arguments = arguments.to_table();
             let unbind =
                 |topology: &mut Topology<_>| topology.unbind_queue(queue.name(), exchange, &key, &arguments);
@@ -237,7 +245,8 @@ impl Connection {
     fn declare_queue(&mut self, declare: Declare<'_>) -> Result<(Arc<Queue>, Option<Ticket>), Failure> {
         let connection = self.link.id();
         let declaration = Declaration {
-            durable: declare.durable,
+            // What goes with its connection survives no restart.
+            durable: declare.durable && !declare.exclusive,
             auto_delete: declare.auto_delete,
             owner: declare.exclusive.then_some(connection),
             arguments: declare.arguments.to_table(),
@@ -444,24 +453,24 @@ fn check_equivalent(
     current: &Declaration,
     received: &Declaration,
 ) -> Result<(), Failure> {
-    let differs = |argument: &str, received: String, current: String| {
-        let text = format!(
-            "inequivalent arg '{argument}' for queue '{name}' in vhost '{vhost}': received '{received}' but current is '{current}'"
-        );
+    let differs = |argument: &str, difference: &str| {
+        let text =
+            format!("inequivalent arg '{argument}' for queue '{name}' in vhost '{vhost}': {difference}");
         Err(Failure::new(ReplyCode::PreconditionFailed, text))
     };
+    if received.owner != current.owner {
+        return Err(locked(vhost, name));
+    }
     let flags = [
         ("durable", received.durable, current.durable),
         ("auto_delete", received.auto_delete, current.auto_delete),
-        ("exclusive", received.owner.is_some(), current.owner.is_some()),
     ];
     for (argument, received, current) in flags {
         if received != current {
-            return differs(argument, received.to_string(), current.to_string());
+            let difference = format!("received '{received}' but current is '{current}'");
+            return differs(argument, &difference);
         }
     }
-    let shown =
-        |value: Option<&wire::FieldValue>| value.map_or("none".to_owned(), |value| format!("{value:?}"));
     let names = received
         .arguments
         .iter()
@@ -469,8 +478,8 @@ fn check_equivalent(
         .map(|(name, _)| name);
     for argument in names {
         let (theirs, ours) = (received.arguments.get(argument), current.arguments.get(argument));
-        if theirs != ours {
-            return differs(argument, shown(theirs), shown(ours));
+        if let Some(difference) = crate::terms::difference(ours, theirs) {
+            return differs(argument, &difference);
         }
     }
     Ok(())

@@ -27,6 +27,23 @@ impl Failure {
         }
     }
 
+    /// A method frame's payload that cannot be decoded; names the method as far as it is there.
+    pub fn undecodable(payload: &[u8], error: &WireError) -> Failure {
+        let id = |at: usize| {
+            payload
+                .get(at..at + 2)
+                .map_or(0, |id| u16::from_be_bytes([id[0], id[1]]))
+        };
+        let mut failure = Failure::new(error.reply_code(), error.to_string());
+        failure.method = (id(0), id(2));
+        failure
+    }
+
+    /// A frame that does not belong where it came.
+    pub fn unexpected_frame(text: impl Into<String>) -> Failure {
+        Failure::new(ReplyCode::UnexpectedFrame, text)
+    }
+
     /// Names the method that caused it, unless that is known already.
     pub fn during(mut self, method: &Method<'_>) -> Failure {
         if self.method == (0, 0) {

@@ -14,6 +14,7 @@
 use wire::{FieldTable, FieldValue, Frame, FrameKind, Method, PROTOCOL_HEADER, ReplyCode, TableRef};
 
 use super::failure::Failure;
+use super::input::decode_method;
 use super::task::{Connection, Stage};
 use crate::auth::MECHANISMS;
 use crate::store::Durability;
@@ -71,7 +72,7 @@ impl Connection {
                 "only methods on channel 0 before connection.open",
             ));
         }
-        let method = Method::decode(frame.payload)?;
+        let method = decode_method(frame.payload)?;
         let result = match (self.stage, method) {
             (_, Method::ConnectionClose { .. }) => self.on_connection_method(method),
             (
@@ -92,9 +93,14 @@ impl Connection {
                 },
             ) => self.on_tune_ok(channel_max, frame_max, heartbeat),
             (Stage::Opening, Method::ConnectionOpen { virtual_host }) => self.on_open(virtual_host),
-            (stage, method) => {
-                let text = format!("unexpected method {} in handshake stage {stage:?}", method.name());
-                Err(Failure::new(ReplyCode::CommandInvalid, text))
+            (stage, _) => {
+                let stage = match stage {
+                    Stage::Start => "starting",
+                    Stage::Tune => "tuning",
+                    _ => "opening",
+                };
+                let text = format!("unexpected method in connection state {stage}");
+                Err(Failure::new(ReplyCode::ChannelError, text))
             }
         };
         result.map_err(|failure| failure.during(&method))

@@ -26,12 +26,19 @@ impl Connection {
         while self.stage == Stage::Open && at < input.len() {
             let rest = &input[at..];
             match fast::scan_publish(rest, self.frame_bytes_max) {
-                Scan::Complete(publish) if self.takes_publish(publish.channel, publish.body.len()) => {
+                Scan::Complete(publish)
+                    if self.takes_publish(publish.channel, publish.body.len())
+                        && wire::check_content_header(publish.header).is_ok() =>
+                {
                     self.publish_or_close(publish, rest)
                         .map(|consumed| at += consumed)?;
                     continue;
                 }
-                Scan::Incomplete if rest.len() < INCOMPLETE_PUBLISH_BYTES_MAX => break,
+                Scan::Incomplete
+                    if rest.len() < INCOMPLETE_PUBLISH_BYTES_MAX && !self.awaits_content(rest) =>
+                {
+                    break;
+                }
                 _ => {}
             }
             if let Scan::Complete(ack) = fast::scan_ack(rest)
@@ -92,6 +99,14 @@ impl Connection {
             && body_bytes as u64 <= self.broker.config.message_bytes_max
     }
 
+    /// True when a publish is on its way in on the channel that the frame at the start of `input` is for.
+    fn awaits_content(&self, input: &[u8]) -> bool {
+        let id = input.get(1..3).map_or(0, |id| u16::from_be_bytes([id[0], id[1]]));
+        self.channels
+            .get(&id)
+            .is_some_and(|channel| channel.content.is_some())
+    }
+
     /// True when an acknowledgement on this channel needs nothing but its window.
     fn acks_at_once(&self, id: u16) -> bool {
         self.channels
@@ -114,20 +129,16 @@ impl Connection {
         if frame.kind == FrameKind::Heartbeat {
             return match frame.channel {
                 0 => Ok(()),
-                _ => Err(Failure::new(
-                    ReplyCode::FrameError,
-                    "heartbeat frame on a channel other than 0",
-                )),
+                channel => Err(Failure::unexpected_frame(format!(
+                    "heartbeat on channel {channel}"
+                ))),
             };
         }
         if frame.channel == 0 {
             let FrameKind::Method = frame.kind else {
-                return Err(Failure::new(
-                    ReplyCode::ChannelError,
-                    "content frame on channel 0",
-                ));
+                return Err(Failure::unexpected_frame("content frame on channel 0"));
             };
-            return self.on_connection_method(Method::decode(frame.payload)?);
+            return self.on_connection_method(decode_method(frame.payload)?);
         }
         if self.must_park(&frame) {
             let raw = &consumed[consumed.len() - frame.payload.len() - wire::FRAME_OVERHEAD..];
@@ -142,24 +153,24 @@ impl Connection {
     }
 
     fn on_channel_frame(&mut self, id: u16, payload: &[u8]) -> Result<(), Failure> {
-        let method = Method::decode(payload)?;
+        if let Some(content) = self
+            .channels
+            .get(&id)
+            .and_then(|channel| channel.content.as_ref())
+        {
+            return Err(not_expected(Some(content)));
+        }
+        let method = decode_method(payload)?;
         let Some(channel) = self.channels.get_mut(&id) else {
             return match method {
                 Method::ChannelOpen => self.open_channel(id),
                 // The client had sent this before it saw our close-ok.
                 Method::ChannelCloseOk => Ok(()),
-                _ => Err(Failure::new(ReplyCode::ChannelError, "expected 'channel.open'")),
+                _ => Err(Failure::new(ReplyCode::ChannelError, "expected 'channel.open'").during(&method)),
             };
         };
         if channel.closing {
             return self.on_closing_channel(id, &method);
-        }
-        if channel.content.is_some() {
-            let text = format!(
-                "expected content frames of a publish, got {} instead",
-                method.name()
-            );
-            return Err(Failure::new(ReplyCode::UnexpectedFrame, text));
         }
         if let Method::BasicPublish { .. } = method {
             channel.content = Some(Content {
@@ -220,35 +231,24 @@ impl Connection {
             | Method::QueuePurge { .. }
             | Method::QueueDelete { .. } => self.on_entity_method(id, method),
             Method::TxSelect | Method::TxCommit | Method::TxRollback => self.on_tx_method(id, method),
-            _ => Err(Failure::new(
-                ReplyCode::CommandInvalid,
-                format!("unexpected method {}", method.name()),
-            )),
+            _ => Err(Failure::new(ReplyCode::CommandInvalid, "unimplemented method")),
         }
     }
 
     fn on_content_header(&mut self, id: u16, payload: &[u8]) -> Result<(), Failure> {
-        let header = ContentHeader::decode(payload)?;
         let Some(channel) = self.channels.get_mut(&id) else {
-            return Err(Failure::new(ReplyCode::ChannelError, "expected 'channel.open'"));
+            return Err(not_expected(None));
         };
         if channel.closing {
             return Ok(());
         }
-        let Some(content) = channel
-            .content
-            .as_mut()
-            .filter(|content| content.header.is_empty())
-        else {
-            return Err(Failure::new(
-                ReplyCode::UnexpectedFrame,
-                "content header without a publish before it",
-            ));
+        let content = match &mut channel.content {
+            Some(content) if content.header.is_empty() => content,
+            other => return Err(not_expected(other.as_ref())),
         };
-        if header.class_id != Method::decode(&content.method)?.class_id() {
-            let text = format!("content header of class {} for basic.publish", header.class_id);
-            return Err(Failure::new(ReplyCode::FrameError, text));
-        }
+        let header = ContentHeader::decode(payload)
+            .and_then(|header| wire::check_content_header(payload).map(|()| header))
+            .map_err(|error| Failure::from(error).during(&basic_publish()))?;
         if header.body_size > self.broker.config.message_bytes_max {
             let text = format!(
                 "message size {} is larger than configured max size {}",
@@ -268,27 +268,21 @@ impl Connection {
 
     fn on_content_body(&mut self, id: u16, payload: &[u8]) -> Result<(), Failure> {
         let Some(channel) = self.channels.get_mut(&id) else {
-            return Err(Failure::new(ReplyCode::ChannelError, "expected 'channel.open'"));
+            return Err(not_expected(None));
         };
         if channel.closing {
             return Ok(());
         }
-        let Some(content) = channel
-            .content
-            .as_mut()
-            .filter(|content| !content.header.is_empty())
-        else {
-            return Err(Failure::new(
-                ReplyCode::UnexpectedFrame,
-                "content body without a content header before it",
-            ));
+        let content = match &mut channel.content {
+            Some(content) if !content.header.is_empty() => content,
+            other => return Err(not_expected(other.as_ref())),
         };
         if (content.body.len() + payload.len()) as u64 > content.body_bytes {
             let text = format!(
                 "body longer than the {} bytes its header announced",
                 content.body_bytes
             );
-            return Err(Failure::new(ReplyCode::FrameError, text));
+            return Err(Failure::new(ReplyCode::FrameError, text).during(&basic_publish()));
         }
         if !self.broker.pool.try_charge(payload.len()) {
             return Err(Failure::new(
@@ -427,6 +421,27 @@ impl Channel {
                 .iter()
                 .map(|publish| publish.frames.len())
                 .sum::<usize>()
+    }
+}
+
+/// Decodes a method frame's payload.
+pub(super) fn decode_method(payload: &[u8]) -> Result<Method<'_>, Failure> {
+    Method::decode(payload).map_err(|error| Failure::undecodable(payload, &error))
+}
+
+/// A frame that is not the one that must come next on its channel: what that is follows from the publish on its way in,
+/// if there is one.
+fn not_expected(content: Option<&Content>) -> Failure {
+    match content {
+        None => Failure::unexpected_frame("expected method frame, got non method frame instead"),
+        Some(content) if content.header.is_empty() => {
+            let text = "expected content header for class 60, got non content header frame instead";
+            Failure::unexpected_frame(text).during(&basic_publish())
+        }
+        Some(_) => {
+            let text = "expected content body, got non content body frame instead";
+            Failure::unexpected_frame(text).during(&basic_publish())
+        }
     }
 }
 

@@ -36,7 +36,8 @@ impl Connection {
                 Scan::Complete(next)
                     if next.channel == first.channel
                         && next.method == first.method
-                        && next.body.len() as u64 <= self.broker.config.message_bytes_max =>
+                        && next.body.len() as u64 <= self.broker.config.message_bytes_max
+                        && wire::check_content_header(next.header).is_ok() =>
                 {
                     consumed += next.len;
                     run.push(Content::from_frames(next.frames, next.header.len()));

@@ -29,6 +29,10 @@ use crate::vhost::VirtualHost;
 /// Seconds that a closing connection waits for the peer's close-ok.
 pub(super) const CLOSE_TICKS: u64 = 5;
 
+/// Largest frame until the client has tuned the connection: whoever has not logged in may make us keep no more. RabbitMQ's
+/// limit is the same.
+const HANDSHAKE_FRAME_BYTES_MAX: usize = 8192;
+
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -121,7 +125,7 @@ impl Connection {
             channels: FxHashMap::default(),
             exclusive_queues: Vec::new(),
             channel_max: config.channel_max,
-            frame_bytes_max: config.frame_max as usize,
+            frame_bytes_max: HANDSHAKE_FRAME_BYTES_MAX.min(config.frame_max as usize),
             heartbeat_ticks: 0,
             deadline: Some(now + config.handshake_timeout.as_secs().max(1)),
             remainder: Vec::new(),

@@ -2,9 +2,14 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     clippy::unwrap_used,
     reason = "each test binary uses a part; a test may panic"
 )]
+
+pub mod error_rows;
+pub mod errors;
+mod witness;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,6 +17,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use wire::{BasicProperties, FieldTable, FrameKind, Method, PROTOCOL_HEADER, TableRef, decode_frame};
+pub use witness::Witness;
 
 /// How long anything may take before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -203,7 +209,12 @@ pub struct Client {
 impl Client {
     /// A socket, nothing sent.
     pub fn raw(broker: &BrokerProcess) -> Client {
-        let stream = TcpStream::connect(broker.address).unwrap();
+        Client::raw_to(broker.address)
+    }
+
+    /// The same, to any broker.
+    pub fn raw_to(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
@@ -216,7 +227,12 @@ impl Client {
 
     /// An open connection as guest, with channel 1 open.
     pub fn connect(broker: &BrokerProcess) -> Client {
-        let mut client = Client::raw(broker);
+        Client::connect_to(broker.address)
+    }
+
+    /// The same, to any broker.
+    pub fn connect_to(address: SocketAddr) -> Client {
+        let mut client = Client::raw_to(address);
         client.handshake("guest", "guest");
         client.open_channel(1);
         client
@@ -325,6 +341,26 @@ impl Client {
                 Err(error) => panic!("reading: {error}"),
             }
         }
+    }
+
+    /// Waits until something has come, which stays to be read.
+    pub fn wait_for_frame(&mut self) {
+        if self.input.is_empty() {
+            let count = self.stream.peek(&mut [0]).unwrap();
+            assert_ne!(count, 0, "the broker closed the socket");
+        }
+    }
+
+    /// Closes the connection in good order.
+    pub fn close(&mut self) {
+        let close = Method::ConnectionClose {
+            reply_code: 200,
+            reply_text: "",
+            class_id: 0,
+            method_id: 0,
+        };
+        self.send(0, close);
+        self.expect(0, Method::ConnectionCloseOk);
     }
 
     pub fn frame(&mut self) -> OwnedFrame {
@@ -532,6 +568,16 @@ impl Client {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A frame of any type, well formed.
+pub fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![kind];
+    bytes.extend_from_slice(&channel.to_be_bytes());
+    bytes.extend_from_slice(&(payload.len() as u32).to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes.push(wire::FRAME_END);
+    bytes
 }
 
 pub fn declare(queue: &str) -> Method<'_> {

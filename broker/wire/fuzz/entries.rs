@@ -124,7 +124,7 @@ fn expected<'a>(input: &'a [u8], method: &[u8]) -> Scan<(Vec<Frame<'a>>, usize)>
         let in_place = frame.kind == kinds[index] && frame.channel == frames[0].channel;
         let fits = match index {
             0 => frame.payload.starts_with(method),
-            1 => ContentHeader::decode(frame.payload).is_ok(),
+            1 => ContentHeader::decode(frame.payload).is_ok_and(|header| header.class_id == 60),
             _ => Some(frame.payload.len() as u64) == body_size,
         };
         if !in_place || !fits {

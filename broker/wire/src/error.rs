@@ -140,6 +140,18 @@ pub enum WireError {
         /// The flags found.
         flags: u16,
     },
+    /// A content header is not of the class that the publish before it has.
+    #[error("expected content header for class 60, got one for class {class_id} instead")]
+    ForeignContent {
+        /// The class found.
+        class_id: u16,
+    },
+    /// Something follows the last property of a content header.
+    #[error("{octets} octets follow the last property")]
+    TrailingOctets {
+        /// How many.
+        octets: usize,
+    },
     /// No method has this class and method id.
     #[error("unknown method: class {class_id}, method {method_id}")]
     UnknownMethod {
@@ -151,18 +163,21 @@ pub enum WireError {
 }
 
 impl WireError {
-    /// The code to close the connection with. All of these are connection errors.
+    /// The code to close the connection with: 501 for what cannot be decoded, as RabbitMQ has it, and 502 for values that
+    /// are not legal. All of these are connection errors.
     pub const fn reply_code(&self) -> ReplyCode {
         match self {
-            Self::UnknownFrameKind { .. } | Self::FrameTooLarge { .. } | Self::FrameEndMissing { .. } => {
-                ReplyCode::FrameError
-            }
-            Self::Truncated { .. }
-            | Self::InvalidUtf8 { .. }
+            Self::UnknownFrameKind { .. }
+            | Self::FrameTooLarge { .. }
+            | Self::FrameEndMissing { .. }
+            | Self::Truncated { .. }
+            | Self::TrailingOctets { .. }
+            | Self::UnknownMethod { .. } => ReplyCode::FrameError,
+            Self::ForeignContent { .. } => ReplyCode::UnexpectedFrame,
+            Self::InvalidUtf8 { .. }
             | Self::UnknownFieldTag { .. }
             | Self::TableTooDeep { .. }
             | Self::UnknownProperty { .. } => ReplyCode::SyntaxError,
-            Self::UnknownMethod { .. } => ReplyCode::CommandInvalid,
         }
     }
 }

@@ -30,5 +30,7 @@ pub use frame::{
     decode_frame, encode_body_frames, encode_header_frame, encode_heartbeat,
 };
 pub use method::Method;
-pub use properties::{BasicProperties, ContentHeader, delivery_mode, encode_content_header};
+pub use properties::{
+    BasicProperties, ContentHeader, check_content_header, delivery_mode, encode_content_header,
+};
 pub use table::{ArrayRef, FieldTable, FieldValue, TABLE_DEPTH_MAX, TableRef, ValueRef};

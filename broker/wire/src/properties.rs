@@ -64,13 +64,26 @@ macro_rules! properties {
             /// A value that is cut short, not UTF-8 or not a valid table; a flag without a property (a
             /// second flags word included: the class has no use for one).
             pub fn decode(bytes: &'a [u8]) -> Result<Self, WireError> {
+                Self::read(&mut Reader::new(bytes))
+            }
+
+            /// As `decode`, and nothing may follow.
+            fn decode_all(bytes: &'a [u8]) -> Result<Self, WireError> {
                 let mut reader = Reader::new(bytes);
+                let properties = Self::read(&mut reader)?;
+                match reader.rest().len() {
+                    0 => Ok(properties),
+                    octets => Err(WireError::TrailingOctets { octets }),
+                }
+            }
+
+            fn read(reader: &mut Reader<'a>) -> Result<Self, WireError> {
                 let flags = reader.u16()?;
                 if flags & !Self::KNOWN_FLAGS != 0 {
                     return Err(WireError::UnknownProperty { flags });
                 }
                 Ok(Self {$(
-                    $field: if flags & (1 << $bit) != 0 { Some(Argument::read(&mut reader)?) } else { None },
+                    $field: if flags & (1 << $bit) != 0 { Some(Argument::read(reader)?) } else { None },
                 )*})
             }
 
@@ -135,6 +148,38 @@ pub fn encode_content_header(
     });
 }
 
+/// Properties of a fixed size, and that size: delivery mode, priority and timestamp.
+const FIXED: [(u16, usize); 3] = [(1 << 12, 1), (1 << 11, 1), (1 << 6, 8)];
+/// The flags of those.
+const FIXED_FLAGS: u16 = 1 << 12 | 1 << 11 | 1 << 6;
+
+/// Checks that the payload of a header frame is of class basic and can be decoded to its last octet, so that nobody downstream meets what cannot.
+/// Cheap for messages with no other properties than those of a fixed size.
+///
+/// # Errors
+/// Those of [`ContentHeader::decode`] and [`BasicProperties::decode`], and octets behind the last property.
+#[inline]
+pub fn check_content_header(header_payload: &[u8]) -> Result<(), WireError> {
+    let ContentHeader {
+        class_id, properties, ..
+    } = ContentHeader::decode(header_payload)?;
+    if class_id != CLASS_BASIC {
+        return Err(WireError::ForeignContent { class_id });
+    }
+    if let Some((flags, values)) = properties.split_first_chunk::<2>() {
+        let flags = u16::from_be_bytes(*flags);
+        if flags & !FIXED_FLAGS == 0 {
+            let sizes = FIXED
+                .iter()
+                .map(|&(flag, size)| if flags & flag != 0 { size } else { 0 });
+            if values.len() == sizes.sum::<usize>() {
+                return Ok(());
+            }
+        }
+    }
+    BasicProperties::decode_all(properties).map(|_| ())
+}
+
 /// The delivery mode in a header frame's payload, read without decoding the rest; 1 (transient) when absent
 /// or cut short.
 #[inline]
@@ -164,4 +209,57 @@ pub fn delivery_mode(header_payload: &[u8]) -> u8 {
             .unwrap_or_default();
     }
     rest.first().copied().unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::FieldTable;
+
+    fn header(properties: &[u8]) -> Vec<u8> {
+        [&[0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], properties].concat()
+    }
+
+    #[test]
+    fn a_header_is_sound_to_its_last_octet_or_not_at_all() {
+        let mut headers = FieldTable::new();
+        headers.insert("k", "v");
+        let headers = headers.to_bytes();
+        let few = BasicProperties {
+            delivery_mode: Some(2),
+            priority: Some(1),
+            timestamp: Some(7),
+            ..BasicProperties::default()
+        };
+        let many = BasicProperties {
+            headers: TableRef::parse(&headers).ok(),
+            message_id: Some("m"),
+            ..few
+        };
+        for properties in [BasicProperties::default(), few, many] {
+            let mut encoded = Vec::new();
+            properties.encode(&mut encoded);
+            let payload = header(&encoded);
+            assert_eq!(check_content_header(&payload), Ok(()));
+            for len in 0..payload.len() {
+                let cut = check_content_header(&payload[..len]);
+                assert!(
+                    matches!(cut, Err(WireError::Truncated { .. })),
+                    "length {len}: {cut:?}"
+                );
+            }
+            let longer = check_content_header(&[payload.as_slice(), b"x"].concat());
+            assert_eq!(longer, Err(WireError::TrailingOctets { octets: 1 }));
+        }
+        let mut queue = header(&[0, 0]);
+        queue[1] = 50;
+        assert_eq!(
+            check_content_header(&queue),
+            Err(WireError::ForeignContent { class_id: 50 })
+        );
+        assert_eq!(
+            check_content_header(&header(&[0, 2])),
+            Err(WireError::UnknownProperty { flags: 2 })
+        );
+    }
 }

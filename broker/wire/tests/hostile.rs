@@ -70,7 +70,7 @@ fn every_truncation_of_properties_is_an_error() {
                 .and_then(|header| BasicProperties::decode(header.properties).map(drop));
             assert_eq!(
                 decoded.unwrap_err().reply_code().code(),
-                502,
+                501,
                 "cut to {len} of {frame:?}"
             );
             wire::delivery_mode(&frame.payload[..len]);

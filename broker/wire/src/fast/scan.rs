@@ -3,6 +3,7 @@
 use crate::cursor::Reader;
 use crate::error::WireError;
 use crate::frame::{FRAME_END, FRAME_OVERHEAD, Frame, FrameKind, decode_frame};
+use crate::method::CLASS_BASIC;
 use crate::properties::ContentHeader;
 
 /// Class and method id of `basic.publish`.
@@ -210,7 +211,12 @@ fn scan_content<'a>(input: &'a [u8], frame_bytes_max: usize, method: &[u8]) -> R
     if header_frame.kind != FrameKind::Header || header_frame.channel != channel {
         return Err(Stop::Other);
     }
-    let body_size = ContentHeader::decode(header_frame.payload)?.body_size;
+    let ContentHeader {
+        class_id, body_size, ..
+    } = ContentHeader::decode(header_frame.payload)?;
+    if class_id != CLASS_BASIC {
+        return Err(Stop::Other);
+    }
     let (body, rest) = if body_size == 0 {
         (&[][..], rest)
     } else {

@@ -138,13 +138,13 @@ fn every_cut_inside_the_arguments_is_an_error_and_trailing_octets_are_ignored() 
 }
 
 #[test]
-fn unknown_ids_are_command_invalid() {
+fn unknown_ids_are_frame_errors() {
     for (class_id, method_id) in [(0, 0), (10, 12), (30, 10), (60, 41), (65535, 1)] {
         let mut bytes = [0; 4];
         bytes[..2].copy_from_slice(&u16::to_be_bytes(class_id));
         bytes[2..].copy_from_slice(&u16::to_be_bytes(method_id));
         let error = Method::decode(&bytes).unwrap_err();
         assert_eq!(error, WireError::UnknownMethod { class_id, method_id });
-        assert_eq!(error.reply_code().code(), 503);
+        assert_eq!(error.reply_code().code(), 501);
     }
 }
