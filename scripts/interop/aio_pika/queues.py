@@ -9,7 +9,7 @@ from harness import Failed, expect, expect_true, feature
 
 @feature
 async def ttl(session):
-    queue = await session.queue(arguments={"x-message-ttl": 200})
+    queue = await session.queue(arguments={"x-message-ttl": 600})
     await session.send(queue, b"a")
     expect(await session.count(queue), 1, "before its TTL")
     await session.await_count(queue, 0)

@@ -11,7 +11,7 @@ from celery import chain, group
 from celery.exceptions import TimeoutError as ResultTimeout
 from harness import await_true, expect, expect_true, feature
 
-START_S = 12
+START_S = 20
 RESULT_S = 10
 
 

@@ -7,7 +7,7 @@ from harness import Failed, expect, feature
 
 @feature
 def ttl(session):
-    queue = session.queue(message_ttl=0.2)  # seconds
+    queue = session.queue(message_ttl=0.6)  # seconds
     session.send(queue, "a")
     expect(session.count(queue), 1, "before its TTL")
     session.await_count(queue, 0)

@@ -13,13 +13,17 @@ def _header(headers, name):
 
 @feature
 def ttl(session):
-    queue = session.queue(arguments={"x-message-ttl": 200})
+    queue = session.queue(arguments={"x-message-ttl": 600})
     session.send(queue, b"a", b"b")
     expect(session.count(queue), 2, "before its TTL")
     session.await_count(queue, 0)
     # The lower of both TTLs; a message's alone works on a queue without.
-    session.send(queue, b"short", properties=persistent(expiration="1"))
-    session.await_count(queue, 0, 0.15)
+    slow = session.queue("slow", arguments={"x-message-ttl": 60_000})
+    session.send(slow, b"short", properties=persistent(expiration="1"))
+    session.await_count(slow, 0)
+    quick = session.queue("quick", arguments={"x-message-ttl": 1})
+    session.send(quick, b"short", properties=persistent(expiration="60000"))
+    session.await_count(quick, 0)
     plain = session.queue("plain")
     session.send(plain, b"first", properties=persistent(expiration="100"))
     session.send(plain, b"second", properties=persistent(expiration="60000"))
@@ -34,9 +38,9 @@ def ttl(session):
     unused = session.queue("unused", arguments={"x-expires": 150})
     session.connection.sleep(0.4)
     session.closes_channel(404, lambda channel: channel.queue_declare(unused, passive=True))
-    used, deliveries = session.queue("used", arguments={"x-expires": 150}), []
+    used, deliveries = session.queue("used", arguments={"x-expires": 500}), []
     session.consume(used, deliveries)
-    session.settle_down(0.4)
+    session.settle_down(1)
     session.channel.queue_declare(used, passive=True)
     bad = persistent(expiration="soon")
     session.closes_channel(406, lambda channel: channel.basic_publish("", plain, b"", bad), "invalid expiration")

@@ -1,6 +1,6 @@
 """Exchanges and bindings."""
 
-from harness import expect, feature
+from harness import PEER, Skip, expect, feature
 from pika import BasicProperties
 
 
@@ -134,3 +134,46 @@ def cc_bcc(session):
         expect(session.count(queue), 0, f"further copies in {key}")
     bad = BasicProperties(headers={"CC": "not a list"})
     session.closes_channel(406, lambda channel: channel.basic_publish(exchange, "to", b"", bad))
+
+
+@feature
+def consistent_hash(session):
+    exchange = session.exchange("hashed", type="x-consistent-hash")
+    queues = {weight: session.queue(f"weight{weight}") for weight in (1, 3)}
+    for weight, queue in queues.items():
+        session.channel.queue_bind(queue, exchange, str(weight))
+    for round in range(2):
+        for number in range(200):
+            session.send(f"key-{number}", b"%d" % number, exchange=exchange, channel=session.channel)
+    session.turn(lambda: sum(map(session.count, queues.values())) == 400, "each message in one queue")
+    found = {weight: session.bodies(queue) for weight, queue in queues.items()}
+    for weight, bodies in found.items():
+        expect(all(bodies.count(body) == 2 for body in bodies), True, f"a key goes to one queue (weight {weight})")
+    share = len(found[3]) / 400
+    expect(0.5 < share < 0.95, True, f"weight 3 of 4 gets most messages, {share}")
+    by_header = session.exchange("by-header", type="x-consistent-hash", arguments={"hash-header": "tenant"})
+    session.channel.queue_bind(queues[1], by_header, "1")
+    session.channel.queue_bind(queues[3], by_header, "1")
+    for number in range(20):
+        session.send(str(number), b"same", properties=BasicProperties(headers={"tenant": "a"}), exchange=by_header)
+    expect(sorted(map(session.count, queues.values())), [0, 20], "messages of one header value")
+    name = session.queue("unbound")
+    session.closes_channel(406, lambda channel: channel.queue_bind(name, exchange, "not-a-number"))
+
+
+@feature
+def delayed_exchange(session):
+    """Messages wait in the exchange for their `x-delay`, also those of direct, topic … below."""
+    if PEER.startswith("rabbitmq"):
+        raise Skip("the plugin is not in Debian's package")
+    exchange = session.exchange("delayed", type="x-delayed-message", durable=True, arguments={"x-delayed-type": "topic"})
+    queue = session.queue()
+    session.channel.queue_bind(queue, exchange, "a.*")
+    for body, delay in ((b"second", 500), (b"first", 100), (b"now", 0)):
+        session.send("a.b", body, properties=BasicProperties(headers={"x-delay": delay}), exchange=exchange)
+    session.send("a.b", b"undelayed", exchange=exchange)
+    found = []
+    for _ in range(4):
+        found.append(session.get(queue)[2])
+    expect((set(found[:2]), found[2:]), ({b"now", b"undelayed"}, [b"first", b"second"]), "order")
+    session.closes_channel(406, lambda channel: channel.exchange_declare(session.name("untyped"), "x-delayed-message"))

@@ -22,7 +22,7 @@ PEER = os.environ.get("INTEROP_PEER", "this")
 RESTART = os.environ.get("INTEROP_RESTART", "")
 
 DEADLINE_S = 20
-DEADLINE_RESTART_S = 40
+DEADLINE_LONG_S = 40
 MIB = 1 << 20
 BODY_BYTES_MAX = 16 * MIB
 
@@ -90,7 +90,7 @@ def await_true(condition, what, seconds=8.0, step=0.02):
 def restart_broker():
     if not RESTART:
         raise Skip("INTEROP_RESTART is not set")
-    done = subprocess.run(["bash", "-c", RESTART], capture_output=True, text=True, timeout=DEADLINE_RESTART_S)
+    done = subprocess.run(["bash", "-c", RESTART], capture_output=True, text=True, timeout=DEADLINE_LONG_S)
     expect(done.returncode, 0, f"restart of the broker ({done.stderr.strip()[-200:]})")
 
 
@@ -100,7 +100,7 @@ def _deadline(_signal, _frame):
 
 def _one(name, make_session):
     function, wants_session = _features[name]
-    seconds = DEADLINE_RESTART_S if name == "restart" else DEADLINE_S
+    seconds = DEADLINE_LONG_S if name == "restart" or name.startswith("celery_") else DEADLINE_S
     session = None
     if inspect.iscoroutinefunction(function):
         return asyncio.run(asyncio.wait_for(_one_async(name, function, wants_session and make_session), seconds))
