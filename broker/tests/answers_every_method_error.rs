@@ -61,6 +61,11 @@ fn peer(address: std::net::SocketAddr) -> Peer {
 }
 
 #[test]
+fn of_the_connection_class() {
+    check(&support::error_rows::handshakes());
+}
+
+#[test]
 fn of_the_channel_class() {
     check(&support::error_rows::channels());
 }

@@ -103,7 +103,11 @@ impl Connection {
                 Err(Failure::new(ReplyCode::ChannelError, text))
             }
         };
-        result.map_err(|failure| failure.during(&method))
+        result.map_err(|failure| match failure.code {
+            // A refused login names no method, as in RabbitMQ.
+            ReplyCode::AccessRefused => failure,
+            _ => failure.during(&method),
+        })
     }
 
     fn on_closing_frame(&mut self, frame: Frame<'_>) -> Result<(), Failure> {

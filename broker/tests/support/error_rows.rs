@@ -4,6 +4,7 @@ mod basic;
 mod channels;
 mod exchanges;
 mod frames;
+mod handshakes;
 mod modes;
 mod queues;
 
@@ -11,6 +12,7 @@ pub use basic::basic;
 pub use channels::channels;
 pub use exchanges::exchanges;
 pub use frames::frames;
+pub use handshakes::handshakes;
 pub use modes::modes;
 pub use queues::queues;
 use wire::{FieldTable, FieldValue, Method, TableRef};

@@ -48,8 +48,9 @@ pub const fn connection(code: u16, method: (u16, u16), text: &'static str) -> Cl
 /// One way to be refused.
 pub struct Row {
     pub what: &'static str,
-    /// Sends what is refused, on an open connection with channel 1 open, and all that must be there before.
+    /// Sends what is refused, and all that must be there before.
     pub ask: Box<dyn Fn(&mut Client)>,
+    start: Start,
     pub close: Close,
     /// What RabbitMQ 3 answers, where that differs.
     before_4: Option<Close>,
@@ -57,10 +58,29 @@ pub struct Row {
     not_rabbitmq: Option<&'static str>,
 }
 
+/// Where a row starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// A socket.
+    Socket,
+    /// An open connection with channel 1 open.
+    Channel,
+}
+
+/// A row about a connection that is not open yet.
+pub fn handshake(what: &'static str, ask: impl Fn(&mut Client) + 'static, close: Close) -> Row {
+    Row {
+        start: Start::Socket,
+        ..row(what, ask, close)
+    }
+}
+
+/// A row about an open connection with channel 1 open.
 pub fn row(what: &'static str, ask: impl Fn(&mut Client) + 'static, close: Close) -> Row {
     Row {
         what,
         ask: Box::new(ask),
+        start: Start::Channel,
         close,
         before_4: None,
         not_rabbitmq: None,
@@ -121,7 +141,10 @@ type Answer = (Scope, u16, (u16, u16), String);
 
 /// The close that a row gets; an error when something else came, or when what must survive it did not.
 fn answer(row: &Row, address: SocketAddr) -> Result<Answer, String> {
-    let mut client = Client::connect_to(address);
+    let mut client = match row.start {
+        Start::Socket => Client::raw_to(address),
+        Start::Channel => Client::connect_to(address),
+    };
     client.stream.set_read_timeout(Some(ANSWER_DEADLINE)).unwrap();
     let answer = std::panic::AssertUnwindSafe(|| {
         (row.ask)(&mut client);
