@@ -33,10 +33,34 @@ fn cases() -> Vec<Case> {
     };
     let topic = ExchangeKind::Topic;
     vec![
-        case("direct", ExchangeKind::Direct, |n| format!("key.{n}"), "key.4321", 1),
-        case("topic_plain", topic, |n| format!("stock.{n}.price"), "stock.4321.price", 1),
-        case("topic_any_word", topic, |n| format!("*.{n}.*"), "stock.4321.price", 1),
-        case("topic_any_words", topic, |n| format!("#.{n}.#"), "a.b.stock.4321.price", 1),
+        case(
+            "direct",
+            ExchangeKind::Direct,
+            |n| format!("key.{n}"),
+            "key.4321",
+            1,
+        ),
+        case(
+            "topic_plain",
+            topic,
+            |n| format!("stock.{n}.price"),
+            "stock.4321.price",
+            1,
+        ),
+        case(
+            "topic_any_word",
+            topic,
+            |n| format!("*.{n}.*"),
+            "stock.4321.price",
+            1,
+        ),
+        case(
+            "topic_any_words",
+            topic,
+            |n| format!("#.{n}.#"),
+            "a.b.stock.4321.price",
+            1,
+        ),
         // All ways to write seven words with two wildcards: most nodes of the trie are within reach at once.
         case(
             "topic_hostile",
@@ -48,9 +72,21 @@ fn cases() -> Vec<Case> {
             &["a"; 40].join("."),
             0,
         ),
-        case("topic_same", topic, |_| "stock.#".to_owned(), "stock.4321", BINDINGS),
+        case(
+            "topic_same",
+            topic,
+            |_| "stock.#".to_owned(),
+            "stock.4321",
+            BINDINGS,
+        ),
         case("fanout", ExchangeKind::Fanout, |_| String::new(), "", BINDINGS),
-        case("consistent_hash", ExchangeKind::ConsistentHash, |_| "1".to_owned(), "key.4321", 1),
+        case(
+            "consistent_hash",
+            ExchangeKind::ConsistentHash,
+            |_| "1".to_owned(),
+            "key.4321",
+            1,
+        ),
     ]
 }
 

@@ -14,7 +14,7 @@ use seglog::{LogOptions, Storage};
 
 use crate::auth::Authenticator;
 use crate::config::Config;
-use crate::connection::ConnectionId;
+use crate::connection::{ConnectionId, ReplyConsumers};
 use crate::inbox::Inbox;
 use crate::queue::{Queue, Starved};
 use crate::queue_maker::QueueMaker;
@@ -41,6 +41,8 @@ pub struct Broker {
     pub pool: Arc<ChunkPool>,
     /// Publishers that wait for it.
     pub starved: Arc<Starved>,
+    /// Who waits for answers by direct reply-to.
+    pub replies: ReplyConsumers,
     /// Users.
     pub authenticator: Authenticator,
     /// What is durable.
@@ -92,6 +94,7 @@ impl Broker {
             maker: Arc::new(maker),
             pool,
             starved,
+            replies: ReplyConsumers::default(),
             authenticator,
             store,
             inboxes,

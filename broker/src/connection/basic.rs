@@ -7,18 +7,19 @@ use wire::{Method, ReplyCode};
 use super::channel::{ChannelConsumer, Confirms};
 use super::delivery::ConsumerTarget;
 use super::failure::Failure;
+use super::replies::REPLY_TO;
 use super::task::Connection;
 use super::window::Source;
 use crate::queue::{Queue, Subscription};
 
 /// A `basic.consume`, without the parts that the broker ignores.
 #[derive(Clone, Copy, Debug)]
-struct Consume<'a> {
-    queue: &'a str,
-    consumer_tag: &'a str,
-    no_ack: bool,
-    exclusive: bool,
-    no_wait: bool,
+pub(super) struct Consume<'a> {
+    pub(super) queue: &'a str,
+    pub(super) consumer_tag: &'a str,
+    pub(super) no_ack: bool,
+    pub(super) exclusive: bool,
+    pub(super) no_wait: bool,
 }
 
 impl Connection {
@@ -74,6 +75,9 @@ impl Connection {
     }
 
     fn consume(&mut self, id: u16, consume: Consume<'_>) -> Result<(), Failure> {
+        if consume.queue == REPLY_TO {
+            return self.consume_replies(id, consume);
+        }
         let queue = self.queue(id, consume.queue)?;
         let tag = match consume.consumer_tag {
             "" => self.broker.generated_name("amq.ctag-"),
@@ -126,6 +130,7 @@ impl Connection {
     }
 
     fn cancel(&mut self, id: u16, consumer_tag: &str, no_wait: bool) -> Result<(), Failure> {
+        self.cancel_replies(id, Some(consumer_tag));
         if let Some(consumer) = self.channel_mut(id).consumers.remove(consumer_tag) {
             self.cancel_consumer(id, &consumer);
         }

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::link::Link;
+use super::replies::ReplyConsumer;
 use super::transaction::Transaction;
 use super::window::SourceId;
 use crate::queue::{ConsumerId, Queue};
@@ -29,6 +30,8 @@ pub(super) struct Channel {
     /// Name of the queue declared last: what an empty queue name means.
     pub(super) queue_last: String,
     pub(super) consumers: FxHashMap<String, ChannelConsumer>,
+    /// Who gets answers by direct reply-to.
+    pub(super) replies: Option<ReplyConsumer>,
     /// Content whose frames are not all here yet.
     pub(super) content: Option<Content>,
     pub(super) routes: RouteCache,
@@ -106,7 +109,8 @@ pub(super) struct Route {
     pub(super) mandatory: bool,
     /// Empty and not to be used when `by_headers`.
     pub(super) queues: SmallVec<[Arc<Queue>; 4]>,
-    /// Depends on the message's headers or properties, so each message is routed by itself.
+    /// Depends on the message's headers or properties, or leads to whoever waits for an answer: each message is routed by
+    /// itself.
     pub(super) by_headers: bool,
 }
 
@@ -152,6 +156,7 @@ impl Channel {
             prefetch: 0,
             queue_last: String::new(),
             consumers: FxHashMap::default(),
+            replies: None,
             content: None,
             routes: RouteCache::default(),
             confirms: None,

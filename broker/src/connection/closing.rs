@@ -76,6 +76,7 @@ impl Connection {
     fn empty_channel(&mut self, id: u16) {
         self.flush_settles();
         self.drop_content(id);
+        self.cancel_replies(id, None);
         let consumers = std::mem::take(&mut self.channel_mut(id).consumers);
         for consumer in consumers.values() {
             self.cancel_consumer(id, consumer);

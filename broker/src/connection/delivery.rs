@@ -21,11 +21,11 @@ pub struct ConsumerTarget {
     link: Arc<Link>,
     /// Key of the channel's window in the link.
     window: usize,
-    source: SourceId,
+    /// Where acknowledged deliveries come from; `None` when there is nothing to acknowledge.
+    source: Option<SourceId>,
     channel: u16,
     consumer_tag: String,
     template: DeliverTemplate,
-    no_ack: bool,
 }
 
 impl ConsumerTarget {
@@ -38,21 +38,69 @@ impl ConsumerTarget {
         consumer_tag: &str,
         no_ack: bool,
     ) -> Self {
-        let template = DeliverTemplate::new(channel, consumer_tag);
+        let mut target = ConsumerTarget::without_acks(link, window, channel, consumer_tag);
+        target.source = (!no_ack).then_some(source);
+        target
+    }
+
+    /// Deliveries to `link` that are not acknowledged.
+    pub fn without_acks(link: Arc<Link>, window: usize, channel: u16, consumer_tag: &str) -> Self {
         ConsumerTarget {
             link,
             window,
-            source,
+            source: None,
             channel,
             consumer_tag: consumer_tag.to_owned(),
-            template,
-            no_ack,
+            template: DeliverTemplate::new(channel, consumer_tag),
         }
     }
 
     /// The connection.
     pub fn link(&self) -> &Arc<Link> {
         &self.link
+    }
+
+    /// Delivers what is in no queue, if the connection can take it.
+    pub fn deliver_reply(&self, record: &Record<'_>) -> bool {
+        let Some(mut session) = self.open() else {
+            return false;
+        };
+        let outbound = &mut *session.outbound;
+        if !self.link.admit_reply(outbound, delivery_bytes(record)) {
+            return false;
+        }
+        let tag = outbound.windows[self.window].next_tag();
+        self.encode(outbound, tag, false, record);
+        true
+    }
+
+    #[inline]
+    fn encode(&self, outbound: &mut Outbound, tag: u64, redelivered: bool, record: &Record<'_>) {
+        let content = &record.content;
+        let out = &mut outbound.pending;
+        if content.body_len() + wire::FRAME_OVERHEAD <= outbound.frame_bytes_max {
+            self.template.encode_frames(
+                out,
+                tag,
+                redelivered,
+                record.names,
+                content.frames(),
+                content.header_len(),
+            );
+        } else {
+            let (exchange, key) = record.split_names();
+            let (header, body) = (content.header(), content.body());
+            self.template.encode(
+                out,
+                tag,
+                redelivered,
+                exchange,
+                key,
+                header,
+                body,
+                outbound.frame_bytes_max,
+            );
+        }
     }
 
     /// Tells the client that the queue is gone, if it understands that.
@@ -82,7 +130,7 @@ impl DeliveryTarget for ConsumerTarget {
     }
 
     fn no_ack(&self) -> bool {
-        self.no_ack
+        self.source.is_none()
     }
 }
 
@@ -98,43 +146,22 @@ impl DeliverySession for ConsumerSession<'_> {
     fn deliver(&mut self, offset: Offset, redelivered: bool, record: &Record<'_>) -> Accepted {
         let target = self.target;
         let outbound = &mut *self.outbound;
-        let content = &record.content;
-        let bytes = DELIVERY_OVERHEAD_BYTES + record.names.len() + content.frames().len();
-        if !target.link.admit(outbound, bytes) {
+        if !target.link.admit(outbound, delivery_bytes(record)) {
             return Accepted::Full;
         }
         let window = &mut outbound.windows[target.window];
-        let tag = if target.no_ack {
-            window.next_tag()
-        } else if window.admit() {
-            window.push(target.source, offset)
-        } else {
-            return Accepted::Full;
+        let tag = match target.source {
+            None => window.next_tag(),
+            Some(source) if window.admit() => window.push(source, offset),
+            Some(_) => return Accepted::Full,
         };
-        let out = &mut outbound.pending;
-        if content.body_len() + wire::FRAME_OVERHEAD <= outbound.frame_bytes_max {
-            target.template.encode_frames(
-                out,
-                tag,
-                redelivered,
-                record.names,
-                content.frames(),
-                content.header_len(),
-            );
-        } else {
-            let (exchange, key) = record.split_names();
-            let (header, body) = (content.header(), content.body());
-            target.template.encode(
-                out,
-                tag,
-                redelivered,
-                exchange,
-                key,
-                header,
-                body,
-                outbound.frame_bytes_max,
-            );
-        }
+        target.encode(outbound, tag, redelivered, record);
         Accepted::Taken
     }
+}
+
+/// What a delivery takes of an outbox, roughly.
+#[inline]
+fn delivery_bytes(record: &Record<'_>) -> usize {
+    DELIVERY_OVERHEAD_BYTES + record.names.len() + record.content.frames().len()
 }

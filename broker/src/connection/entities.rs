@@ -6,6 +6,7 @@ use wire::{Method, ReplyCode, TableRef};
 
 use super::channel::Deferred;
 use super::failure::Failure;
+use super::replies::is_reply_queue;
 use super::task::Connection;
 use crate::queue::{Declaration, Queue};
 use crate::restore::{description, durability_of};
@@ -115,6 +116,9 @@ impl Connection {
                 no_wait,
                 arguments,
             } => {
+                if is_reply_queue(queue) {
+                    return self.declare_replies(id, queue, no_wait);
+                }
                 let (queue, ticket) = match passive {
                     // Here an empty name is just that, as in RabbitMQ.
                     true if queue.is_empty() => return Err(no_queue(self.vhost().name(), "")),

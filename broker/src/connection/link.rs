@@ -139,6 +139,8 @@ pub struct Link {
 
 /// Memory is charged to the budget in steps of this many bytes.
 const CHARGE_STEP: usize = 64 * 1024;
+/// Outboxes full of answers by direct reply-to that a connection may have.
+const REPLY_OUTBOXES_MAX: usize = 16;
 /// Buffers that grew beyond this are given back when they run empty at a tick.
 const IDLE_BUFFER_BYTES: usize = 16 * 1024;
 
@@ -300,8 +302,18 @@ impl Link {
     /// refusal is remembered and [`Signal::ResumeConsumers`] follows once the outbox has drained.
     #[inline]
     pub fn admit(&self, outbound: &mut Outbound, bytes: usize) -> bool {
+        self.admit_below(outbound, bytes, self.outbox_bytes_max)
+    }
+
+    /// As [`Link::admit`], for what is lost when it is refused: a burst of answers may take more room.
+    pub fn admit_reply(&self, outbound: &mut Outbound, bytes: usize) -> bool {
+        self.admit_below(outbound, bytes, REPLY_OUTBOXES_MAX * self.outbox_bytes_max)
+    }
+
+    #[inline]
+    fn admit_below(&self, outbound: &mut Outbound, bytes: usize, bytes_max: usize) -> bool {
         let unsent = outbound.pending.len() + outbound.writing;
-        if outbound.closed || unsent >= self.outbox_bytes_max {
+        if outbound.closed || unsent >= bytes_max {
             outbound.stalled = true;
             return false;
         }

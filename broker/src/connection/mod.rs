@@ -10,6 +10,8 @@
 //! | `handshake` | from the protocol header to `connection.open-ok` |
 //! | `input` | bytes to frames to handlers; content that spans frames |
 //! | `publish` | the publish path: routing, placing, confirms, back-pressure |
+//! | `inspect` | publishes that ask for more by their properties |
+//! | `replies` | direct reply-to |
 //! | `settle` | ack, nack, reject, recover |
 //! | `transaction` | publishes and settlements that wait for `tx.commit` |
 //! | `basic` | qos, consume, cancel, get |
@@ -27,8 +29,10 @@ mod entities;
 mod failure;
 mod handshake;
 mod input;
+mod inspect;
 mod link;
 mod publish;
+mod replies;
 mod settle;
 mod task;
 mod transaction;
@@ -38,5 +42,6 @@ pub use delivery::{ConsumerSession, ConsumerTarget};
 pub use failure::Failure;
 pub use input::INCOMPLETE_PUBLISH_BYTES_MAX;
 pub use link::{ConnectionId, Link, Outbound, Signal, Signals};
+pub use replies::ReplyConsumers;
 pub use task::Connection;
 pub use window::{DeliveryWindow, SettledRun, Source, SourceId, UnknownDeliveryTag};

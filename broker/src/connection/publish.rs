@@ -13,10 +13,12 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use wire::fast::{self, PublishScan, Scan};
-use wire::{BasicProperties, ContentHeader, Method, ReplyCode, delivery_mode};
+use wire::{BasicProperties, Method, ReplyCode, delivery_mode, property_flags};
 
 use super::channel::{BlockedPublish, Channel, Confirms, Route};
 use super::failure::Failure;
+use super::inspect::INSPECTED_FLAGS;
+use super::replies::is_reply_key;
 use super::task::Connection;
 use crate::queue::{Placed, Queue};
 use crate::record::{Content, FLAG_PERSISTENT, RecordFields, join_names};
@@ -52,37 +54,25 @@ impl Connection {
     /// Publishes messages of one channel that share a method frame.
     pub(super) fn publish(&mut self, id: u16, method: &[u8], run: &[Content<'_>]) -> Result<(), Failure> {
         let (route, in_transaction) = self.route(id, method)?;
-        if !route.by_headers {
+        let flags = |flags, content: &Content<'_>| flags | property_flags(content.header());
+        let inspected = run.iter().fold(0, flags) & INSPECTED_FLAGS != 0;
+        if !inspected && !route.by_headers {
             return self.place_or_hold(id, &route, run, in_transaction);
         }
-        for content in run {
-            let header = ContentHeader::decode(content.header())?;
-            let properties = BasicProperties::decode(header.properties)?;
-            let queues = {
-                let topology = self.vhost().topology.read();
-                topology.route(&route.exchange, &route.routing_key, &properties)?
-            };
-            let routed = Rc::new(Route {
-                exchange: route.exchange.clone(),
-                routing_key: route.routing_key.clone(),
-                names: route.names.clone(),
-                mandatory: route.mandatory,
-                queues: queues.into_iter().collect(),
-                by_headers: true,
-            });
-            self.place_or_hold(id, &routed, std::slice::from_ref(content), in_transaction)?;
-        }
-        Ok(())
+        self.publish_inspected(id, &route, run, in_transaction)
     }
 
     #[inline]
-    fn place_or_hold(
+    pub(super) fn place_or_hold(
         &mut self,
         id: u16,
         route: &Rc<Route>,
         run: &[Content<'_>],
         in_transaction: bool,
     ) -> Result<(), Failure> {
+        if run.is_empty() {
+            return Ok(());
+        }
         if in_transaction {
             return self.hold_publishes(id, route, run);
         }
@@ -114,6 +104,7 @@ impl Connection {
         let (queues, by_headers) = {
             let topology = self.vhost().topology.read();
             let by_headers = topology.routes_by_headers(exchange);
+            let by_headers = by_headers || is_reply_key(exchange, routing_key);
             // Routed even when the headers decide: a missing or internal exchange is refused here.
             let unknown = BasicProperties::default();
             (topology.route(exchange, routing_key, &unknown)?, by_headers)

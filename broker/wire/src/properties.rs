@@ -12,7 +12,7 @@ use crate::method::CLASS_BASIC;
 use crate::table::TableRef;
 
 /// Class, weight and body size: what precedes the flags.
-pub(crate) const CONTENT_PREFIX_SIZE: usize = 12;
+pub const CONTENT_PREFIX_SIZE: usize = 12;
 
 /// A content header, with its properties still encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -178,6 +178,24 @@ pub fn check_content_header(header_payload: &[u8]) -> Result<(), WireError> {
         }
     }
     BasicProperties::decode_all(properties).map(|_| ())
+}
+
+/// Flag of the property `headers` in [`property_flags`].
+pub const FLAG_HEADERS: u16 = 1 << 13;
+/// Flag of the property `reply_to`.
+pub const FLAG_REPLY_TO: u16 = 1 << 9;
+/// Flag of the property `expiration`.
+pub const FLAG_EXPIRATION: u16 = 1 << 8;
+/// Flag of the property `user_id`.
+pub const FLAG_USER_ID: u16 = 1 << 4;
+
+/// Which properties a header frame's payload says it has; none when it is cut short.
+#[inline]
+pub fn property_flags(header_payload: &[u8]) -> u16 {
+    header_payload
+        .get(CONTENT_PREFIX_SIZE..)
+        .and_then(|properties| properties.first_chunk::<2>())
+        .map_or(0, |flags| u16::from_be_bytes(*flags))
 }
 
 /// The delivery mode in a header frame's payload, read without decoding the rest; 1 (transient) when absent
