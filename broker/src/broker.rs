@@ -1,7 +1,6 @@
 //! What all connections share: configuration, virtual hosts, memory budget, users, names.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -12,15 +11,15 @@ use parking_lot::RwLock;
 use ring::{ChunkPool, PoolConfig};
 use seglog::{LogOptions, Storage};
 
-use crate::auth::Authenticator;
+use crate::auth::Users;
 use crate::config::Config;
 use crate::connection::{ConnectionId, ReplyConsumers};
 use crate::inbox::Inbox;
 use crate::queue::{Queue, Starved};
 use crate::queue_maker::QueueMaker;
 use crate::restore;
-use crate::store::metadata::{Entity, VhostRecord};
-use crate::store::{Job, Store, StoreConfig, Ticket};
+use crate::store::metadata::VhostRecord;
+use crate::store::{Job, Store, StoreConfig};
 use crate::vhost::VirtualHost;
 
 /// Ring memory is handed out in chunks of this many bytes.
@@ -35,16 +34,16 @@ pub const DURABILITY_ARGUMENT: &str = "x-durability";
 pub struct Broker {
     /// As started.
     pub config: Config,
-    vhosts: RwLock<BTreeMap<String, Arc<VirtualHost>>>,
-    maker: Arc<QueueMaker>,
+    pub(crate) vhosts: RwLock<BTreeMap<String, Arc<VirtualHost>>>,
+    pub(crate) maker: Arc<QueueMaker>,
     /// The memory budget.
     pub pool: Arc<ChunkPool>,
     /// Publishers that wait for it.
     pub starved: Arc<Starved>,
     /// Who waits for answers by direct reply-to.
     pub replies: ReplyConsumers,
-    /// Users.
-    pub authenticator: Authenticator,
+    /// Users and their permissions.
+    pub users: Users,
     /// What is durable.
     pub store: Arc<Store>,
     /// One a reactor.
@@ -79,7 +78,7 @@ impl Broker {
         };
         let (store, jobs) = Store::open(storage, store_config)?;
         let mut entities = store.metadata().load()?;
-        let authenticator = restore::users(&store, &mut entities, &config.users)?;
+        restore::seed(&store, &mut entities, &config.users)?;
         let (store, starved) = (Arc::new(store), Arc::<Starved>::default());
         let inboxes: Vec<Arc<Inbox>> = (0..config.reactors.max(1)).map(|_| Arc::default()).collect();
         let maker = QueueMaker::new(
@@ -95,7 +94,7 @@ impl Broker {
             pool,
             starved,
             replies: ReplyConsumers::default(),
-            authenticator,
+            users: Users::new(config.loopback_users.clone()),
             store,
             inboxes,
             connection_last: AtomicU64::new(0),
@@ -128,34 +127,10 @@ impl Broker {
         self.vhosts().iter().flat_map(|vhost| vhost.queues()).collect()
     }
 
-    /// Makes a virtual host, to be stored by the time of the ticket; one that exists stays as it is.
-    pub fn create_vhost(&self, record: VhostRecord) -> Option<Ticket> {
-        let mut vhosts = self.vhosts.write();
-        let Entry::Vacant(vacant) = vhosts.entry(record.name.clone()) else {
-            return None;
-        };
-        vacant.insert(VirtualHost::new(record.name.clone(), Arc::clone(&self.maker)));
-        // Under the lock, so that nothing in it is stored before it.
-        Some(self.store.submit(Job::Put(Entity::Vhost(record), None)))
-    }
-
     /// A virtual host that is stored already.
     pub(crate) fn add_vhost(&self, record: VhostRecord) {
-        let vhost = VirtualHost::new(record.name.clone(), Arc::clone(&self.maker));
-        self.vhosts.write().insert(record.name, vhost);
-    }
-
-    /// Deletes a virtual host with all that is in it, and closes its connections with 320. All of that is stored by the time
-    /// of the ticket; `None` when there is none of this name.
-    pub fn delete_vhost(&self, name: &str) -> Option<Ticket> {
-        // Under the lock, so that another one of this name is stored after the end of this one.
-        let mut vhosts = self.vhosts.write();
-        let vhost = vhosts.remove(name)?;
-        vhost.close();
-        let record = VhostRecord {
-            name: name.to_owned(),
-        };
-        Some(self.store.submit(Job::Remove(Entity::Vhost(record))))
+        let vhost = VirtualHost::new(record, Arc::clone(&self.maker));
+        self.vhosts.write().insert(vhost.name().to_owned(), vhost);
     }
 
     /// An id for a new connection.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
-use crate::auth::User;
+use crate::auth::{GUEST, User};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::log_command::{self, LogCommand};
@@ -53,6 +53,10 @@ struct Flags {
     #[arg(long, value_name = "COUNT", default_value_t = Config::default().connections_max as u32,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections_max: u32,
+
+    /// Consumers of one channel; 0 for no limit.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    consumers_per_channel_max: u32,
 
     /// Highest channel number on a connection.
     #[arg(long, value_name = "COUNT", default_value_t = Config::default().channel_max,
@@ -124,9 +128,13 @@ struct Flags {
     #[arg(long, value_name = "TIME", default_value = duration_text(Config::default().statistics_interval), value_parser = duration)]
     statistics_interval: Duration,
 
-    /// A user besides guest, or another password for guest; repeat it for several. Other users may come from anywhere.
+    /// A user besides guest, or another password for guest; repeat it for several.
     #[arg(long = "user", value_name = "NAME:PASSWORD")]
     users: Vec<User>,
+
+    /// Users who may come from a loopback address only, separated by commas; empty for none.
+    #[arg(long, value_name = "NAMES", default_value = GUEST, value_delimiter = ',')]
+    loopback_users: Vec<String>,
 
     /// What to log on standard error: off, error, warn, info, debug, trace, or a filter such as broker=debug.
     /// Without it RUST_LOG counts, else info.
@@ -156,6 +164,10 @@ impl Flags {
             data_dir: self.data_dir,
             reactors: self.reactors as usize,
             connections_max: self.connections_max as usize,
+            consumers_per_channel_max: match self.consumers_per_channel_max {
+                0 => usize::MAX,
+                max => max as usize,
+            },
             channel_max: self.channel_max,
             frame_max: self.frame_max,
             message_bytes_max: self.message_bytes_max,
@@ -173,6 +185,11 @@ impl Flags {
             compaction_rate: CompactionRate(self.compaction_rate),
             statistics_interval: self.statistics_interval,
             users: self.users,
+            loopback_users: self
+                .loopback_users
+                .into_iter()
+                .filter(|name| !name.is_empty())
+                .collect(),
         }
     }
 }
@@ -281,6 +298,7 @@ mod tests {
             "--data-dir=/x",
             "--reactors=3",
             "--connections-max=7",
+            "--consumers-per-channel-max=9",
             "--channel-max=8",
             "--frame-max=8KiB",
             "--message-bytes-max=1MB",
@@ -299,12 +317,14 @@ mod tests {
             "--statistics-interval=1s",
             "--user=ada:x",
             "--user=bob:y:z",
+            "--loopback-users=guest,ada",
         ];
         let expected = Config {
             listen: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:5673".parse().unwrap()],
             data_dir: PathBuf::from("/x"),
             reactors: 3,
             connections_max: 7,
+            consumers_per_channel_max: 9,
             channel_max: 8,
             frame_max: 8 << 10,
             message_bytes_max: 1_000_000,
@@ -322,6 +342,7 @@ mod tests {
             compaction_rate: CompactionRate(0),
             statistics_interval: Duration::from_secs(1),
             users: vec!["ada:x".parse().unwrap(), "bob:y:z".parse().unwrap()],
+            loopback_users: vec!["guest".to_owned(), "ada".to_owned()],
         };
         assert_eq!(parsed(&flags).unwrap(), expected);
     }

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::auth::User;
+use crate::auth::{GUEST, User};
 use crate::store::{CompactionRate, Durability};
 
 /// Port registered for AMQP.
@@ -29,6 +29,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Reactor threads.
     pub reactors: usize,
+    /// Consumers of one channel.
+    pub consumers_per_channel_max: usize,
     /// Connections open at the same time; more are closed right after accept.
     pub connections_max: usize,
     /// Highest channel number a client may use.
@@ -65,6 +67,8 @@ pub struct Config {
     pub statistics_interval: Duration,
     /// Users besides `guest`, or `guest` with another password.
     pub users: Vec<User>,
+    /// Users who may come from a loopback address only.
+    pub loopback_users: Vec<String>,
 }
 
 impl Default for Config {
@@ -74,6 +78,7 @@ impl Default for Config {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))],
             data_dir: PathBuf::from("./data"),
             reactors: (cores / 2).max(1),
+            consumers_per_channel_max: usize::MAX,
             connections_max: 10_000,
             channel_max: 2047,
             frame_max: 128 << 10,
@@ -92,6 +97,7 @@ impl Default for Config {
             compaction_rate: CompactionRate(32 << 20),
             statistics_interval: Duration::from_secs(60),
             users: Vec::new(),
+            loopback_users: vec![GUEST.to_owned()],
         }
     }
 }

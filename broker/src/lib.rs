@@ -12,9 +12,10 @@
 //! | [`queue`], [`queue_maker`], [`record`] | messages: the state machine, what it is made with, the byte format |
 //! | [`store`], [`restore`] | what is durable: logs, checkpoints, descriptions; a start from them |
 //! | [`log_command`] | the same for people: `broker log` |
-//! | [`broker`] | what all of them share |
+//! | [`broker`], [`administration`] | what all of them share; what an administrator changes |
 #![forbid(unsafe_code)]
 
+pub mod administration;
 pub mod auth;
 pub mod broker;
 pub mod cli;

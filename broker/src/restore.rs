@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::auth::{Authenticator, User};
+use crate::auth::{self, User};
 use crate::broker::{Broker, DURABILITY_ARGUMENT};
 use crate::queue::{Declaration, Queue};
 use crate::queue_maker::Restored;
@@ -20,31 +20,30 @@ use wire::{FieldTable, FieldValue};
 /// Time between two words about a start that takes long.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The users that are stored, and those of the command line, which are stored now. So is the default virtual host when
-/// there is none; it joins `entities`.
+/// Stores what every start needs and `entities` lack: the default virtual host when there is none, users of the command
+/// line or `guest`. It joins `entities`.
 ///
 /// # Errors
-/// When they cannot be stored.
-pub(crate) fn users(
-    store: &Store,
-    entities: &mut Vec<Entity>,
-    flags: &[User],
-) -> anyhow::Result<Authenticator> {
-    let records = entities.iter().filter_map(|entity| match entity {
-        Entity::User(user) => Some(user.clone()),
-        _ => None,
-    });
-    let (authenticator, new) = Authenticator::from_records(records.collect(), flags);
-    let mut new: Vec<_> = new.into_iter().map(Entity::User).collect();
+/// When it cannot be stored.
+pub(crate) fn seed(store: &Store, entities: &mut Vec<Entity>, flags: &[User]) -> anyhow::Result<()> {
     if !entities.iter().any(|entity| matches!(entity, Entity::Vhost(_))) {
         let vhost = Entity::Vhost(VhostRecord {
             name: DEFAULT_VHOST.to_owned(),
+            ..VhostRecord::default()
         });
-        new.push(vhost.clone());
+        store.metadata().put(&vhost)?;
         entities.insert(0, vhost);
     }
-    store.metadata().put_all(&new)?;
-    Ok(authenticator)
+    let seeded = auth::seeded(entities, flags);
+    let (users, permissions): (Vec<_>, Vec<_>) = seeded
+        .into_iter()
+        .partition(|entity| matches!(entity, Entity::User(_)));
+    store.metadata().put_all(&permissions)?;
+    store.metadata().put_all(&users)?;
+    // Later ones take the place of earlier ones.
+    entities.extend(permissions);
+    entities.extend(users);
+    Ok(())
 }
 
 /// Declares what is described, and reads what is left in each queue's log.
@@ -61,7 +60,26 @@ pub(crate) fn topology(broker: &Arc<Broker>, entities: Vec<Entity>) -> anyhow::R
     for entity in entities {
         match entity {
             Entity::Vhost(record) => broker.add_vhost(record),
-            Entity::User(_) => {}
+            Entity::User(record) => broker.users.put(record),
+            Entity::Permission(record) => {
+                let text = format!("permission of '{}' in vhost '{}'", record.user, record.vhost);
+                broker
+                    .users
+                    .grant(record)
+                    .map_err(anyhow::Error::msg)
+                    .context(text)?;
+            }
+            Entity::TopicPermission(record) => {
+                let text = format!(
+                    "topic permission of '{}' in vhost '{}'",
+                    record.user, record.vhost
+                );
+                broker
+                    .users
+                    .grant_topic(record)
+                    .map_err(anyhow::Error::msg)
+                    .context(text)?;
+            }
             Entity::Exchange(record) => {
                 let (vhost, name) = (record.vhost.clone(), record.name.clone());
                 let spec = exchange_spec(record)?;

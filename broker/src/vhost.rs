@@ -16,7 +16,7 @@ use crate::connection::{ConnectionId, ConsumerTarget, Link};
 use crate::queue::{Declaration, Queue};
 use crate::queue_maker::{QueueMaker, Restored};
 use crate::restore;
-use crate::store::metadata::Entity;
+use crate::store::metadata::{Entity, UserRecord, VhostLimits, VhostRecord};
 use crate::store::{Durability, Job, QueueEnd, Ticket};
 use crate::topology::Topology;
 
@@ -26,6 +26,8 @@ pub const DEFAULT_VHOST: &str = "/";
 /// See the module documentation.
 #[derive(Debug)]
 pub struct VirtualHost {
+    record: Mutex<VhostRecord>,
+    /// As in `record`.
     name: String,
     /// Exchanges, bindings and queues. Written by declarations, read when a publisher meets a new route.
     pub topology: RwLock<Topology<Arc<Queue>>>,
@@ -33,27 +35,60 @@ pub struct VirtualHost {
     generation: AtomicU64,
     maker: Arc<QueueMaker>,
     /// Connections that have opened it.
-    connections: Mutex<FxHashMap<ConnectionId, Arc<Link>>>,
+    connections: Mutex<FxHashMap<ConnectionId, Visitor>>,
     /// Set under `topology`: nothing is declared in it any more.
     deleted: AtomicBool,
 }
 
+/// What came of opening a virtual host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// The connection is among those that have opened it.
+    In,
+    /// There may be only so many.
+    Full(u64),
+    /// It is deleted.
+    Deleted,
+}
+
+/// A connection that has opened a virtual host.
+#[derive(Debug)]
+struct Visitor {
+    link: Arc<Link>,
+    user: Arc<UserRecord>,
+}
+
 impl VirtualHost {
     /// One with the predeclared exchanges only.
-    pub fn new(name: String, maker: Arc<QueueMaker>) -> Arc<VirtualHost> {
+    pub fn new(record: VhostRecord, maker: Arc<QueueMaker>) -> Arc<VirtualHost> {
         Arc::new(VirtualHost {
-            topology: RwLock::new(Topology::new(&name)),
+            topology: RwLock::new(Topology::new(&record.name)),
+            name: record.name.clone(),
+            record: Mutex::new(record),
             generation: AtomicU64::new(0),
             maker,
             connections: Mutex::default(),
             deleted: AtomicBool::new(false),
-            name,
         })
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// As stored.
+    pub fn record(&self) -> VhostRecord {
+        self.record.lock().clone()
+    }
+
+    /// What it may hold.
+    pub fn limits(&self) -> VhostLimits {
+        self.record.lock().limits
+    }
+
+    pub(crate) fn set_limits(&self, limits: VhostLimits) {
+        self.record.lock().limits = limits;
     }
 
     /// True once it is deleted: what still happens in it is lost.
@@ -153,15 +188,25 @@ impl VirtualHost {
         Ok((deleted, unbound.or(stored.then_some(end))))
     }
 
-    /// Adds a connection that has opened it; false when it is deleted.
-    pub fn join(&self, link: &Arc<Link>) -> bool {
+    /// Adds a connection that opens it.
+    pub fn join(&self, link: &Arc<Link>, user: &Arc<UserRecord>) -> Joined {
+        let limit = self.limits().connections_max;
         let mut connections = self.connections.lock();
         // Under the lock, so that `close` misses none.
         if self.is_deleted() {
-            return false;
+            return Joined::Deleted;
         }
-        connections.insert(link.id(), Arc::clone(link));
-        true
+        if let Some(max) = limit
+            && connections.len() as u64 >= max
+        {
+            return Joined::Full(max);
+        }
+        let visitor = Visitor {
+            link: Arc::clone(link),
+            user: Arc::clone(user),
+        };
+        connections.insert(link.id(), visitor);
+        Joined::In
     }
 
     /// Removes a connection.
@@ -189,8 +234,16 @@ impl VirtualHost {
             let _ = self.delete_queue(&queue, |_, _| Ok::<(), ()>(()));
         }
         let text = format!("vhost '{}' is deleted", self.name);
-        for link in self.connections.lock().values() {
-            link.force_close(&text);
+        for visitor in self.connections.lock().values() {
+            visitor.link.force_close(&text);
+        }
+    }
+
+    /// Closes a user's connections with 320.
+    pub(crate) fn close_connections_of(&self, user: &str, text: &str) {
+        let connections = self.connections.lock();
+        for visitor in connections.values().filter(|visitor| visitor.user.name == user) {
+            visitor.link.force_close(text);
         }
     }
 }
@@ -206,7 +259,6 @@ mod tests {
     use crate::broker::Broker;
     use crate::config::Config;
     use crate::store::Maintenance;
-    use crate::store::metadata::VhostRecord;
     use crate::topology::ExchangeSpec;
 
     fn open(storage: &SimStorage) -> (Arc<Broker>, Receiver<Job>) {
@@ -222,6 +274,7 @@ mod tests {
     fn record(name: &str) -> VhostRecord {
         VhostRecord {
             name: name.to_owned(),
+            ..VhostRecord::default()
         }
     }
 

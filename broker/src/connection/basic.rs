@@ -78,12 +78,17 @@ impl Connection {
         if consume.queue == REPLY_TO {
             return self.consume_replies(id, consume);
         }
-        let queue = self.queue(id, consume.queue)?;
+        let queue = self.queue_to_read(id, consume.queue)?;
         let tag = match consume.consumer_tag {
             "" => self.broker.generated_name("amq.ctag-"),
             tag => tag.to_owned(),
         };
+        let consumers_max = self.broker.config.consumers_per_channel_max;
         let channel = self.channel_mut(id);
+        if channel.consumers.len() >= consumers_max {
+            let text = format!("reached maximum ({consumers_max}) of consumers per channel");
+            return Err(Failure::new(ReplyCode::NotAllowed, text));
+        }
         if channel.consumers.contains_key(&tag) {
             let text = format!("attempt to reuse consumer tag '{tag}'");
             return Err(Failure::new(ReplyCode::NotAllowed, text));
@@ -153,7 +158,7 @@ impl Connection {
     }
 
     fn get(&mut self, id: u16, queue: &str, no_ack: bool) -> Result<(), Failure> {
-        let queue: Arc<Queue> = self.queue(id, queue)?;
+        let queue: Arc<Queue> = self.queue_to_read(id, queue)?;
         let window = self.channel_mut(id).window;
         let source = Source {
             queue: Arc::clone(&queue),

@@ -12,6 +12,7 @@ use super::link::Link;
 use super::replies::ReplyConsumer;
 use super::transaction::Transaction;
 use super::window::SourceId;
+use crate::auth::UserShare;
 use crate::queue::{ConsumerId, Queue};
 use crate::store::Ticket;
 
@@ -21,6 +22,8 @@ const ROUTES_MAX: usize = 1024;
 /// One open or closing channel.
 #[derive(Debug)]
 pub(super) struct Channel {
+    /// Its place among the channels of its user.
+    _user_share: UserShare,
     /// Key of its delivery window in the link.
     pub(super) window: usize,
     /// The server has sent `channel.close`; everything but close-ok is discarded.
@@ -149,9 +152,10 @@ pub(super) struct Parked {
 }
 
 impl Channel {
-    pub(super) fn new(window: usize) -> Channel {
+    pub(super) fn new(window: usize, user_share: UserShare) -> Channel {
         Channel {
             window,
+            _user_share: user_share,
             closing: false,
             prefetch: 0,
             queue_last: String::new(),

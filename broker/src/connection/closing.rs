@@ -17,8 +17,15 @@ impl Connection {
             );
             return Err(Failure::new(ReplyCode::NotAllowed, text));
         }
+        let share = self.account().usage.admit_channel().map_err(|max| {
+            let text = format!(
+                "number of channels opened for user '{}' has reached the maximum allowed user limit of ({max})",
+                self.user().name
+            );
+            Failure::new(ReplyCode::NotAllowed, text).during(&Method::ChannelOpen)
+        })?;
         let window = self.link.outbound().windows.insert(DeliveryWindow::default());
-        self.channels.insert(id, Channel::new(window));
+        self.channels.insert(id, Channel::new(window, share));
         self.reply(id, Method::ChannelOpenOk);
         Ok(())
     }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use wire::{Method, ReplyCode, TableRef};
 
+use super::access::is_system_exchange;
 use super::channel::Deferred;
 use super::failure::Failure;
 use super::replies::is_reply_queue;
 use super::task::Connection;
+use crate::auth::{Operation, Resource};
 use crate::queue::{Declaration, Queue};
 use crate::restore::{description, durability_of};
 use crate::store::metadata::Entity;
@@ -54,22 +56,21 @@ impl Connection {
                 arguments,
                 ..
             } => {
-                let arguments = arguments.to_table();
-                let name = exchange.to_owned();
-                let declared = self.vhost().change_topology(|topology| match passive {
-                    true => topology.check_exchange(exchange),
-                    false => {
-                        let kind = kind.parse()?;
-                        topology.declare_exchange(ExchangeSpec {
-                            name,
-                            kind,
-                            durable,
-                            auto_delete,
-                            internal,
-                            arguments,
-                        })
-                    }
-                });
+                let declared = if passive {
+                    (self.vhost().topology.read().check_exchange(exchange), None)
+                } else {
+                    let spec = ExchangeSpec {
+                        name: exchange.to_owned(),
+                        kind: kind.parse()?,
+                        durable,
+                        auto_delete,
+                        internal,
+                        arguments: arguments.to_table(),
+                    };
+                    self.check_exchange_declare(&spec)?;
+                    self.vhost()
+                        .change_topology(|topology| topology.declare_exchange(spec))
+                };
                 let stored = durable && !passive;
                 self.answer_stored(id, declared, stored, no_wait, Method::ExchangeDeclareOk)?;
             }
@@ -78,6 +79,9 @@ impl Connection {
                 if_unused,
                 no_wait,
             } => {
+                if !is_system_exchange(exchange) {
+                    self.check_access(Operation::Configure, Resource::Exchange(exchange))?;
+                }
                 let deleted = self
                     .vhost()
                     .change_topology(|topology| topology.delete_exchange(exchange, if_unused));
@@ -90,6 +94,7 @@ impl Connection {
                 no_wait,
                 arguments,
             } => {
+                self.check_binding(source, Resource::Exchange(destination), routing_key)?;
                 let bound = self.vhost().change_topology(|topology| {
                     topology.bind_exchange(destination, source, routing_key, &arguments.to_table())
                 });
@@ -102,6 +107,7 @@ impl Connection {
                 no_wait,
                 arguments,
             } => {
+                self.check_binding(source, Resource::Exchange(destination), routing_key)?;
                 let unbound = self.vhost().change_topology(|topology| {
                     topology.unbind_exchange(destination, source, routing_key, &arguments.to_table())
                 });
@@ -147,9 +153,7 @@ impl Connection {
                 no_wait,
                 arguments,
             } => {
-                self.expanded(id, queue)?;
-                self.vhost().topology.read().check_exchange(exchange)?;
-                let (queue, key) = self.queue_and_key(id, queue, routing_key)?;
+                let (queue, key) = self.queue_to_bind(id, queue, exchange, routing_key)?;
                 let bound = self.vhost().change_topology(|topology| {
                     topology.bind_queue(queue.name(), exchange, &key, &arguments.to_table())
                 });
@@ -166,7 +170,7 @@ impl Connection {
                 self.reply_stored(id, ticket, false, Method::QueueUnbindOk);
             }
             Method::QueuePurge { queue, no_wait } => {
-                let message_count = self.queue(id, queue)?.purge() as u32;
+                let message_count = self.queue_to_read(id, queue)?.purge() as u32;
                 self.reply_stored(id, None, no_wait, Method::QueuePurgeOk { message_count });
             }
             Method::QueueDelete {
@@ -186,7 +190,7 @@ impl Connection {
 
     /// The queue of that name, or the one declared last on the channel when the name is empty.
     pub(super) fn queue(&self, id: u16, name: &str) -> Result<Arc<Queue>, Failure> {
-        let name = self.expanded(id, name)?;
+        let name = &self.queue_name(id, name)?;
         let topology = self.vhost().topology.read();
         let queue = topology
             .queue(name)
@@ -197,25 +201,42 @@ impl Connection {
         Ok(Arc::clone(queue))
     }
 
-    fn expanded<'a>(&'a self, id: u16, name: &'a str) -> Result<&'a str, Failure> {
-        match (name, self.channels[&id].queue_last.as_str()) {
-            ("", "") => Err(Failure::new(ReplyCode::NotFound, "no previously declared queue")),
-            ("", last) => Ok(last),
-            (name, _) => Ok(name),
-        }
+    /// As `queue`, for what consumes or purges.
+    pub(super) fn queue_to_read(&mut self, id: u16, name: &str) -> Result<Arc<Queue>, Failure> {
+        let name = self.queue_name(id, name)?;
+        self.check_access(Operation::Read, Resource::Queue(&name))?;
+        self.queue(id, &name)
     }
 
-    /// As `queue`; with an empty queue name an empty routing key means the queue's name too (specification,
-    /// queue.bind).
-    fn queue_and_key(&self, id: u16, name: &str, key: &str) -> Result<(Arc<Queue>, String), Failure> {
-        let queue = self.queue(id, name)?;
-        let key = if name.is_empty() && key.is_empty() {
-            queue.name()
-        } else {
-            key
+    /// The name, or that of the queue declared last on the channel when it is empty.
+    fn queue_name(&self, id: u16, name: &str) -> Result<String, Failure> {
+        let name = match name {
+            "" => self.channels[&id].queue_last.as_str(),
+            name => name,
+        };
+        if name.is_empty() {
+            return Err(Failure::new(ReplyCode::NotFound, "no previously declared queue"));
         }
-        .to_owned();
-        Ok((queue, key))
+        Ok(name.to_owned())
+    }
+
+    /// As `queue`, for bindings; with an empty queue name an empty routing key means the queue's name too (specification,
+    /// queue.bind).
+    fn queue_to_bind(
+        &mut self,
+        id: u16,
+        name: &str,
+        exchange: &str,
+        key: &str,
+    ) -> Result<(Arc<Queue>, String), Failure> {
+        let queue = self.queue_name(id, name)?;
+        let key = match name.is_empty() && key.is_empty() {
+            true => queue.clone(),
+            false => key.to_owned(),
+        };
+        self.check_binding(exchange, Resource::Queue(&queue), &key)?;
+        self.vhost().topology.read().check_exchange(exchange)?;
+        Ok((self.queue(id, &queue)?, key))
     }
 
     /// `queue.unbind`: what does not exist is as good as unbound, as in RabbitMQ.
@@ -227,11 +248,8 @@ impl Connection {
         key: &str,
         arguments: TableRef<'_>,
     ) -> Result<Option<Ticket>, Failure> {
-        self.expanded(id, queue)?;
-        let source = self.vhost().topology.read().check_exchange(exchange);
-        let ends = source
-            .map_err(Failure::from)
-            .and_then(|()| self.queue_and_key(id, queue, key));
+        self.queue_name(id, queue)?;
+        let ends = self.queue_to_bind(id, queue, exchange, key);
         let unbound = ends.and_then(|(queue, key)| {
             let arguments = arguments.to_table();
             let unbind =
@@ -272,6 +290,7 @@ impl Connection {
         } else {
             declare.queue.to_owned()
         };
+        self.check_queue_declare(&name, &declaration.arguments)?;
         let (declared, _) = vhost.change_topology(|topology| -> Result<_, Failure> {
             if let Some(queue) = topology.queue(&name) {
                 if queue.is_locked_for(connection) {
@@ -290,6 +309,15 @@ impl Connection {
             if vhost.is_deleted() {
                 let text = format!("vhost '{}' is deleted", vhost.name());
                 return Err(Failure::new(ReplyCode::ConnectionForced, text));
+            }
+            if let Some(max) = vhost.limits().queues_max
+                && topology.queue_count() as u64 >= max
+            {
+                let text = format!(
+                    "cannot declare queue '{name}': queue limit in vhost '{}' ({max}) is reached",
+                    vhost.name()
+                );
+                return Err(Failure::new(ReplyCode::PreconditionFailed, text));
             }
             let queue = vhost
                 .new_queue(name.clone(), declaration, durability)
@@ -319,8 +347,10 @@ impl Connection {
         if_unused: bool,
         if_empty: bool,
     ) -> Result<(usize, Option<Ticket>), Failure> {
-        let queue = match self.queue(id, name) {
-            Err(failure) if failure.code == ReplyCode::NotFound && !name.is_empty() => {
+        let name = self.queue_name(id, name)?;
+        self.check_access(Operation::Configure, Resource::Queue(&name))?;
+        let queue = match self.queue(id, &name) {
+            Err(failure) if failure.code == ReplyCode::NotFound => {
                 return Ok((0, self.ticket_or_last(None, true)));
             }
             other => other?,

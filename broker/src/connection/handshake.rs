@@ -13,11 +13,14 @@
 
 use wire::{FieldTable, FieldValue, Frame, FrameKind, Method, PROTOCOL_HEADER, ReplyCode, TableRef};
 
+use std::sync::Arc;
+
 use super::failure::Failure;
 use super::input::decode_method;
 use super::task::{Connection, Stage};
 use crate::auth::MECHANISMS;
 use crate::store::Durability;
+use crate::vhost::{Joined, VirtualHost};
 
 /// What clients may rely on, in the terms of RabbitMQ's `server-properties`.
 const CAPABILITIES: [&str; 7] = [
@@ -132,12 +135,12 @@ impl Connection {
         let told_of_refusal = capability("authentication_failure_close");
         match self
             .broker
-            .authenticator
+            .users
             .authenticate(mechanism, response, self.peer.ip())
         {
-            Ok(user) => {
-                tracing::debug!(connection = %self.link.id(), user = user.name, "authenticated");
-                self.log_in(user);
+            Ok(account) => {
+                tracing::debug!(connection = %self.link.id(), user = account.record.name, "authenticated");
+                self.log_in(account);
             }
             Err(refused) => {
                 tracing::warn!(peer = %self.peer, mechanism, %refused, "login refused");
@@ -204,11 +207,7 @@ impl Connection {
     }
 
     fn on_open(&mut self, virtual_host: &str) -> Result<(), Failure> {
-        let opened = self.broker.vhost(virtual_host);
-        let Some(vhost) = opened.filter(|vhost| vhost.join(&self.link)) else {
-            let text = format!("vhost {virtual_host} not found");
-            return Err(Failure::new(ReplyCode::NotAllowed, text));
-        };
+        let vhost = self.admitted_to(virtual_host)?;
         tracing::debug!(
             connection = %self.link.id(), user = self.user().name, vhost = vhost.name(), "connection opened"
         );
@@ -219,6 +218,40 @@ impl Connection {
         // Signals that came during the handshake meant nothing yet.
         self.on_alarm();
         Ok(())
+    }
+}
+
+impl Connection {
+    /// The virtual host, once the connection has a place in it; the order of refusals is RabbitMQ's.
+    fn admitted_to(&mut self, name: &str) -> Result<Arc<VirtualHost>, Failure> {
+        let refused = |text| Err(Failure::new(ReplyCode::NotAllowed, text));
+        let account = self.account().clone();
+        let user = &account.record.name;
+        let joined = self
+            .broker
+            .vhost(name)
+            .map(|vhost| (vhost.join(&self.link, &account.record), vhost));
+        let vhost = match joined {
+            Some((Joined::In, vhost)) => vhost,
+            Some((Joined::Full(max), _)) => {
+                return refused(format!(
+                    "access to vhost '{name}' refused for user '{user}': connection limit ({max}) is reached"
+                ));
+            }
+            Some((Joined::Deleted, _)) | None => return refused(format!("vhost {name} not found")),
+        };
+        let share = account.usage.admit_connection();
+        if share.is_ok() && self.broker.users.permissions(name, user).may_enter() {
+            self.user_share = share.ok();
+            return Ok(vhost);
+        }
+        vhost.leave(self.link.id());
+        refused(match share {
+            Err(max) => {
+                format!("connection refused for user '{user}': user connection limit ({max}) is reached")
+            }
+            Ok(_) => format!("access to vhost '{name}' refused for user '{user}'"),
+        })
     }
 }
 

@@ -22,6 +22,7 @@ use super::channel::Route;
 use super::failure::Failure;
 use super::replies::{REPLY_TO, is_reply_key};
 use super::task::Connection;
+use crate::auth::Operation;
 use crate::queue::Queue;
 use crate::record::Content;
 
@@ -128,6 +129,9 @@ impl Connection {
         special: &Special<'_>,
         in_transaction: bool,
     ) -> Result<(), Failure> {
+        for key in &special.keys {
+            self.check_topic_access(Operation::Write, &route.exchange, key)?;
+        }
         let mut frames = Vec::new();
         let content = match &special.header {
             Some(header) => Content::build(&mut frames, header, content.body()),

@@ -16,10 +16,12 @@
 //! | `transaction` | publishes and settlements that wait for `tx.commit` |
 //! | `basic` | qos, consume, cancel, get |
 //! | `entities` | exchange and queue methods |
+//! | `access` | what the connection's user may do |
 //! | `alarm` | publishes while the disk is nearly full |
 //! | `closing` | channel and connection close, teardown |
 //! | `delivery`, `window`, `link` | the way out |
 
+mod access;
 mod alarm;
 mod basic;
 mod channel;

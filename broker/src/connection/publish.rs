@@ -20,6 +20,7 @@ use super::failure::Failure;
 use super::inspect::INSPECTED_FLAGS;
 use super::replies::is_reply_key;
 use super::task::Connection;
+use crate::auth::{Operation, Resource};
 use crate::queue::{Placed, Queue};
 use crate::record::{Content, FLAG_PERSISTENT, RecordFields, join_names};
 
@@ -101,6 +102,7 @@ impl Connection {
         if immediate {
             return Err(Failure::new(ReplyCode::NotImplemented, "immediate=true"));
         }
+        self.check_access(Operation::Write, Resource::Exchange(exchange))?;
         let (queues, by_headers) = {
             let topology = self.vhost().topology.read();
             let by_headers = topology.routes_by_headers(exchange);
@@ -109,6 +111,7 @@ impl Connection {
             let unknown = BasicProperties::default();
             (topology.route(exchange, routing_key, &unknown)?, by_headers)
         };
+        self.check_topic_access(Operation::Write, exchange, routing_key)?;
         let route = Rc::new(Route {
             exchange: exchange.to_owned(),
             routing_key: routing_key.to_owned(),

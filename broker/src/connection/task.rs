@@ -15,11 +15,13 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use wire::{Method, ReplyCode};
 
+use super::access::Access;
 use super::channel::Channel;
 use super::failure::Failure;
 use super::link::{ConnectionId, Link, Signal, Signals};
 use super::settle::PendingSettles;
 use super::window::SettledRun;
+use crate::auth::{Account, UserShare};
 use crate::broker::Broker;
 use crate::queue::Queue;
 use crate::reactor::{READ_BYTES_MAX, Reactor, remainder_bytes_max};
@@ -59,9 +61,12 @@ pub struct Connection {
     pub(super) link: Arc<Link>,
     pub(super) peer: SocketAddr,
     /// Set by the login.
-    user: Option<Arc<UserRecord>>,
+    account: Option<Account>,
     /// Set by `connection.open`.
     vhost: Option<Arc<VirtualHost>>,
+    /// Its place among the connections of its user; set by `connection.open`.
+    pub(super) user_share: Option<UserShare>,
+    pub(super) access: Access,
     reader: OwnedReadHalf,
     pub(super) stage: Stage,
     pub(super) channels: FxHashMap<u16, Channel>,
@@ -118,8 +123,10 @@ impl Connection {
         let mut connection = Connection {
             link: Arc::clone(&link),
             peer,
-            user: None,
+            account: None,
             vhost: None,
+            user_share: None,
+            access: Access::default(),
             reader,
             stage: Stage::Header,
             channels: FxHashMap::default(),
@@ -349,13 +356,18 @@ impl Connection {
     }
 
     /// Who has logged in.
-    pub(super) fn user(&self) -> &UserRecord {
-        let known = self.user.as_ref();
+    pub(super) fn account(&self) -> &Account {
+        let known = self.account.as_ref();
         known.expect("connection.open comes after the login")
     }
 
-    pub(super) fn log_in(&mut self, user: Arc<UserRecord>) {
-        self.user = Some(user);
+    /// Name and tags of who has logged in.
+    pub(super) fn user(&self) -> &UserRecord {
+        &self.account().record
+    }
+
+    pub(super) fn log_in(&mut self, account: Account) {
+        self.account = Some(account);
     }
 
     pub(super) fn enter(&mut self, vhost: Arc<VirtualHost>) {

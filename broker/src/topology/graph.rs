@@ -179,6 +179,17 @@ impl<Q: Clone> Topology<Q> {
         }
     }
 
+    /// Number of queues.
+    pub fn queue_count(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// True when it exists and routes by topics.
+    pub fn is_topic_exchange(&self, name: &str) -> bool {
+        self.exchange(name)
+            .is_some_and(|exchange| exchange.spec.kind == ExchangeKind::Topic)
+    }
+
     /// The queue of this name.
     pub fn queue(&self, name: &str) -> Option<&Q> {
         self.queue_id(name).map(|id| self.queue_at(id))

@@ -6,7 +6,7 @@
 //!   "name": "/"
 //! }
 //! ```
-//! Every field is required and no other is accepted, so that a word mistyped by hand is not taken for a wish.
+//! Every field that has no default is required and no other is accepted, so that a word mistyped by hand is not taken for a wish.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,6 +30,8 @@ pub(super) fn encode(entity: &Entity) -> Vec<u8> {
     match entity {
         Entity::Vhost(record) => write(record),
         Entity::User(record) => write(record),
+        Entity::Permission(record) => write(record),
+        Entity::TopicPermission(record) => write(record),
         Entity::Exchange(record) => write(record),
         Entity::Queue(record) => write(record),
         Entity::Binding(record) => write(record),
@@ -42,6 +44,8 @@ pub(super) fn decode(kind: EntityKind, bytes: &[u8]) -> Result<Entity, String> {
     match kind {
         EntityKind::Vhost => read(fields).map(Entity::Vhost),
         EntityKind::User => read(fields).map(Entity::User),
+        EntityKind::Permission => read(fields).map(Entity::Permission),
+        EntityKind::TopicPermission => read(fields).map(Entity::TopicPermission),
         EntityKind::Exchange => read(fields).map(Entity::Exchange),
         EntityKind::Queue => read(fields).map(Entity::Queue),
         EntityKind::Binding => read(fields).map(Entity::Binding),

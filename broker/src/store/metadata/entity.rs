@@ -9,11 +9,83 @@ use crate::auth::PasswordHash;
 use crate::topology::ExchangeKind;
 
 /// A virtual host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VhostRecord {
     /// Its name.
     pub name: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// What it may hold.
+    #[serde(default, skip_serializing_if = "VhostLimits::is_unlimited")]
+    pub limits: VhostLimits,
+}
+
+/// What a virtual host may hold at most; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VhostLimits {
+    /// Connections that have opened it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_max: Option<u64>,
+    /// Queues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queues_max: Option<u64>,
+}
+
+impl VhostLimits {
+    fn is_unlimited(&self) -> bool {
+        *self == VhostLimits::default()
+    }
+}
+
+/// What a user may have at most, over all virtual hosts; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserLimits {
+    /// Open connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_max: Option<u64>,
+    /// Open channels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels_max: Option<u64>,
+}
+
+/// What a user may do in a virtual host: regular expressions that a name must match somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PermissionRecord {
+    /// The virtual host.
+    pub vhost: String,
+    /// The user.
+    pub user: String,
+    /// What may be declared and deleted.
+    pub configure: String,
+    /// What may be published to and bound.
+    pub write: String,
+    /// What may be consumed, purged and bound to.
+    pub read: String,
+}
+
+/// What a user may do with a topic exchange: regular expressions for routing keys, in which `{username}` and `{vhost}`
+/// stand for the connection's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicPermissionRecord {
+    /// The virtual host.
+    pub vhost: String,
+    /// The user.
+    pub user: String,
+    /// The exchange.
+    pub exchange: String,
+    /// With what a message may be published.
+    pub write: String,
+    /// With what something may be bound.
+    pub read: String,
 }
 
 /// Somebody who may connect.
@@ -28,6 +100,9 @@ pub struct UserRecord {
     pub hashing: PasswordHashing,
     /// Roles, as in RabbitMQ: `administrator`, `monitoring` …
     pub tags: Vec<String>,
+    /// What the user may have. `None` was written before there were permissions: such a user may do everything in `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<UserLimits>,
 }
 
 /// Ways to hash a password.
@@ -116,6 +191,10 @@ pub enum Entity {
     Vhost(VhostRecord),
     /// See [`UserRecord`].
     User(UserRecord),
+    /// See [`PermissionRecord`].
+    Permission(PermissionRecord),
+    /// See [`TopicPermissionRecord`].
+    TopicPermission(TopicPermissionRecord),
     /// See [`ExchangeRecord`].
     Exchange(ExchangeRecord),
     /// See [`QueueRecord`].
@@ -140,6 +219,10 @@ impl Entity {
         match self {
             Entity::Vhost(vhost) => Key::vhost(&vhost.name),
             Entity::User(user) => Key::user(&user.name),
+            Entity::Permission(permission) => Key::permission(&permission.vhost, &permission.user),
+            Entity::TopicPermission(permission) => {
+                Key::topic_permission(&permission.vhost, &permission.user, &permission.exchange)
+            }
             Entity::Exchange(exchange) => Key::exchange(&exchange.vhost, &exchange.name),
             Entity::Queue(queue) => Key::queue(&queue.vhost, &queue.name),
             Entity::Binding(binding) => Key::binding(
@@ -167,6 +250,8 @@ macro_rules! conversions {
 conversions! {
     VhostRecord => Vhost;
     UserRecord => User;
+    PermissionRecord => Permission;
+    TopicPermissionRecord => TopicPermission;
     ExchangeRecord => Exchange;
     QueueRecord => Queue;
     BindingRecord => Binding;

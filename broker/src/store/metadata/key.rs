@@ -17,6 +17,10 @@ pub(super) enum EntityKind {
     Vhost,
     /// Users.
     User,
+    /// What users may do in a virtual host.
+    Permission,
+    /// What users may do with a topic exchange.
+    TopicPermission,
     /// Exchanges.
     Exchange,
     /// Queues.
@@ -27,9 +31,11 @@ pub(super) enum EntityKind {
 
 impl EntityKind {
     /// All kinds, in an order in which they can be declared: each refers to earlier ones only.
-    pub(super) const ALL: [EntityKind; 5] = [
+    pub(super) const ALL: [EntityKind; 7] = [
         EntityKind::Vhost,
         EntityKind::User,
+        EntityKind::Permission,
+        EntityKind::TopicPermission,
         EntityKind::Exchange,
         EntityKind::Queue,
         EntityKind::Binding,
@@ -40,6 +46,8 @@ impl EntityKind {
         match self {
             EntityKind::Vhost => "vhosts",
             EntityKind::User => "users",
+            EntityKind::Permission => "permissions",
+            EntityKind::TopicPermission => "topic_permissions",
             EntityKind::Exchange => "exchanges",
             EntityKind::Queue => "queues",
             EntityKind::Binding => "bindings",
@@ -64,6 +72,22 @@ impl Key {
     /// A user.
     pub(super) fn user(name: &str) -> Key {
         Key::bounded(EntityKind::User, escape(name))
+    }
+
+    /// What a user may do in a virtual host.
+    pub(super) fn permission(vhost: &str, user: &str) -> Key {
+        Key::bounded(
+            EntityKind::Permission,
+            format!("{}@{}", escape(user), escape(vhost)),
+        )
+    }
+
+    /// What a user may do with an exchange.
+    pub(super) fn topic_permission(vhost: &str, user: &str, exchange: &str) -> Key {
+        Key::bounded(
+            EntityKind::TopicPermission,
+            format!("{}+{}@{}", escape(user), escape(exchange), escape(vhost)),
+        )
     }
 
     /// An exchange.
@@ -153,6 +177,11 @@ mod tests {
             "exchanges/amq.logs@%2f.json"
         );
         assert_eq!(path(Key::queue("/", "")), "queues/%@%2f.json");
+        assert_eq!(path(Key::permission("/", "guest")), "permissions/guest@%2f.json");
+        assert_eq!(
+            path(Key::topic_permission("/", "guest", "amq.topic")),
+            "topic_permissions/guest+amq.topic@%2f.json"
+        );
         let none = FieldTable::new();
         let binding = |kind| path(Key::binding("/", "logs", kind, "orders", "a.#", &none));
         let expected = "bindings/logs+orders@%2f~d4143b9be2a405a0ff023ca9bd91a72f.json";
@@ -184,13 +213,15 @@ mod tests {
         (name(), name(), name(), name())
     }
 
-    fn keys((vhost, one, two, three): &Names) -> [(Key, Vec<String>); 4] {
+    fn keys((vhost, one, two, three): &Names) -> [(Key, Vec<String>); 6] {
         let none = FieldTable::new();
         let of = |parts: &[&String]| parts.iter().map(|&part| part.clone()).collect();
         [
             (Key::vhost(vhost), of(&[vhost])),
             (Key::exchange(vhost, one), of(&[vhost, one])),
             (Key::queue(vhost, one), of(&[vhost, one])),
+            (Key::permission(vhost, one), of(&[vhost, one])),
+            (Key::topic_permission(vhost, one, two), of(&[vhost, one, two])),
             (
                 Key::binding(vhost, one, DestinationKind::Queue, two, three, &none),
                 of(&[vhost, one, two, three]),

@@ -3,6 +3,8 @@
 //! ```text
 //! metadata/vhosts/%2f.json
 //!          users/guest.json
+//!          permissions/guest@%2f.json
+//!          topic_permissions/guest+amq.topic@%2f.json
 //!          exchanges/logs@%2f.json
 //!          queues/orders@%2f.json
 //!          bindings/logs+orders@%2f~0f…9a.json
@@ -35,8 +37,8 @@ mod metadata_store;
 mod tests;
 
 pub use entity::{
-    BindingRecord, DestinationKind, Entity, ExchangeRecord, PasswordHashing, QueueRecord, UserRecord,
-    VhostRecord,
+    BindingRecord, DestinationKind, Entity, ExchangeRecord, PasswordHashing, PermissionRecord, QueueRecord,
+    TopicPermissionRecord, UserLimits, UserRecord, VhostLimits, VhostRecord,
 };
 pub use error::MetadataError;
 pub use metadata_store::MetadataStore;

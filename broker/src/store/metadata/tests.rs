@@ -18,8 +18,16 @@ fn open(storage: &SimStorage) -> MetadataStore {
 }
 
 fn vhost(name: &str) -> Entity {
-    let name = name.to_owned();
-    VhostRecord { name }.into()
+    let record = VhostRecord {
+        name: name.to_owned(),
+        description: "everything".to_owned(),
+        tags: Vec::new(),
+        limits: VhostLimits {
+            connections_max: Some(0),
+            queues_max: None,
+        },
+    };
+    record.into()
 }
 
 fn user(name: &str) -> Entity {
@@ -28,6 +36,29 @@ fn user(name: &str) -> Entity {
         password_hash: HASH.parse().unwrap(),
         hashing: PasswordHashing::Sha256,
         tags: vec!["administrator".to_owned()],
+        limits: Some(UserLimits::default()),
+    };
+    record.into()
+}
+
+fn permission(vhost: &str, user: &str) -> Entity {
+    let record = PermissionRecord {
+        vhost: vhost.to_owned(),
+        user: user.to_owned(),
+        configure: String::new(),
+        write: "^amq\\.".to_owned(),
+        read: ".*".to_owned(),
+    };
+    record.into()
+}
+
+fn topic_permission(vhost: &str, user: &str, exchange: &str) -> Entity {
+    let record = TopicPermissionRecord {
+        vhost: vhost.to_owned(),
+        user: user.to_owned(),
+        exchange: exchange.to_owned(),
+        write: "^{username}\\.".to_owned(),
+        read: String::new(),
     };
     record.into()
 }
@@ -77,10 +108,12 @@ fn arguments() -> FieldTable {
     ])
 }
 
-fn example() -> [Entity; 5] {
+fn example() -> [Entity; 7] {
     [
         vhost("/"),
         user("guest"),
+        permission("/", "guest"),
+        topic_permission("/", "guest", "logs"),
         exchange("/", "logs"),
         queue("/", "orders"),
         binding("/", "logs", "orders", "a.#"),
@@ -104,7 +137,7 @@ fn entities_are_loaded_in_an_order_in_which_they_can_be_declared() {
     assert_eq!(store.load().unwrap()[1], changed.into());
     store.remove(&queue("/", "orders")).unwrap();
     store.remove(&queue("/", "orders")).unwrap();
-    assert_eq!(store.load().unwrap().len(), 4);
+    assert_eq!(store.load().unwrap().len(), 6);
     store.remove_all(&example()).unwrap();
     let survived = storage.crash(0, CrashMode::LoseUnsynced);
     assert_eq!(open(&survived).load().unwrap(), []);
@@ -129,7 +162,7 @@ fn a_crash_anywhere_leaves_nothing_that_refers_to_what_is_missing() {
                 for mode in [CrashMode::KeepAll, CrashMode::LoseUnsynced, CrashMode::Tear] {
                     let left = open(&storage.crash(seed, mode)).load().unwrap();
                     assert_eq!(left, example()[..left.len()], "cut after {steps}");
-                    assert!(changed.is_err() || left.len() == if removing { 0 } else { 5 });
+                    assert!(changed.is_err() || left.len() == if removing { 0 } else { 7 });
                 }
             }
             if changed.is_ok() {
@@ -137,6 +170,34 @@ fn a_crash_anywhere_leaves_nothing_that_refers_to_what_is_missing() {
             }
         }
     }
+}
+
+#[test]
+fn what_was_stored_before_there_were_permissions_and_limits_is_read() {
+    let storage = SimStorage::default();
+    let store = open(&storage);
+    let user = format!(
+        r#"{{"format": 1, "name": "guest", "password_hash": "{HASH}", "hashing": "sha256", "tags": []}}"#
+    );
+    for (path, text) in [
+        ("vhosts/%2f.json", r#"{"format": 1, "name": "/"}"#),
+        ("users/guest.json", &user),
+    ] {
+        storage
+            .put(&Path::new(DIRECTORY).join(path), text.as_bytes().to_vec())
+            .unwrap();
+    }
+    let loaded = store.load().unwrap();
+    let [Entity::Vhost(vhost), Entity::User(user)] = &loaded[..] else {
+        panic!("{loaded:?}");
+    };
+    assert_eq!((vhost.name.as_str(), vhost.limits), ("/", VhostLimits::default()));
+    assert_eq!(user.limits, None);
+    // A virtual host without limits is stored as before.
+    store.put(&loaded[0]).unwrap();
+    let path = Path::new(DIRECTORY).join("vhosts/%2f.json");
+    let text = String::from_utf8(storage.content(&path).unwrap()).unwrap();
+    assert_eq!(text, "{\n  \"format\": 1,\n  \"name\": \"/\"\n}\n");
 }
 
 #[test]
