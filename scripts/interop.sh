@@ -192,9 +192,15 @@ with_server() {
 print_differences() {
     local mine=$scratch/results-this.tsv theirs=$1
     echo "features whose results differ (client, feature, this broker, RabbitMQ):"
-    awk -F '\t' '$3 == "note" { next } NR == FNR { mine[$1 FS $2] = $3 " " $4; next }
-        { if (mine[$1 FS $2] != "" && substr(mine[$1 FS $2], 1, 2) != substr($3, 1, 2)) { print "  " $1, $2 ": " mine[$1 FS $2] " | " $3, $4; n++ } }
-        END { if (!n) print "  none" }' "$mine" "$theirs"
+    awk -F '\t' '
+        $3 == "note" { next }
+        { key = $1 FS $2 }
+        NR == FNR { result[key] = $3; reason[key] = $4; next }
+        key in result && result[key] != $3 {
+            print "  " $1 " " $2 ": " result[key] " " reason[key] " | " $3 " " $4
+            different++
+        }
+        END { if (!different) print "  none" }' "$mine" "$theirs"
     echo "differences that the programs allow for:"
     awk -F '\t' '$3 == "note" { print "  " $2 ": " $4 }' "$mine" "$theirs" | sort -u | grep . || echo "  none"
 }

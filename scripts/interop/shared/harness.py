@@ -22,7 +22,9 @@ PEER = os.environ.get("INTEROP_PEER", "this")
 RESTART = os.environ.get("INTEROP_RESTART", "")
 
 DEADLINE_S = 20
+# Features that start processes, or wait for a thousand answers one after another.
 DEADLINE_LONG_S = 40
+LONG = ("restart", "channels_500", "celery_")
 MIB = 1 << 20
 BODY_BYTES_MAX = 16 * MIB
 
@@ -100,7 +102,7 @@ def _deadline(_signal, _frame):
 
 def _one(name, make_session):
     function, wants_session = _features[name]
-    seconds = DEADLINE_LONG_S if name == "restart" or name.startswith("celery_") else DEADLINE_S
+    seconds = DEADLINE_LONG_S if name.startswith(LONG) else DEADLINE_S
     session = None
     if inspect.iscoroutinefunction(function):
         return asyncio.run(asyncio.wait_for(_one_async(name, function, wants_session and make_session), seconds))
