@@ -29,6 +29,8 @@ mod error;
 mod exchange;
 mod graph;
 mod headers;
+#[cfg(test)]
+mod life_tests;
 mod matcher;
 mod route;
 #[cfg(test)]
