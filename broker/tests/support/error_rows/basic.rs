@@ -1,10 +1,10 @@
 //! Class basic.
 
-use wire::{BasicProperties, Method};
+use wire::{BasicProperties, Method, TableRef};
 
 use super::super::errors::{Row, channel, connection, method, row};
 use super::super::{Client, consume};
-use super::{NONE, own_queue, owner_of};
+use super::{NONE, one, own_queue, owner_of};
 
 const QOS: (u16, u16) = (60, 10);
 const CONSUME: (u16, u16) = (60, 20);
@@ -219,6 +219,67 @@ fn publishes() -> Vec<Row> {
             "publishing immediately",
             |client| publish(client, "", true, &BasicProperties::default()),
             connection(540, PUBLISH, "NOT_IMPLEMENTED - immediate=true"),
+        ),
+        row(
+            "publishing as another user",
+            |client| {
+                let properties = BasicProperties {
+                    user_id: Some("somebody"),
+                    ..BasicProperties::default()
+                };
+                publish(client, "", false, &properties);
+            },
+            channel(
+                406,
+                PUBLISH,
+                "PRECONDITION_FAILED - user_id property set to 'somebody' but authenticated user was 'guest'",
+            ),
+        ),
+        row(
+            "an expiration that is no number",
+            |client| {
+                let properties = BasicProperties {
+                    expiration: Some("soon"),
+                    ..BasicProperties::default()
+                };
+                publish(client, "", false, &properties);
+            },
+            channel(
+                406,
+                PUBLISH,
+                "PRECONDITION_FAILED - invalid expiration 'soon': no_integer",
+            ),
+        ),
+        row(
+            "an expiration before now",
+            |client| {
+                let properties = BasicProperties {
+                    expiration: Some("-1"),
+                    ..BasicProperties::default()
+                };
+                publish(client, "", false, &properties);
+            },
+            channel(
+                406,
+                PUBLISH,
+                "PRECONDITION_FAILED - invalid expiration '-1': {value_negative,-1}",
+            ),
+        ),
+        row(
+            "copies to what is no list",
+            |client| {
+                let headers = one("CC", 7i32);
+                let properties = BasicProperties {
+                    headers: TableRef::parse(&headers).ok(),
+                    ..BasicProperties::default()
+                };
+                publish(client, "", false, &properties);
+            },
+            channel(
+                406,
+                PUBLISH,
+                "PRECONDITION_FAILED - invalid message: {unacceptable_type_in_header,\"CC\",signedint}",
+            ),
         ),
         row(
             "a body over the limit",
