@@ -1,6 +1,6 @@
 //! lapin, the ecosystem's client, does what people use it for.
 //!
-//! `scripts/interop.sh` runs this test too, against a broker that runs already: `AMQP_HOST` and `AMQP_PORT`.
+//! `scripts/interop/lapin` tests many more features, against RabbitMQ too.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -19,6 +19,7 @@ use support::{BrokerProcess, DEADLINE};
 
 const EXCHANGE: &str = "interop.lapin";
 const LARGE_BYTES: usize = 1 << 20;
+const MESSAGES: usize = 10_000;
 
 /// Fails the test when an answer does not come in time.
 async fn within<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -274,19 +275,11 @@ async fn story(address: &str, messages: usize) {
 
 #[test]
 fn lapin_works_unchanged() {
-    let variable = |name| std::env::var(name).ok();
-    let elsewhere = variable("AMQP_HOST")
-        .zip(variable("AMQP_PORT"))
-        .map(|(host, port)| format!("{host}:{port}"));
-    let messages = variable("INTEROP_MESSAGES").map_or(10_000, |count| count.parse().unwrap());
-    let broker = elsewhere.is_none().then(|| BrokerProcess::start(&[]));
-    let address = elsewhere
-        .or(broker.as_ref().map(|broker| broker.address.to_string()))
-        .unwrap();
+    let broker = BrokerProcess::start(&[]);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(story(&address, messages));
+    runtime.block_on(story(&broker.address.to_string(), MESSAGES));
     runtime.shutdown_timeout(Duration::from_secs(1));
 }

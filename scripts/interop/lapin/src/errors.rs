@@ -211,7 +211,7 @@ async fn connection_errors(scope: &Scope, missing: &str) {
         immediate: true,
         ..BasicPublishOptions::default()
     };
-    let _ = channel
+    let _unconfirmed = channel
         .basic_publish("".into(), missing.into(), options, b"", properties())
         .await
         .unwrap();
