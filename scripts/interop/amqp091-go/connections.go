@@ -28,6 +28,7 @@ func handshake(s *scope) {
 		equal(capabilities[name], true, name)
 	}
 	equal(s.connection.Config.Heartbeat, 20*time.Second, "negotiated heartbeat")
+	check(s.connection.UpdateSecret(password, "renewed"))
 }
 
 func channelAndConnectionErrors(s *scope) {

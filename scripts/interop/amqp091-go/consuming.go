@@ -3,7 +3,6 @@ package main
 
 import (
 	"strings"
-	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -104,7 +103,7 @@ func consumerPriority(s *scope) {
 	equal(texts(taken), []string{"0", "1"}, "the higher priority's")
 	equal(texts(take(low, 2)), []string{"2", "3"}, "the lower priority's")
 	check(taken[1].Ack(true))
-	time.Sleep(quietTime / 2) // the credit must be there before the next message is
+	depth(highChannel, queue) // answered after the acknowledgement is processed
 	sendText(channel, queue, "4")
 	equal(texts(take(high, 1)), []string{"4"}, "the higher priority's, with credit again")
 	quiet(low, "for the lower priority")

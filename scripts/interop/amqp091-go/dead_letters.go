@@ -110,7 +110,7 @@ func cycle(s *scope, channel *amqp.Channel) {
 	queue := s.queue("cycle")
 	must(channel.QueueDeclare(queue, false, false, false, false, toQueue(queue, amqp.Table{"x-message-ttl": 30})))
 	sendText(channel, queue, "round")
-	time.Sleep(quietTime)
+	time.Sleep(500 * time.Millisecond)
 	equal(depth(channel, queue), 0, "messages in a cycle")
 }
 

@@ -16,15 +16,15 @@ func expiring(body, milliseconds string) amqp.Publishing {
 
 func ttl(s *scope) {
 	channel := s.confirming()
-	queue := s.declare(channel, "queue", amqp.Table{"x-message-ttl": 200})
+	queue := s.declare(channel, "queue", amqp.Table{"x-message-ttl": 500})
 	sendText(channel, queue, "old")
 	equal(depth(channel, queue), 1, "before the queue's TTL")
-	time.Sleep(400 * time.Millisecond)
+	time.Sleep(900 * time.Millisecond)
 	equal(depth(channel, queue), 0, "after the queue's TTL")
 	sendText(channel, queue, "young")
 	equal(drain(channel, queue), []string{"young"}, "within the queue's TTL")
 	send(channel, "", queue, expiring("sooner", "50")) // the lower of the two counts
-	time.Sleep(120 * time.Millisecond)
+	time.Sleep(250 * time.Millisecond)
 	isEmpty(channel, queue)
 
 	single := s.declare(channel, "message", nil)
@@ -38,12 +38,12 @@ func ttl(s *scope) {
 	send(channel, "", single, expiring("at once", amqp.ImmediatelyExpire))
 	isEmpty(channel, single)
 
-	unused := s.declare(channel, "unused", amqp.Table{"x-expires": 600})
+	unused := s.declare(channel, "unused", amqp.Table{"x-expires": 1200})
 	for range 2 { // each use starts the time again
-		time.Sleep(400 * time.Millisecond)
+		time.Sleep(700 * time.Millisecond)
 		isEmpty(channel, unused)
 	}
-	time.Sleep(time.Second)
+	time.Sleep(1900 * time.Millisecond)
 	hasCode(s.exists(unused), 404, "queue after x-expires")
 
 	_, err := s.channel().QueueDeclare(s.queue("invalid"), false, false, false, false, amqp.Table{"x-message-ttl": -1})

@@ -15,6 +15,7 @@ async function handshake(scope) {
   await assert.rejects(scope.connect({ password: "wrong" }), /403.*ACCESS.REFUSED/);
   const { capabilities } = scope.connection.connection.serverProperties;
   for (const name of CAPABILITIES) assert.equal(capabilities[name], true, name);
+  await scope.connection.updateSecret(Buffer.from(env.password), "renewed");
 }
 
 /** The call closes its channel with the code, and the connection lives on. */

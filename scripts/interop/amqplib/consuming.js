@@ -1,7 +1,7 @@
 // Getting, consuming, acknowledging.
 
 const assert = require("node:assert/strict");
-const { Inbox, sleep, text } = require("./harness");
+const { Inbox, text } = require("./harness");
 
 const numbers = (from, to) => Array.from({ length: to - from }, (_, index) => String(from + index));
 const bodies = (messages) => messages.map(text);
@@ -96,7 +96,7 @@ async function consumer_priority(scope) {
   assert.deepEqual(bodies(taken), ["0", "1"]);
   assert.deepEqual(bodies(await low.take(2)), ["2", "3"]);
   highChannel.ack(taken[1], true);
-  await sleep(100); // the credit must be there before the next message is
+  await highChannel.checkQueue(queue); // answered after the acknowledgement is processed
   channel.sendToQueue(queue, Buffer.from("4"));
   assert.equal(text(await high.next()), "4");
   assert.deepEqual(await low.quiet(), []);

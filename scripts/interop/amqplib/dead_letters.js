@@ -101,7 +101,7 @@ async function cycle(scope, channel) {
   const queue = await scope.queue("cycle");
   await channel.assertQueue(queue, { durable: false, messageTtl: 30, deadLetterExchange: "", deadLetterRoutingKey: queue });
   await confirmed(channel, "", queue, "round");
-  await sleep(200);
+  await sleep(500);
   assert.equal((await channel.checkQueue(queue)).messageCount, 0);
 }
 

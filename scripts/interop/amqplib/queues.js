@@ -24,15 +24,15 @@ async function drain(channel, queue) {
 }
 
 async function ttl(scope) {
-  const { queue, channel } = await declare(scope, "queue", { messageTtl: 200 });
+  const { queue, channel } = await declare(scope, "queue", { messageTtl: 500 });
   await publish(channel, queue, ["old"]);
   assert.equal((await channel.checkQueue(queue)).messageCount, 1);
-  await sleep(400);
+  await sleep(900);
   assert.equal((await channel.checkQueue(queue)).messageCount, 0);
   await publish(channel, queue, ["young"]);
   assert.deepEqual(await drain(channel, queue), ["young"]);
   await publish(channel, queue, ["sooner"], { expiration: 50 }); // the lower of the two counts
-  await sleep(120);
+  await sleep(250);
   assert.deepEqual(await drain(channel, queue), []);
 
   const single = await declare(scope, "message");
@@ -45,12 +45,12 @@ async function ttl(scope) {
   await publish(single.channel, single.queue, ["at once"], { expiration: 0 });
   assert.deepEqual(await drain(single.channel, single.queue), []);
 
-  const { queue: unused, channel: watching } = await declare(scope, "unused", { expires: 600 });
+  const { queue: unused, channel: watching } = await declare(scope, "unused", { expires: 1200 });
   for (const _ of [1, 2]) { // each use starts the time again
-    await sleep(400);
+    await sleep(700);
     await watching.get(unused);
   }
-  await sleep(1000);
+  await sleep(1900);
   await assert.rejects(watching.checkQueue(unused), (error) => error.code === 404);
 
   const invalid = await scope.channel();

@@ -105,7 +105,7 @@ final class Consuming {
     Harness.equal(Scope.texts(taken), Scope.numbers(0, 2), "the higher priority's");
     Harness.equal(Scope.texts(low.take(2)), Scope.numbers(2, 4), "the lower priority's");
     highChannel.basicAck(taken.get(1).getEnvelope().getDeliveryTag(), true);
-    Thread.sleep(Scope.QUIET_MS / 2); // the credit must be there before the next message is
+    highChannel.messageCount(queue); // answered after the acknowledgement is processed
     Scope.sendTexts(channel, queue, List.of("4"));
     Harness.equal(Scope.text(high.take()), "4", "the higher priority's, with credit again");
     low.quiet("for the lower priority");

@@ -10,15 +10,15 @@ final class Queues {
 
   static void ttl(Scope scope) throws Exception {
     Channel channel = scope.confirming();
-    String queue = scope.declare(channel, "queue", Map.of("x-message-ttl", 200));
+    String queue = scope.declare(channel, "queue", Map.of("x-message-ttl", 500));
     Scope.sendTexts(channel, queue, List.of("old"));
     Harness.equal(channel.messageCount(queue), 1L, "before the queue's TTL");
-    Thread.sleep(400);
+    Thread.sleep(900);
     Harness.equal(channel.messageCount(queue), 0L, "after the queue's TTL");
     Scope.sendTexts(channel, queue, List.of("young"));
     Harness.equal(Scope.drain(channel, queue), List.of("young"), "within the queue's TTL");
     Scope.send(channel, "", queue, expiring("50"), "sooner"); // the lower of the two counts
-    Thread.sleep(120);
+    Thread.sleep(250);
     Harness.equal(Scope.drain(channel, queue), List.of(), "after the message's TTL");
 
     String single = scope.declare(channel, "message", null);
@@ -31,12 +31,12 @@ final class Queues {
     Scope.send(channel, "", single, expiring("0"), "at once");
     Harness.equal(Scope.drain(channel, single), List.of(), "messages with a TTL of 0");
 
-    String unused = scope.declare(channel, "unused", Map.of("x-expires", 600));
+    String unused = scope.declare(channel, "unused", Map.of("x-expires", 1200));
     for (int use = 0; use < 2; use++) { // each use starts the time again
-      Thread.sleep(400);
+      Thread.sleep(700);
       channel.basicGet(unused, true);
     }
-    Thread.sleep(1000);
+    Thread.sleep(1900);
     Errors.refused(scope, 404, "queue after x-expires", other -> other.queueDeclarePassive(unused));
 
     String invalid = scope.queue("invalid");

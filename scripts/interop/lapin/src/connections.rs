@@ -34,7 +34,7 @@ pub async fn handshake(scope: Arc<Scope>) {
     );
     scope
         .connection()
-        .update_secret("guest".into(), "renewed".into())
+        .update_secret(Address::default().password.into(), "renewed".into())
         .await
         .unwrap();
 }

@@ -190,7 +190,7 @@ pub async fn consumer_priority(scope: Arc<Scope>) {
         "the lower priority's"
     );
     ack(&taken[1], true).await;
-    tokio::time::sleep(QUIET / 2).await; // the credit must be there before the next message is
+    depth(&high_channel, &queue).await; // answered after the acknowledgement is processed
     send_texts(&channel, &queue, &["4"]).await;
     assert_eq!(
         text(&next(&mut high).await),

@@ -242,7 +242,7 @@ async fn cycle(scope: &Scope, channel: &Channel) {
         .await
         .unwrap();
     send_texts(channel, &queue, &["round"]).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(depth(channel, &queue).await, 0, "messages in a cycle");
 }
 

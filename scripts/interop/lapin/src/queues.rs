@@ -14,16 +14,16 @@ async fn pause(milliseconds: u64) {
 pub async fn ttl(scope: Arc<Scope>) {
     let channel = scope.confirming().await;
     let queue = scope
-        .declare(&channel, "queue", table([("x-message-ttl", int(200))]))
+        .declare(&channel, "queue", table([("x-message-ttl", int(500))]))
         .await;
     send_texts(&channel, &queue, &["old"]).await;
     assert_eq!(depth(&channel, &queue).await, 1, "before the queue's TTL");
-    pause(400).await;
+    pause(900).await;
     assert_eq!(depth(&channel, &queue).await, 0, "after the queue's TTL");
     send_texts(&channel, &queue, &["young"]).await;
     assert_eq!(drain(&channel, &queue).await, ["young"]);
     assert!(send(&channel, "", &queue, expiring("50"), "sooner").await); // the lower of the two counts
-    pause(120).await;
+    pause(250).await;
     assert!(
         drain(&channel, &queue).await.is_empty(),
         "after the message's TTL"
@@ -44,13 +44,13 @@ pub async fn ttl(scope: Arc<Scope>) {
     assert!(drain(&channel, &single).await.is_empty(), "a TTL of 0");
 
     let unused = scope
-        .declare(&channel, "unused", table([("x-expires", int(600))]))
+        .declare(&channel, "unused", table([("x-expires", int(1200))]))
         .await;
     for _ in 0..2 {
-        pause(400).await;
+        pause(700).await;
         assert!(get(&channel, &unused, true).await.is_none()); // each use starts the time again
     }
-    pause(1000).await;
+    pause(1900).await;
     assert_eq!(
         code(passive(&scope.channel().await, &unused).await),
         404,
