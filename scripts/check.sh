@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What must hold before a commit: format, lints, tests, the lock-free parts under loom, documentation.
 #
-#   scripts/check.sh [fmt|clippy|test|loom|doc]...     all of them by default, in this order
+#   scripts/check.sh [fmt|table|clippy|test|loom|doc]...     all of them by default, in this order
 #
 # Prints how long each step took, and stops at the first that fails.
 set -euo pipefail
@@ -18,13 +18,35 @@ step_loom() {
     RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="$target/loom" CARGO_PROFILE_RELEASE_LTO=off \
         CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo test -p ring --release --lib loom
 }
+# Every line of the compatibility table names tests that exist, or says that it is not there.
+step_table() {
+    awk -F ' *[|] *' '
+        /^##/ { table = 0 }
+        /^[|] *feature *[|]/ { table = 1; next }
+        /^[|] *-/ || !/^[|]/ || !table { next }
+        $3 !~ /^(pending|no)/ && $4 == "" { print "no proof: " $2; failed = 1 }
+        { gsub(/ *[(][^)]*[)]/, "", $4); count = split($4, proofs, /, */); for (i = 1; i <= count; i++) print "proof " proofs[i] }
+        END { exit failed }' broker/COMPATIBILITY.md | {
+        failed=0
+        while read -r kind proof; do
+            case $kind-$proof in
+            proof-i:*) grep -q "^| \`${proof#i:}\` |" scripts/interop/README.md && continue ;;
+            proof-src/*) [ -e "broker/$proof" ] || [ -e "broker/$proof.rs" ] && continue ;;
+            proof-*) [ -e "broker/tests/$proof.rs" ] && continue ;;
+            esac
+            echo "COMPATIBILITY.md: $kind $proof is not there" >&2
+            failed=1
+        done
+        return $failed
+    }
+}
 step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps; }
 
 steps=("$@")
-[ ${#steps[@]} -gt 0 ] || steps=(fmt clippy test loom doc)
+[ ${#steps[@]} -gt 0 ] || steps=(fmt table clippy test loom doc)
 for step in "${steps[@]}"; do
     declare -F "step_$step" >/dev/null || {
-        echo "unknown step '$step': expected fmt, clippy, test, loom or doc" >&2
+        echo "unknown step '$step': expected fmt, table, clippy, test, loom or doc" >&2
         exit 2
     }
 done
