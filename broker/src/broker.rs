@@ -14,6 +14,7 @@ use seglog::{LogOptions, Storage};
 use crate::auth::Users;
 use crate::config::Config;
 use crate::connection::{ConnectionId, ReplyConsumers};
+use crate::definitions;
 use crate::inbox::Inbox;
 use crate::queue::{Queue, Starved};
 use crate::queue_maker::QueueMaker;
@@ -78,6 +79,9 @@ impl Broker {
         };
         let (store, jobs) = Store::open(storage, store_config)?;
         let mut entities = store.metadata().load()?;
+        if let Some(definitions) = &config.definitions {
+            definitions::import(&store, &mut entities, definitions, &config)?;
+        }
         restore::seed(&store, &mut entities, &config.users)?;
         let (store, starved) = (Arc::new(store), Arc::<Starved>::default());
         let inboxes: Vec<Arc<Inbox>> = (0..config.reactors.max(1)).map(|_| Arc::default()).collect();

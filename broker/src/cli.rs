@@ -16,6 +16,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use crate::auth::{GUEST, User};
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::definitions::{self, Definitions, DefinitionsCommand};
 use crate::log_command::{self, LogCommand};
 use crate::logging::{self, LogFilter};
 use crate::store::{CompactionRate, Durability};
@@ -132,6 +133,11 @@ struct Flags {
     #[arg(long = "user", value_name = "NAME:PASSWORD")]
     users: Vec<User>,
 
+    /// Definitions in RabbitMQ's format (JSON) to import at the start: users, virtual hosts, permissions, limits, exchanges, queues and
+    /// bindings.
+    #[arg(long, value_name = "FILE", value_parser = |path: &str| Definitions::read(path.as_ref()))]
+    definitions: Option<Definitions>,
+
     /// Users who may come from a loopback address only, separated by commas; empty for none.
     #[arg(long, value_name = "NAMES", default_value = GUEST, value_delimiter = ',')]
     loopback_users: Vec<String>,
@@ -148,6 +154,9 @@ enum Command {
     /// Looks into the logs of a data directory while no broker runs on it, and repairs them.
     #[command(subcommand)]
     Log(LogCommand),
+    /// Writes what a data directory defines as a document that this broker and RabbitMQ import.
+    #[command(subcommand)]
+    Definitions(DefinitionsCommand),
 }
 
 /// What the command line asks for.
@@ -155,6 +164,7 @@ enum Command {
 enum Order {
     Serve(Box<Config>, LogFilter),
     Log(LogCommand),
+    Definitions(DefinitionsCommand),
 }
 
 impl Flags {
@@ -185,6 +195,7 @@ impl Flags {
             compaction_rate: CompactionRate(self.compaction_rate),
             statistics_interval: self.statistics_interval,
             users: self.users,
+            definitions: self.definitions,
             loopback_users: self
                 .loopback_users
                 .into_iter()
@@ -200,6 +211,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let (config, log) = match parse(args) {
         Ok(Order::Serve(config, log)) => (*config, log),
         Ok(Order::Log(command)) => return log_command::run(&command),
+        Ok(Order::Definitions(command)) => return definitions::run(&command),
         Err(error) => {
             // Help and version are errors too, to clap; their exit code is 0.
             let _ = error.print();
@@ -218,8 +230,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, clap::Error> {
     let mut flags = Flags::try_parse_from(args)?;
-    if let Some(Command::Log(command)) = flags.command {
-        return Ok(Order::Log(command));
+    match flags.command {
+        Some(Command::Log(command)) => return Ok(Order::Log(command)),
+        Some(Command::Definitions(command)) => return Ok(Order::Definitions(command)),
+        None => {}
     }
     let refuse = |message: String| Flags::command().error(ErrorKind::ValueValidation, message);
     let log = match flags.log.take() {
@@ -255,7 +269,7 @@ mod tests {
         let args = ["broker"].iter().chain(flags).map(OsString::from);
         match parse(args) {
             Ok(Order::Serve(config, _)) => Ok(*config),
-            Ok(Order::Log(command)) => Err(format!("{command:?}")),
+            Ok(order) => Err(format!("{order:?}")),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -264,6 +278,7 @@ mod tests {
     fn subcommands_have_flags_of_their_own() {
         let directory = |flags: &[&str]| match parse(["broker"].iter().chain(flags).map(OsString::from)) {
             Ok(Order::Log(command)) => Ok(command.data_dir().to_owned()),
+            Ok(Order::Definitions(DefinitionsCommand::Export(flags))) => Ok(flags.data_dir),
             Ok(Order::Serve(..)) => Err("serves".to_owned()),
             Err(error) => Err(error.to_string()),
         };
@@ -272,6 +287,8 @@ mod tests {
             let flags = [&["log"], command, &["--data-dir=/x"]].concat();
             assert_eq!(directory(&flags).unwrap(), PathBuf::from("/x"));
         }
+        let flags = ["definitions", "export", "--data-dir=/x"];
+        assert_eq!(directory(&flags).unwrap(), PathBuf::from("/x"));
         for wrong in [
             &["log"][..],
             &["log", "dump"],
@@ -342,6 +359,7 @@ mod tests {
             compaction_rate: CompactionRate(0),
             statistics_interval: Duration::from_secs(1),
             users: vec!["ada:x".parse().unwrap(), "bob:y:z".parse().unwrap()],
+            definitions: None,
             loopback_users: vec!["guest".to_owned(), "ada".to_owned()],
         };
         assert_eq!(parsed(&flags).unwrap(), expected);

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::auth::{GUEST, User};
+use crate::definitions::Definitions;
 use crate::store::{CompactionRate, Durability};
 
 /// Port registered for AMQP.
@@ -21,7 +22,7 @@ pub const SEGMENT_BYTES_RANGE: (u64, u64) = (64 << 10, 1 << 30);
 const ENVELOPE_BYTES_MAX: u64 = 1024;
 
 /// How a broker runs. Sizes are bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Addresses to listen on; port 0 takes a free port.
     pub listen: Vec<SocketAddr>,
@@ -67,6 +68,8 @@ pub struct Config {
     pub statistics_interval: Duration,
     /// Users besides `guest`, or `guest` with another password.
     pub users: Vec<User>,
+    /// What to import before anything is restored.
+    pub definitions: Option<Definitions>,
     /// Users who may come from a loopback address only.
     pub loopback_users: Vec<String>,
 }
@@ -97,6 +100,7 @@ impl Default for Config {
             compaction_rate: CompactionRate(32 << 20),
             statistics_interval: Duration::from_secs(60),
             users: Vec::new(),
+            definitions: None,
             loopback_users: vec![GUEST.to_owned()],
         }
     }

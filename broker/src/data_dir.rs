@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// Name of the lock file.
 pub const LOCK_FILE: &str = "LOCK";
+/// Every data directory has this from its first start on.
+const METADATA: &str = "metadata";
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,12 @@ pub enum DataDirError {
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
+    },
+    /// No broker ever ran on it.
+    #[error("{} is no data directory of a broker: it has no directory {METADATA}; choose another --data-dir", directory.display())]
+    NotOne {
+        /// The directory.
+        directory: PathBuf,
     },
     /// Another process owns it.
     #[error("data directory {} is in use by process {owner}: stop it, or choose another --data-dir", directory.display())]
@@ -43,6 +51,19 @@ pub struct DataDir {
 }
 
 impl DataDir {
+    /// As [`DataDir::open`], for one that a broker ran on: a mistyped path must not become one.
+    ///
+    /// # Errors
+    /// Also when it is none.
+    pub fn open_existing(path: &Path) -> Result<DataDir, DataDirError> {
+        if !path.join(METADATA).is_dir() {
+            return Err(DataDirError::NotOne {
+                directory: path.to_owned(),
+            });
+        }
+        DataDir::open(path)
+    }
+
     /// Creates the directory where necessary and takes the lock.
     ///
     /// # Errors

@@ -12,6 +12,7 @@
 //! | [`queue`], [`queue_maker`], [`record`] | messages: the state machine, what it is made with, the byte format |
 //! | [`store`], [`restore`] | what is durable: logs, checkpoints, descriptions; a start from them |
 //! | [`log_command`] | the same for people: `broker log` |
+//! | [`definitions`] | what RabbitMQ exports, in and out |
 //! | [`broker`], [`administration`] | what all of them share; what an administrator changes |
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod data_dir;
+pub mod definitions;
 pub mod inbox;
 pub mod log_command;
 pub mod logging;

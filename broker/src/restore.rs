@@ -7,13 +7,14 @@ use anyhow::Context as _;
 
 use crate::auth::{self, User};
 use crate::broker::{Broker, DURABILITY_ARGUMENT};
+use crate::connection::refused_argument;
 use crate::queue::{Declaration, Queue};
 use crate::queue_maker::Restored;
 use crate::store::metadata::{
     BindingRecord, DestinationKind, Entity, ExchangeRecord, QueueRecord, VhostRecord,
 };
 use crate::store::{Durability, Job, Store, recover_queue};
-use crate::topology::{BindingSpec, DestinationName, ExchangeSpec, Topology, TopologyChange};
+use crate::topology::{BindingSpec, DestinationName, ExchangeSpec, Topology, TopologyChange, TopologyError};
 use crate::vhost::{DEFAULT_VHOST, VirtualHost};
 use wire::{FieldTable, FieldValue};
 
@@ -100,7 +101,7 @@ pub(crate) fn topology(broker: &Arc<Broker>, entities: Vec<Entity>) -> anyhow::R
             }
             Entity::Binding(record) => {
                 in_vhost(broker, &record.vhost)
-                    .and_then(|vhost| bind(&vhost, &record))
+                    .and_then(|vhost| declare(&vhost, |topology| Ok(bind(topology, &record)?)))
                     .with_context(|| {
                         let BindingRecord {
                             vhost,
@@ -139,7 +140,7 @@ fn declare(
     Ok(())
 }
 
-fn exchange_spec(record: ExchangeRecord) -> anyhow::Result<ExchangeSpec> {
+pub(crate) fn exchange_spec(record: ExchangeRecord) -> anyhow::Result<ExchangeSpec> {
     Ok(ExchangeSpec {
         name: record.name,
         kind: record.kind.parse()?,
@@ -181,17 +182,30 @@ fn restore_queue(broker: &Broker, vhost: &Arc<VirtualHost>, record: QueueRecord)
     Ok(ready)
 }
 
-fn bind(vhost: &VirtualHost, record: &BindingRecord) -> anyhow::Result<()> {
-    declare(vhost, |topology| {
-        let (source, destination, key) = (&record.source, &record.destination, &record.routing_key);
-        match record.destination_kind {
-            DestinationKind::Queue => topology.bind_queue(destination, source, key, &record.arguments)?,
-            DestinationKind::Exchange => {
-                topology.bind_exchange(destination, source, key, &record.arguments)?
-            }
-        }
-        Ok(())
-    })
+/// Whether a queue could be declared as described.
+///
+/// # Errors
+/// Why not, in words for a client.
+pub(crate) fn check_queue(record: &QueueRecord, default: Durability) -> Result<(), String> {
+    if let Some(name) = refused_argument(&record.arguments) {
+        return Err(format!("queue argument '{name}' is not supported by this broker"));
+    }
+    durability_of(&record.arguments, default).map(drop)
+}
+
+/// Binds as described.
+///
+/// # Errors
+/// When an end is missing, or the exchange cannot use the arguments.
+pub(crate) fn bind<Q: Clone>(
+    topology: &mut Topology<Q>,
+    record: &BindingRecord,
+) -> Result<(), TopologyError> {
+    let (source, destination, key) = (&record.source, &record.destination, &record.routing_key);
+    match record.destination_kind {
+        DestinationKind::Queue => topology.bind_queue(destination, source, key, &record.arguments),
+        DestinationKind::Exchange => topology.bind_exchange(destination, source, key, &record.arguments),
+    }
 }
 
 /// A log without a description is not deleted: it may be all that is left of a queue whose description got lost.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wire::{Method, ReplyCode, TableRef};
+use wire::{FieldTable, Method, ReplyCode, TableRef};
 
 use super::access::is_system_exchange;
 use super::channel::Deferred;
@@ -273,11 +273,7 @@ impl Connection {
             owner: declare.exclusive.then_some(connection),
             arguments: declare.arguments.to_table(),
         };
-        if let Some((name, _)) = declare
-            .arguments
-            .iter()
-            .find(|(name, _)| QUEUE_ARGUMENTS_REFUSED.contains(name))
-        {
+        if let Some(name) = refused_argument(&declaration.arguments) {
             let text = format!("queue argument '{name}' is not supported by this broker");
             return Err(Failure::new(ReplyCode::PreconditionFailed, text));
         }
@@ -464,6 +460,12 @@ impl Connection {
             self.reactor.mark_flush(&self.link);
         }
     }
+}
+
+/// An argument that a queue cannot have.
+pub(crate) fn refused_argument(arguments: &FieldTable) -> Option<&str> {
+    let mut names = arguments.iter().map(|(name, _)| name);
+    names.find(|name| QUEUE_ARGUMENTS_REFUSED.contains(name))
 }
 
 fn no_queue(vhost: &str, name: &str) -> Failure {

@@ -35,4 +35,5 @@ mod verdict;
 mod verify;
 
 pub use flags::LogCommand;
+pub(crate) use read_only::ReadOnly;
 pub(crate) use run::run;

@@ -12,7 +12,7 @@ use seglog::{FsStorage, OpenMode, Storage, StorageFile};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ReadOnly;
+pub(crate) struct ReadOnly;
 
 impl Storage for ReadOnly {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn StorageFile>> {

@@ -19,8 +19,6 @@ pub(super) enum Outcome {
 
 const EXIT_PROBLEMS: u8 = 1;
 const EXIT_FAILED: u8 = 2;
-/// Every data directory has this from its first start on.
-const METADATA: &str = "metadata";
 
 /// Runs a command and prints what it finds.
 pub(crate) fn run(command: &LogCommand) -> ExitCode {
@@ -43,13 +41,7 @@ pub(crate) fn run(command: &LogCommand) -> ExitCode {
 
 fn execute(command: &LogCommand, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let path = command.data_dir();
-    // Opening one makes it: a mistyped path must not.
-    anyhow::ensure!(
-        path.join(METADATA).is_dir(),
-        "{} is no data directory of a broker: it has no directory {METADATA}; choose another --data-dir",
-        path.display()
-    );
-    let _owned = DataDir::open(path)?;
+    let _owned = DataDir::open_existing(path)?;
     execute_on(path, command, out)
 }
 

@@ -122,6 +122,15 @@ fn spawn(wrapper: &[&str], data_dir: &std::path::Path, flags: &[&str]) -> Child 
         .unwrap()
 }
 
+/// A file with definitions, and the flag that imports it.
+pub fn definitions(text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("definitions.json");
+    std::fs::write(&path, text).unwrap();
+    let flag = format!("--definitions={}", path.display());
+    (directory, flag)
+}
+
 /// Where a broker says that it listens; `None` when it ends instead.
 fn announced(child: &mut Child) -> Option<SocketAddr> {
     let mut line = String::new();
@@ -244,8 +253,24 @@ impl Client {
         self.tune_and_open("/");
     }
 
+    /// An open connection of a user to a virtual host, with channel 1 open.
+    pub fn connect_as(broker: &BrokerProcess, user: &str, password: &str, virtual_host: &str) -> Client {
+        let mut client = Client::raw(broker);
+        client.start(user, password);
+        client.tune_and_open(virtual_host);
+        client.open_channel(1);
+        client
+    }
+
     /// What follows `start-ok`: takes what the broker proposes, and opens.
     pub fn tune_and_open(&mut self, virtual_host: &str) {
+        self.tune_and_ask(virtual_host);
+        let open_ok = self.frame();
+        assert_eq!(open_ok.method(), Method::ConnectionOpenOk);
+    }
+
+    /// As `tune_and_open`, without waiting for the answer.
+    pub fn tune_and_ask(&mut self, virtual_host: &str) {
         let tune = self.frame();
         let Method::ConnectionTune {
             channel_max,
@@ -265,8 +290,6 @@ impl Client {
             },
         );
         self.send(0, Method::ConnectionOpen { virtual_host });
-        let open_ok = self.frame();
-        assert_eq!(open_ok.method(), Method::ConnectionOpenOk);
     }
 
     /// Protocol header and `start-ok`.

@@ -1,0 +1,327 @@
+//! Records to a document, and the command that writes one.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::arguments;
+use super::parse::{HASHING, VHOST_LIMITS};
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::log_command::ReadOnly;
+use crate::store::metadata::{Entity, MetadataStore, UserLimits, VhostLimits};
+use wire::FieldTable;
+
+/// What to do with definitions.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DefinitionsCommand {
+    /// Prints users, virtual hosts, permissions, limits, exchanges, queues and bindings in RabbitMQ's format.
+    ///
+    /// What it prints has password hashes in it. Never changes anything.
+    Export(ExportFlags),
+}
+
+/// Flags of `export`.
+#[derive(Clone, Debug, Args)]
+pub struct ExportFlags {
+    /// Data directory of a broker that does not run.
+    #[arg(long, value_name = "PATH", default_value = Config::default().data_dir.into_os_string())]
+    pub(crate) data_dir: PathBuf,
+}
+
+/// Runs a command.
+pub(crate) fn run(command: &DefinitionsCommand) -> ExitCode {
+    let DefinitionsCommand::Export(flags) = command;
+    let printed = exported(&flags.data_dir).and_then(|document| {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{document:#}")?;
+        out.flush().context("cannot write to standard output")
+    });
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("broker definitions: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn exported(path: &Path) -> anyhow::Result<Value> {
+    let _owned = DataDir::open_existing(path)?;
+    let metadata = MetadataStore::open(Arc::new(ReadOnly), path.join("metadata"))?;
+    document(metadata.load()?)
+}
+
+/// The document that defines all of `entities`.
+fn document(entities: Vec<Entity>) -> anyhow::Result<Value> {
+    let names = [
+        "vhosts",
+        "users",
+        "permissions",
+        "topic_permissions",
+        "parameters",
+        "policies",
+        "exchanges",
+        "queues",
+        "bindings",
+    ];
+    let mut lists: Map<String, Value> = names.iter().map(|&name| (name.to_owned(), json!([]))).collect();
+    let mut add = |list: &str, value: Value| {
+        if let Some(Value::Array(values)) = lists.get_mut(list) {
+            values.push(value);
+        }
+    };
+    for entity in entities {
+        match entity {
+            Entity::Vhost(vhost) => {
+                if let Some(value) = vhost_limits(vhost.limits) {
+                    let name = &vhost.name;
+                    let limits =
+                        json!({"component": VHOST_LIMITS, "vhost": name, "name": "limits", "value": value});
+                    add("parameters", limits);
+                }
+                let metadata = json!({"description": vhost.description, "tags": vhost.tags});
+                add("vhosts", json!({"name": vhost.name, "metadata": metadata}));
+            }
+            Entity::User(user) => add(
+                "users",
+                json!({
+                    "name": user.name,
+                    "password_hash": user.password_hash,
+                    "hashing_algorithm": HASHING,
+                    "tags": user.tags,
+                    "limits": user_limits(user.limits.unwrap_or_default()),
+                }),
+            ),
+            Entity::Permission(record) => add(
+                "permissions",
+                json!({
+                    "user": record.user, "vhost": record.vhost,
+                    "configure": record.configure, "write": record.write, "read": record.read,
+                }),
+            ),
+            Entity::TopicPermission(record) => add(
+                "topic_permissions",
+                json!({
+                    "user": record.user, "vhost": record.vhost, "exchange": record.exchange,
+                    "write": record.write, "read": record.read,
+                }),
+            ),
+            Entity::Exchange(record) => add(
+                "exchanges",
+                json!({
+                    "name": record.name, "vhost": record.vhost, "type": record.kind, "durable": record.durable,
+                    "auto_delete": record.auto_delete, "internal": record.internal,
+                    "arguments": object(&record.arguments, "exchange", &record.name)?,
+                }),
+            ),
+            Entity::Queue(record) => add(
+                "queues",
+                json!({
+                    "name": record.name, "vhost": record.vhost, "durable": record.durable,
+                    "auto_delete": record.auto_delete,
+                    "arguments": object(&record.arguments, "queue", &record.name)?,
+                }),
+            ),
+            Entity::Binding(record) => add(
+                "bindings",
+                json!({
+                    "source": record.source, "vhost": record.vhost, "destination": record.destination,
+                    "destination_type": record.destination_kind.name(), "routing_key": record.routing_key,
+                    "arguments": object(&record.arguments, "binding of", &record.destination)?,
+                }),
+            ),
+        }
+    }
+    Ok(lists.into())
+}
+
+fn object(arguments: &FieldTable, kind: &str, name: &str) -> anyhow::Result<Map<String, Value>> {
+    arguments::to_object(arguments)
+        .with_context(|| format!("{kind} '{name}': an argument has a value that JSON cannot say"))
+}
+
+fn vhost_limits(limits: VhostLimits) -> Option<Map<String, Value>> {
+    let all = [
+        ("max-connections", limits.connections_max),
+        ("max-queues", limits.queues_max),
+    ];
+    Some(set(all)).filter(|limits| !limits.is_empty())
+}
+
+fn user_limits(limits: UserLimits) -> Map<String, Value> {
+    set([
+        ("max-connections", limits.connections_max),
+        ("max-channels", limits.channels_max),
+    ])
+}
+
+fn set(limits: [(&str, Option<u64>); 2]) -> Map<String, Value> {
+    let set = limits.into_iter();
+    set.filter_map(|(name, limit)| Some((name.to_owned(), limit?.into())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use seglog::simulation::SimStorage;
+
+    use super::*;
+    use crate::definitions::Definitions;
+
+    const DOCUMENT: &str = r#"{
+        "rabbit_version": "4.0.5",
+        "vhosts": [{"name": "/"}, {"name": "tenant", "metadata": {"description": "d", "tags": ["t"]}}],
+        "users": [{"name": "ada", "password_hash": "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR",
+            "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator,monitoring",
+            "limits": {"max-connections": 5, "max-channels": -1}}],
+        "permissions": [{"user": "ada", "vhost": "tenant", "configure": "", "write": "^x", "read": ".*"}],
+        "topic_permissions": [{"user": "ada", "vhost": "tenant", "exchange": "x", "write": "^a", "read": ""}],
+        "parameters": [
+            {"component": "vhost-limits", "vhost": "tenant", "name": "limits", "value": {"max-queues": 7}},
+            {"component": "shovel", "vhost": "/", "name": "s", "value": {}}
+        ],
+        "global_parameters": [{"name": "cluster_name", "value": "c"}],
+        "policies": [],
+        "exchanges": [
+            {"name": "x", "vhost": "tenant", "type": "topic", "durable": true, "auto_delete": false,
+             "internal": false, "arguments": {"alternate-exchange": "y"}},
+            {"name": "brief", "vhost": "tenant", "type": "fanout", "durable": false}
+        ],
+        "queues": [{"name": "q", "vhost": "tenant", "durable": true, "auto_delete": false, "arguments": {},
+            "type": "classic", "leader": "l"}],
+        "bindings": [
+            {"source": "x", "vhost": "tenant", "destination": "q", "destination_type": "queue",
+             "routing_key": "a.#", "arguments": {"n": 1}, "properties_key": "a.%23~x"},
+            {"source": "brief", "vhost": "tenant", "destination": "q", "destination_type": "queue",
+             "routing_key": "", "arguments": {}}
+        ],
+        "federation": 1
+    }"#;
+
+    fn imported(storage: &SimStorage, text: &str) -> anyhow::Result<Vec<Entity>> {
+        let config = Config {
+            definitions: Some(text.parse().map_err(anyhow::Error::msg)?),
+            ..Config::default()
+        };
+        let (broker, jobs) = crate::broker::Broker::open(config, Arc::new(storage.clone()))?;
+        let entities = broker.store.metadata().load()?;
+        crate::store::Maintenance::start(Arc::clone(&broker), jobs)?.stop();
+        broker.store.log_thread().stop();
+        Ok(entities)
+    }
+
+    #[test]
+    fn what_is_imported_is_exported_and_importing_again_changes_nothing() {
+        let storage = SimStorage::default();
+        let entities = imported(&storage, DOCUMENT).unwrap();
+        assert_eq!(imported(&storage, DOCUMENT).unwrap(), entities);
+        let users: Vec<_> = entities
+            .iter()
+            .filter(|entity| matches!(entity, Entity::User(_)))
+            .collect();
+        assert_eq!(users.len(), 1, "no guest where users are defined");
+
+        let exported = document(entities).unwrap();
+        assert_eq!(exported["vhosts"].as_array().unwrap().len(), 2);
+        assert_eq!(
+            exported["parameters"],
+            json!([{"component": "vhost-limits", "vhost": "tenant", "name": "limits", "value": {"max-queues": 7}}])
+        );
+        assert_eq!(
+            exported["users"][0]["tags"],
+            json!(["administrator", "monitoring"])
+        );
+        assert_eq!(exported["users"][0]["limits"], json!({"max-connections": 5}));
+        assert_eq!(exported["exchanges"].as_array().unwrap().len(), 1);
+        assert_eq!(exported["bindings"].as_array().unwrap().len(), 1);
+        assert_eq!(exported["bindings"][0]["arguments"], json!({"n": 1}));
+
+        let copy = SimStorage::default();
+        let again = document(imported(&copy, &exported.to_string()).unwrap()).unwrap();
+        assert_eq!(again, exported);
+    }
+
+    #[test]
+    fn what_this_broker_has_nothing_like_is_named() {
+        let definitions: Definitions = DOCUMENT.parse().unwrap();
+        assert_eq!(
+            definitions.left_out,
+            [
+                "parameters[1].component 'shovel'",
+                "queues[0].leader",
+                "global_parameters[0].name 'cluster_name'",
+                "federation",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_place() {
+        for (text, expected) in [
+            ("[]", "the document: expected an object, found a list"),
+            (
+                r#"{"users": [{"name": 7}]}"#,
+                "users[0].name: expected a string, found 7",
+            ),
+            (
+                r#"{"users": [{"name": "a"}]}"#,
+                "users[0].password_hash: either this or a password is required",
+            ),
+            (
+                r#"{"users": [{"name": "a", "password_hash": "x", "hashing_algorithm": "rabbit_password_hashing_md5"}]}"#,
+                "users[0].hashing_algorithm: 'rabbit_password_hashing_md5' is not supported, only rabbit_password_hashing_sha256",
+            ),
+            (r#"{"queues": [{"vhost": "/"}]}"#, "queues[0].name: missing"),
+            (
+                r#"{"exchanges": [{"name": "x", "vhost": "/", "type": "topical"}]}"#,
+                "exchanges[0].type: ",
+            ),
+            (
+                r#"{"policies": [{"name": "p"}]}"#,
+                "policies: not supported by this broker",
+            ),
+            (r#"{"vhosts": {"#, "EOF while parsing"),
+        ] {
+            let error = text.parse::<Definitions>().unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_declared_is_refused_and_nothing_is_stored() {
+        for (text, expected) in [
+            (
+                r#"{"permissions": [{"user": "eve", "vhost": "/", "configure": "", "write": "", "read": ""}]}"#,
+                "permission of user 'eve' in vhost '/': there is no such user",
+            ),
+            (
+                r#"{"permissions": [{"user": "guest", "vhost": "/", "configure": "(", "write": "", "read": ""}]}"#,
+                "permission of user 'guest' in vhost '/': configure pattern '('",
+            ),
+            (
+                r#"{"queues": [{"name": "q", "vhost": "nowhere"}]}"#,
+                "queue 'q' in vhost 'nowhere': there is no such vhost",
+            ),
+            (
+                r#"{"queues": [{"name": "q", "vhost": "/", "arguments": {"x-durability": "perhaps"}}]}"#,
+                "queue 'q' in vhost '/': invalid arg 'x-durability'",
+            ),
+            (
+                r#"{"bindings": [{"source": "amq.topic", "vhost": "/", "destination": "q",
+                    "destination_type": "queue", "routing_key": ""}]}"#,
+                "binding of 'q' to 'amq.topic' in vhost '/': NOT_FOUND - no queue 'q' in vhost '/'",
+            ),
+        ] {
+            let storage = SimStorage::default();
+            let error = format!("{:#}", imported(&storage, text).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+            assert_eq!(storage.files(), [] as [&Path; 0], "{expected}");
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! A document as records.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use super::arguments;
+use super::fields::Fields;
+use crate::auth::PasswordHash;
+use crate::store::metadata::{
+    BindingRecord, DestinationKind, ExchangeRecord, PasswordHashing, PermissionRecord, QueueRecord,
+    TopicPermissionRecord, UserLimits, UserRecord, VhostLimits, VhostRecord,
+};
+use crate::topology::ExchangeKind;
+
+/// Name of the hash that this broker knows, in RabbitMQ's words.
+pub(super) const HASHING: &str = "rabbit_password_hashing_sha256";
+/// Component of the parameters that are limits of virtual hosts.
+pub(super) const VHOST_LIMITS: &str = "vhost-limits";
+/// Fields about the broker that wrote the document.
+const ABOUT: [&str; 8] = [
+    "rabbit_version",
+    "rabbitmq_version",
+    "product_name",
+    "product_version",
+    "rabbitmq_definition_format",
+    "original_vhost_name",
+    "original_cluster_name",
+    "explanation",
+];
+
+/// What a document defines.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Definitions {
+    pub(super) vhosts: Vec<VhostRecord>,
+    /// By name of the virtual host.
+    pub(super) vhost_limits: Vec<(String, VhostLimits)>,
+    pub(super) users: Vec<UserRecord>,
+    pub(super) permissions: Vec<PermissionRecord>,
+    pub(super) topic_permissions: Vec<TopicPermissionRecord>,
+    pub(super) exchanges: Vec<ExchangeRecord>,
+    /// Without ids.
+    pub(super) queues: Vec<QueueRecord>,
+    pub(super) bindings: Vec<BindingRecord>,
+    /// What is in the document and cannot be imported.
+    pub(super) left_out: Vec<String>,
+    /// Where it came from, for people.
+    pub(super) path: PathBuf,
+}
+
+impl Definitions {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read; else the first mistake in it, with its place.
+    pub fn read(path: &Path) -> Result<Definitions, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))?;
+        let mut definitions: Definitions = text.parse()?;
+        definitions.path = path.to_owned();
+        Ok(definitions)
+    }
+}
+
+impl FromStr for Definitions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Definitions, String> {
+        let document: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let mut document = Fields::of("", document)?;
+        for field in ABOUT {
+            document.take(field);
+        }
+        let mut definitions = Definitions::default();
+        let left_out = &mut definitions.left_out;
+        refuse_policies(&mut document)?;
+        for mut fields in document.list("vhosts")? {
+            definitions.vhosts.push(vhost(&mut fields, left_out)?);
+            left_out.extend(fields.unknown());
+        }
+        for mut fields in document.list("users")? {
+            definitions.users.push(user(&mut fields, left_out)?);
+            left_out.extend(fields.unknown());
+        }
+        for mut fields in document.list("permissions")? {
+            definitions.permissions.push(PermissionRecord {
+                vhost: fields.name("vhost")?,
+                user: fields.name("user")?,
+                configure: fields.text("configure")?,
+                write: fields.text("write")?,
+                read: fields.text("read")?,
+            });
+            left_out.extend(fields.unknown());
+        }
+        for mut fields in document.list("topic_permissions")? {
+            definitions.topic_permissions.push(TopicPermissionRecord {
+                vhost: fields.name("vhost")?,
+                user: fields.name("user")?,
+                exchange: fields.name("exchange")?,
+                write: fields.text("write")?,
+                read: fields.text("read")?,
+            });
+            left_out.extend(fields.unknown());
+        }
+        for mut fields in document.list("parameters")? {
+            let component = fields.text("component")?;
+            if component == VHOST_LIMITS {
+                definitions
+                    .vhost_limits
+                    .push(vhost_limits(&mut fields, left_out)?);
+                left_out.extend(fields.unknown());
+            } else if component == "operator_policy" {
+                return Err(format!(
+                    "{}: policies are not supported",
+                    fields.place("component")
+                ));
+            } else {
+                left_out.push(format!("{} '{component}'", fields.place("component")));
+            }
+        }
+        for mut fields in document.list("exchanges")? {
+            let exchange = exchange(&mut fields)?;
+            left_out.extend(fields.unknown());
+            definitions.exchanges.extend(exchange);
+        }
+        for mut fields in document.list("queues")? {
+            definitions.queues.push(queue(&mut fields)?);
+            left_out.extend(fields.unknown());
+        }
+        for mut fields in document.list("bindings")? {
+            let binding = binding(&mut fields)?;
+            left_out.extend(fields.unknown());
+            definitions.bindings.extend(binding);
+        }
+        for mut fields in document.list("global_parameters")? {
+            let name = fields.text("name")?;
+            left_out.push(format!("{} '{name}'", fields.place("name")));
+        }
+        left_out.extend(document.unknown());
+        Ok(definitions)
+    }
+}
+
+/// A policy changes what queues and exchanges do: leaving it out in silence would break a promise.
+fn refuse_policies(document: &mut Fields) -> Result<(), String> {
+    match document.list("policies")?.is_empty() {
+        true => Ok(()),
+        false => Err(
+            "policies: not supported by this broker; give queues and exchanges arguments instead, and empty the list"
+                .to_owned(),
+        ),
+    }
+}
+
+fn vhost(fields: &mut Fields, left_out: &mut Vec<String>) -> Result<VhostRecord, String> {
+    let name = fields.name("name")?;
+    let mut metadata = fields.object("metadata")?;
+    let description = match fields.optional_text("description")? {
+        Some(description) => description,
+        None => metadata.optional_text("description")?.unwrap_or_default(),
+    };
+    let mut tags = fields.tags("tags")?;
+    if tags.is_empty() {
+        tags = metadata.tags("tags")?;
+    }
+    for of in [&mut *fields, &mut metadata] {
+        let place = of.place("default_queue_type");
+        match of.optional_text("default_queue_type")?.as_deref() {
+            None | Some("classic" | "undefined") => {}
+            Some(other) => left_out.push(format!("{place} '{other}'")),
+        }
+    }
+    // Said in `metadata` as well.
+    metadata.take("description");
+    metadata.take("tags");
+    left_out.extend(metadata.unknown());
+    Ok(VhostRecord {
+        name,
+        description,
+        tags,
+        limits: VhostLimits::default(),
+    })
+}
+
+fn user(fields: &mut Fields, left_out: &mut Vec<String>) -> Result<UserRecord, String> {
+    let name = fields.name("name")?;
+    let hashing = fields.optional_text("hashing_algorithm")?;
+    let password_hash = match (
+        fields.optional_text("password")?,
+        fields.optional_text("password_hash")?,
+    ) {
+        (Some(password), None) => PasswordHash::new(&password),
+        (None, Some(hash)) => {
+            if let Some(other) = hashing.filter(|hashing| hashing != HASHING) {
+                let place = fields.place("hashing_algorithm");
+                return Err(format!("{place}: '{other}' is not supported, only {HASHING}"));
+            }
+            hash.parse()
+                .map_err(|expected| format!("{}: {expected}", fields.place("password_hash")))?
+        }
+        _ => {
+            let place = fields.place("password_hash");
+            return Err(format!("{place}: either this or a password is required"));
+        }
+    };
+    let tags = fields.tags("tags")?;
+    let mut limits = fields.object("limits")?;
+    let record = UserRecord {
+        name,
+        password_hash,
+        hashing: PasswordHashing::Sha256,
+        tags,
+        limits: Some(UserLimits {
+            connections_max: limits.limit("max-connections")?,
+            channels_max: limits.limit("max-channels")?,
+        }),
+    };
+    left_out.extend(limits.unknown());
+    Ok(record)
+}
+
+fn vhost_limits(fields: &mut Fields, left_out: &mut Vec<String>) -> Result<(String, VhostLimits), String> {
+    let vhost = fields.name("vhost")?;
+    fields.take("name");
+    let mut value = fields.object("value")?;
+    let limits = VhostLimits {
+        connections_max: value.limit("max-connections")?,
+        queues_max: value.limit("max-queues")?,
+    };
+    left_out.extend(value.unknown());
+    Ok((vhost, limits))
+}
+
+/// `None` for one that is there without being defined.
+fn exchange(fields: &mut Fields) -> Result<Option<ExchangeRecord>, String> {
+    let name = fields.name("name")?;
+    let kind = fields.text("type")?;
+    let record = ExchangeRecord {
+        vhost: fields.name("vhost")?,
+        durable: fields.flag("durable", true)?,
+        auto_delete: fields.flag("auto_delete", false)?,
+        internal: fields.flag("internal", false)?,
+        arguments: table(fields)?,
+        name,
+        kind,
+    };
+    if record.name.is_empty() || record.name.starts_with("amq.") {
+        return Ok(None);
+    }
+    let kind: Result<ExchangeKind, _> = record.kind.parse();
+    kind.map_err(|error| format!("{}: {}", fields.place("type"), error.text))?;
+    Ok(Some(record))
+}
+
+fn queue(fields: &mut Fields) -> Result<QueueRecord, String> {
+    let mut record = QueueRecord {
+        vhost: fields.name("vhost")?,
+        name: fields.name("name")?,
+        id: String::new(),
+        durable: fields.flag("durable", true)?,
+        auto_delete: fields.flag("auto_delete", false)?,
+        arguments: table(fields)?,
+    };
+    if record.name.is_empty() {
+        return Err(format!("{}: empty", fields.place("name")));
+    }
+    let kind = fields.optional_text("type")?.filter(|kind| kind != "classic");
+    if let Some(kind) = kind
+        && record.arguments.get("x-queue-type").is_none()
+    {
+        record.arguments.insert("x-queue-type", kind.as_str());
+    }
+    Ok(record)
+}
+
+/// `None` for one that is there without being defined.
+fn binding(fields: &mut Fields) -> Result<Option<BindingRecord>, String> {
+    let kind = fields.text("destination_type")?;
+    let record = BindingRecord {
+        vhost: fields.name("vhost")?,
+        source: fields.name("source")?,
+        destination_kind: match kind.as_str() {
+            "queue" => DestinationKind::Queue,
+            "exchange" => DestinationKind::Exchange,
+            other => {
+                let place = fields.place("destination_type");
+                return Err(format!("{place}: expected queue or exchange, found '{other}'"));
+            }
+        },
+        destination: fields.name("destination")?,
+        routing_key: fields.name("routing_key")?,
+        arguments: table(fields)?,
+    };
+    fields.take("properties_key");
+    Ok((!record.source.is_empty()).then_some(record))
+}
+
+fn table(fields: &mut Fields) -> Result<wire::FieldTable, String> {
+    let place = fields.place("arguments");
+    let object = fields.object("arguments")?;
+    arguments::to_table(&place, object.into_map())
+}
