@@ -7,7 +7,7 @@
 #   scripts/interop.sh --compare [CLIENT...]                against both, and lists the features whose results differ
 #   scripts/interop.sh --install [CLIENT...]                installs the clients into $INTEROP_DIR and runs nothing
 #
-# A client whose tools (python3, node and npm, go, java and mvn, cargo) are missing is skipped, and fails when it was named.
+# A client whose tools (python3, node and npm, go, javac and mvn, cargo) are missing is skipped, and fails when it was named.
 # Clients are installed into a scratch directory; nothing outside it changes. Environment:
 #   BROKER_BIN           the broker to test; built with cargo when not given
 #   AMQP_HOST AMQP_PORT  test a broker that runs already, instead of starting one; INTEROP_PEER says which kind it is
@@ -18,7 +18,7 @@
 set -euo pipefail
 
 readonly ALL_CLIENTS=(pika aio_pika kombu amqplib amqp091-go java lapin)
-declare -rA NEEDS=([pika]=python3 [aio_pika]=python3 [kombu]=python3 [amqplib]="node npm" [amqp091-go]=go [java]="java mvn"
+declare -rA NEEDS=([pika]=python3 [aio_pika]=python3 [kombu]=python3 [amqplib]="node npm" [amqp091-go]=go [java]="javac mvn"
     [lapin]=cargo)
 readonly CLIENT_DEADLINE_S=300 INSTALL_DEADLINE_S=600
 

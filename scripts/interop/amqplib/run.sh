@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 client=$scratch/amqplib
 
 if [ "${1:-}" = install ]; then
-    [ -e "$client/node_modules/amqplib" ] ||
+    grep -qs "\"version\": \"$version\"" "$client/node_modules/amqplib/package.json" ||
         npm install --silent --no-audit --no-fund --prefix "$client" "amqplib@$version"
     exit
 fi

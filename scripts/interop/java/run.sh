@@ -6,9 +6,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 client=$scratch/java
 
 if [ "${1:-}" = install ]; then
-    [ -e "$client/lib/amqp-client-$version.jar" ] ||
+    if [ ! -e "$client/lib/amqp-client-$version.jar" ]; then
+        rm -rf "$client/lib"
         mvn --quiet --batch-mode -f "$here/pom.xml" -Damqp-client.version="$version" \
             dependency:copy-dependencies -DoutputDirectory="$client/lib"
+    fi
     rm -rf "$client/classes"
     javac -Xlint:all -d "$client/classes" -cp "$client/lib/*" "$here"/*.java
     exit
