@@ -21,7 +21,7 @@ fn publish_dispatch_settle(criterion: &mut Criterion) {
             let counters: Vec<Counter> = (0..consumers).map(|_| Counter::default()).collect();
             let ids: Vec<_> = counters
                 .iter()
-                .map(|counter| state.subscribe(counter.clone(), 0, false))
+                .map(|counter| state.subscribe(counter.clone(), 0, 0, false))
                 .collect();
             let id = BenchmarkId::new(format!("{body_bytes}B"), format!("{consumers}_consumers"));
             group.bench_function(id, |bencher| {

@@ -3,7 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use broker::queue::{Accepted, DeliverySession, DeliveryTarget, QueueConfig, QueueState, SpillLimits};
+use broker::queue::{
+    Accepted, DeliverySession, DeliveryTarget, QueueConfig, QueueOptions, QueueState, SpillLimits,
+};
 use broker::record::{Content, Record, RecordFields};
 use ring::{ChunkPool, Offset, PoolConfig, RingConfig};
 
@@ -25,6 +27,7 @@ pub fn queue() -> QueueState<Counter> {
         ring,
         spill: SpillLimits::above(0.8),
         durable: false,
+        options: QueueOptions::default(),
     };
     QueueState::new(config, pool)
 }

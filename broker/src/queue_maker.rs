@@ -10,7 +10,9 @@ use seglog::SeglogError;
 
 use crate::config::Config;
 use crate::inbox::Inbox;
-use crate::queue::{Declaration, Queue, QueueConfig, QueueParts, Remains, SpillLimits, Starved};
+use crate::queue::{
+    Declaration, Queue, QueueConfig, QueueOptions, QueueParts, Remains, SpillLimits, Starved,
+};
 use crate::store::{Durability, QueueLog, Store};
 use crate::vhost::VirtualHost;
 
@@ -60,6 +62,7 @@ impl QueueMaker {
                 ring,
                 spill: SpillLimits::above(f64::from(config.spill_above) / 100.0),
                 durable: false,
+                options: QueueOptions::default(),
             },
             pool,
             starved,
@@ -121,9 +124,11 @@ impl QueueMaker {
         stored: bool,
     ) -> Arc<Queue> {
         let home = self.queues_made.load(Ordering::Relaxed) as usize % self.inboxes.len();
+        let options = declaration.options().expect("checked by whoever declares");
         let config = QueueConfig {
             durable: declaration.is_stored(),
-            ..self.config
+            options,
+            ..self.config.clone()
         };
         Queue::new(QueueParts {
             vhost,

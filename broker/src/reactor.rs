@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::connection::{Link, Signal, Signals};
 use crate::inbox::Inbox;
 use crate::queue::Queue;
+use crate::timers::Timers;
 
 /// Bytes read from one socket in one turn.
 pub const READ_BYTES_MAX: usize = 256 * 1024;
@@ -31,6 +32,7 @@ pub struct Reactor {
     dirty: RefCell<Vec<Arc<Queue>>>,
     unflushed: RefCell<Vec<Arc<Link>>>,
     inbox: Arc<Inbox>,
+    timers: Timers,
     links: RefCell<slab::Slab<Arc<Link>>>,
     scratch: RefCell<Vec<u8>>,
     /// Unix time in microseconds, read once a turn.
@@ -45,6 +47,7 @@ impl Reactor {
             dirty: RefCell::default(),
             unflushed: RefCell::default(),
             inbox,
+            timers: Timers::default(),
             links: RefCell::default(),
             scratch: RefCell::new(vec![0; READ_BYTES_MAX + remainder_bytes_max(frame_bytes_max)]),
             now_us: Cell::new(unix_us()),
@@ -130,14 +133,17 @@ impl Reactor {
         self.inbox.take_queues(&mut queues);
         let mut again = false;
         for queue in queues.drain(..) {
-            let more = queue.dispatch(self.now_us.get(), |link| {
+            let turned = queue.dispatch(self.now_us.get(), |link| {
                 if link.mark_flush() {
                     self.unflushed.borrow_mut().push(Arc::clone(link));
                 }
             });
-            if more {
+            if turned.more {
                 again = true;
                 self.mark_dirty(&queue);
+            }
+            if let Some(at_ms) = turned.wake_at_ms {
+                self.timers.add(&queue, at_ms);
             }
         }
         let mut links = self.unflushed.take();
@@ -148,6 +154,16 @@ impl Reactor {
         restore(&self.dirty, queues);
         restore(&self.unflushed, links);
         again
+    }
+
+    /// Dispatches queues when their time has come. Never returns.
+    pub async fn run_timers(self: Rc<Self>) {
+        loop {
+            for queue in self.timers.due(unix_us() / 1000) {
+                self.mark_dirty(&queue);
+            }
+            self.timers.sleep(unix_us() / 1000).await;
+        }
     }
 
     /// Ticks once a second. Never returns.

@@ -33,6 +33,9 @@ pub const RECORD_HEADER_BYTES: usize = 32;
 /// Set when the publisher asked for persistence (`delivery_mode` 2): the log keeps the record over a restart.
 pub const FLAG_PERSISTENT: u16 = seglog::FLAG_KEEP;
 
+/// Set when the message has an expiration of its own: whoever deals it has to look at its properties.
+pub const FLAG_EXPIRES: u16 = 1 << 1;
+
 /// A message's content header and body as frames; see the module documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Content<'a> {
@@ -116,7 +119,43 @@ pub struct RecordFields<'a> {
     pub content: Content<'a>,
 }
 
-impl RecordFields<'_> {
+impl<'a> From<Record<'a>> for RecordFields<'a> {
+    fn from(record: Record<'a>) -> RecordFields<'a> {
+        RecordFields {
+            timestamp_ms: record.timestamp_ms,
+            flags: record.flags,
+            names: record.names,
+            content: record.content,
+        }
+    }
+}
+
+impl<'a> RecordFields<'a> {
+    /// A message as it is published; the flags follow from its properties. `names`: see [`join_names`].
+    #[inline]
+    pub fn new(timestamp_ms: u64, names: &'a [u8], content: Content<'a>) -> RecordFields<'a> {
+        let header = content.header();
+        let mut flags = 0;
+        if wire::delivery_mode(header) == 2 {
+            flags |= FLAG_PERSISTENT;
+        }
+        if wire::property_flags(header) & wire::FLAG_EXPIRATION != 0 {
+            flags |= FLAG_EXPIRES;
+        }
+        RecordFields {
+            timestamp_ms,
+            flags,
+            names,
+            content,
+        }
+    }
+
+    /// True when the publisher asked for persistence.
+    #[inline]
+    pub fn is_persistent(&self) -> bool {
+        self.flags & FLAG_PERSISTENT != 0
+    }
+
     /// The fixed-size head; followed by names and frames it makes the record.
     #[inline]
     pub fn head(&self) -> [u8; RECORD_HEADER_BYTES] {
@@ -150,7 +189,24 @@ pub struct Record<'a> {
     pub content: Content<'a>,
 }
 
+impl<'a> From<RecordFields<'a>> for Record<'a> {
+    fn from(fields: RecordFields<'a>) -> Record<'a> {
+        Record {
+            timestamp_ms: fields.timestamp_ms,
+            flags: fields.flags,
+            names: fields.names,
+            content: fields.content,
+        }
+    }
+}
+
 impl<'a> Record<'a> {
+    /// Bytes of the whole record.
+    #[inline]
+    pub fn encoded_len(&self) -> usize {
+        RECORD_HEADER_BYTES + self.names.len() + self.content.frames.len()
+    }
+
     /// Splits `bytes` into its fields, or `None` when the lengths inside do not fit: a record that this
     /// process wrote always fits.
     #[inline]

@@ -7,7 +7,6 @@ use anyhow::Context as _;
 
 use crate::auth::{self, User};
 use crate::broker::{Broker, DURABILITY_ARGUMENT};
-use crate::connection::refused_argument;
 use crate::queue::{Declaration, Queue};
 use crate::queue_maker::Restored;
 use crate::store::metadata::{
@@ -168,12 +167,16 @@ fn restore_queue(broker: &Broker, vhost: &Arc<VirtualHost>, record: QueueRecord)
         owner: None,
         arguments: record.arguments,
     };
+    declaration
+        .options()
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
     let restored = Restored {
         log: recovered.log,
         remains: recovered.remains,
         generation: recovered.generation,
     };
     let queue = vhost.restored_queue(record.name, record.id, declaration, restored);
+    queue.index_backlog()?;
     let (ready, _) = queue.counts();
     declare(vhost, |topology| {
         topology.add_queue(queue.name(), true, Arc::clone(&queue));
@@ -187,9 +190,13 @@ fn restore_queue(broker: &Broker, vhost: &Arc<VirtualHost>, record: QueueRecord)
 /// # Errors
 /// Why not, in words for a client.
 pub(crate) fn check_queue(record: &QueueRecord, default: Durability) -> Result<(), String> {
-    if let Some(name) = refused_argument(&record.arguments) {
-        return Err(format!("queue argument '{name}' is not supported by this broker"));
-    }
+    let declaration = Declaration {
+        durable: record.durable,
+        auto_delete: record.auto_delete,
+        owner: None,
+        arguments: record.arguments.clone(),
+    };
+    declaration.options().map_err(|error| error.to_string())?;
     durability_of(&record.arguments, default).map(drop)
 }
 

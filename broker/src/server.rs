@@ -197,6 +197,7 @@ async fn trim_idle_queues(broker: Arc<Broker>) {
 async fn run_reactor(broker: Arc<Broker>, inbox: Arc<Inbox>, mut accepted: mpsc::Receiver<Accepted>) {
     let reactor = Reactor::new(broker.config.frame_max as usize, inbox);
     let dispatcher = tokio::task::spawn_local(std::rc::Rc::clone(&reactor).run_dispatcher());
+    let timers = tokio::task::spawn_local(std::rc::Rc::clone(&reactor).run_timers());
     let ticks = tokio::task::spawn_local(std::rc::Rc::clone(&reactor).run_ticks());
     let mut connections = JoinSet::new();
     loop {
@@ -231,6 +232,7 @@ async fn run_reactor(broker: Arc<Broker>, inbox: Arc<Inbox>, mut accepted: mpsc:
         );
     }
     dispatcher.abort();
+    timers.abort();
     ticks.abort();
 }
 

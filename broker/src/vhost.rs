@@ -11,10 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use seglog::SeglogError;
+use wire::{BasicProperties, ContentHeader};
 
 use crate::connection::{ConnectionId, ConsumerTarget, Link};
 use crate::queue::{Declaration, Queue};
 use crate::queue_maker::{QueueMaker, Restored};
+use crate::record::Content;
 use crate::restore;
 use crate::store::metadata::{Entity, UserRecord, VhostLimits, VhostRecord};
 use crate::store::{Durability, Job, QueueEnd, Ticket};
@@ -186,6 +188,29 @@ impl VirtualHost {
         });
         let (deleted, end) = deleted?;
         Ok((deleted, unbound.or(stored.then_some(end))))
+    }
+
+    /// The queues that one of the broker's own messages goes to, each once: one that was dead-lettered or delayed.
+    pub(crate) fn route_internally(
+        &self,
+        exchange: &str,
+        routing_keys: &[&str],
+        content: &Content<'_>,
+    ) -> Vec<Arc<Queue>> {
+        let decoded = ContentHeader::decode(content.header())
+            .and_then(|header| BasicProperties::decode(header.properties));
+        // What a publisher sent was checked then.
+        let properties = decoded.unwrap_or_default();
+        let topology = self.topology.read();
+        let mut queues: Vec<Arc<Queue>> = Vec::new();
+        for key in routing_keys {
+            for queue in topology.route_internally(exchange, key, &properties) {
+                if !queues.iter().any(|known| Arc::ptr_eq(known, &queue)) {
+                    queues.push(queue);
+                }
+            }
+        }
+        queues
     }
 
     /// Adds a connection that opens it.

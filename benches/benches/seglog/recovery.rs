@@ -21,6 +21,8 @@ fn checkpoint(ranges: u64) -> Checkpoint {
         dispatched: next,
         clean: false,
         settled: Settled { frontier: 0, ranges },
+        attempts: Vec::new(),
+        expiring: false,
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn offset_update(criterion: &mut Criterion) {
 fn delivered(messages: u64) -> (QueueState<Counter>, ConsumerId) {
     let frames = frames(&[7; 16]);
     let mut state = queue();
-    let consumer = state.subscribe(Counter::default(), 0, false);
+    let consumer = state.subscribe(Counter::default(), 0, 0, false);
     for _ in 0..messages {
         state
             .publish(&record(&frames))

@@ -10,6 +10,8 @@
 //!   "clean": false,
 //!   "frontier": 100,
 //!   "settled": [[102,3],[109,1]],        (first offset, count), ascending, disjoint, none below the frontier
+//!   "attempts": [[100,2]],               (offset, how often it came back); left out when there are none
+//!   "expiring": true,                    some message has an expiration of its own; left out when none has
 //!   "crc32": "1a2b3c4d"
 //! }
 //! ```
@@ -49,6 +51,10 @@ pub struct Checkpoint {
     pub clean: bool,
     /// What is settled.
     pub settled: Settled,
+    /// Messages that came back, and how often, where their owner counts that.
+    pub attempts: Vec<(u64, u64)>,
+    /// Some message has an expiration of its own, as far as its owner knows.
+    pub expiring: bool,
 }
 
 /// The file's JSON object.
@@ -63,6 +69,10 @@ struct Form {
     clean: bool,
     frontier: u64,
     settled: Vec<(u64, u64)>,
+    #[serde(default)]
+    attempts: Vec<(u64, u64)>,
+    #[serde(default)]
+    expiring: bool,
     #[serde(rename = "crc32")]
     _crc32: String,
 }
@@ -87,13 +97,20 @@ impl Checkpoint {
              \"dispatched\": {},\n  \"clean\": {},\n  \"frontier\": {},\n  \"settled\": [",
             self.generation, self.next, self.dispatched, self.clean, self.settled.frontier
         );
-        let mut separator = "";
-        for range in &self.settled.ranges {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{separator}[{},{}]", range.start, range.end - range.start);
-            separator = ",";
-        }
+        let ranges = self.settled.ranges.iter();
+        push_pairs(
+            &mut text,
+            ranges.map(|range| (range.start, range.end - range.start)),
+        );
         text.push_str("],\n");
+        if !self.attempts.is_empty() {
+            text.push_str("  \"attempts\": [");
+            push_pairs(&mut text, self.attempts.iter().copied());
+            text.push_str("],\n");
+        }
+        if self.expiring {
+            text.push_str("  \"expiring\": true,\n");
+        }
         let checksum = checksum_line(text.as_bytes());
         text.push_str(&checksum);
         Ok(text.into_bytes())
@@ -177,8 +194,18 @@ impl Form {
                 frontier: self.frontier,
                 ranges,
             },
+            attempts: self.attempts,
+            expiring: self.expiring,
         };
         checkpoint.check().map(|()| checkpoint)
+    }
+}
+
+fn push_pairs(text: &mut String, pairs: impl Iterator<Item = (u64, u64)>) {
+    for (index, (first, second)) in pairs.enumerate() {
+        let separator = if index == 0 { "" } else { "," };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{separator}[{first},{second}]");
     }
 }
 
@@ -204,6 +231,8 @@ mod tests {
                 frontier: 100,
                 ranges: vec![102..105, 109..110],
             },
+            attempts: Vec::new(),
+            expiring: false,
         }
     }
 
@@ -217,6 +246,17 @@ mod tests {
         let digits = format!("{:08x}", crc32fast::hash(expected.as_bytes()));
         assert_eq!(checksum, format!("  \"crc32\": \"{digits}\"\n}}\n"));
         assert_eq!(Checkpoint::decode(text.as_bytes()).unwrap(), example());
+        let more = Checkpoint {
+            attempts: vec![(100, 2), (101, 1)],
+            expiring: true,
+            ..example()
+        };
+        let text = String::from_utf8(more.encode().unwrap()).unwrap();
+        assert!(
+            text.contains(
+                "[109,1]],\n  \"attempts\": [[100,2],[101,1]],\n  \"expiring\": true,\n  \"crc32\""
+            )
+        );
     }
 
     #[test]
@@ -276,7 +316,8 @@ mod tests {
             queue: String,
             (generation, frontier) in (any::<u64>(), 0..u64::MAX / 2),
             steps in prop::collection::vec((0..u64::MAX >> 40, 1..u64::MAX >> 40), 0..200),
-            (beyond, clean) in (0..1000_u64, any::<bool>()),
+            (beyond, clean, expiring) in (0..1000_u64, any::<bool>(), any::<bool>()),
+            attempts: Vec<(u64, u64)>,
         ) {
             let mut below = frontier;
             let mut ranges = Vec::new();
@@ -286,7 +327,7 @@ mod tests {
             }
             let settled = Settled { frontier, ranges };
             let next = below + beyond;
-            let checkpoint = Checkpoint { queue, generation, next, dispatched: below, clean, settled };
+            let checkpoint = Checkpoint { queue, generation, next, dispatched: below, clean, settled, attempts, expiring };
             prop_assert_eq!(Checkpoint::decode(&checkpoint.encode().unwrap()).unwrap(), checkpoint);
         }
     }

@@ -190,6 +190,8 @@ mod tests {
                 frontier: 3,
                 ranges: vec![4..5, 6..8],
             },
+            attempts: Vec::new(),
+            expiring: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wire::{Method, ReplyCode};
+use wire::{Method, ReplyCode, TableRef};
 
 use super::channel::{ChannelConsumer, Confirms};
 use super::delivery::ConsumerTarget;
@@ -11,6 +11,10 @@ use super::replies::REPLY_TO;
 use super::task::Connection;
 use super::window::Source;
 use crate::queue::{Queue, Subscription};
+use crate::terms::type_name;
+
+/// Argument of `basic.consume`.
+const CONSUMER_PRIORITY: &str = "x-priority";
 
 /// A `basic.consume`, without the parts that the broker ignores.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +24,8 @@ pub(super) struct Consume<'a> {
     pub(super) no_ack: bool,
     pub(super) exclusive: bool,
     pub(super) no_wait: bool,
+    /// `x-priority`; higher ones are served first.
+    pub(super) priority: i32,
 }
 
 impl Connection {
@@ -36,6 +42,7 @@ impl Connection {
                 no_ack,
                 exclusive,
                 no_wait,
+                arguments,
                 ..
             } => self.consume(
                 id,
@@ -45,6 +52,7 @@ impl Connection {
                     no_ack,
                     exclusive,
                     no_wait,
+                    priority: consumer_priority(arguments)?,
                 },
             ),
             Method::BasicCancel {
@@ -103,6 +111,7 @@ impl Connection {
         let subscription = Subscription {
             target,
             prefetch,
+            priority: consume.priority,
             exclusive: consume.exclusive,
         };
         let subscribed = queue.subscribe(subscription, |consumer| {
@@ -165,27 +174,31 @@ impl Connection {
             consumer: None,
         };
         let source = self.link.outbound().windows[window].add_source(source);
-        let found = queue.get(no_ack, |offset, redelivered, record, remaining| {
-            let mut outbound = self.link.outbound();
-            let frame_bytes_max = outbound.frame_bytes_max;
-            let window = &mut outbound.windows[window];
-            let delivery_tag = if no_ack {
-                window.next_tag()
-            } else {
-                window.push(source, offset)
-            };
-            let (exchange, routing_key) = record.split_names();
-            let ok = Method::BasicGetOk {
-                delivery_tag,
-                redelivered,
-                exchange: utf8(exchange),
-                routing_key: utf8(routing_key),
-                message_count: remaining as u32,
-            };
-            ok.encode(id, &mut outbound.pending);
-            wire::encode_header_frame(&mut outbound.pending, id, record.content.header());
-            wire::encode_body_frames(&mut outbound.pending, id, record.content.body(), frame_bytes_max);
-        });
+        let found = queue.get(
+            no_ack,
+            self.reactor.now_ms(),
+            |offset, redelivered, record, remaining| {
+                let mut outbound = self.link.outbound();
+                let frame_bytes_max = outbound.frame_bytes_max;
+                let window = &mut outbound.windows[window];
+                let delivery_tag = if no_ack {
+                    window.next_tag()
+                } else {
+                    window.push(source, offset)
+                };
+                let (exchange, routing_key) = record.split_names();
+                let ok = Method::BasicGetOk {
+                    delivery_tag,
+                    redelivered,
+                    exchange: utf8(exchange),
+                    routing_key: utf8(routing_key),
+                    message_count: remaining as u32,
+                };
+                ok.encode(id, &mut outbound.pending);
+                wire::encode_header_frame(&mut outbound.pending, id, record.content.header());
+                wire::encode_body_frames(&mut outbound.pending, id, record.content.body(), frame_bytes_max);
+            },
+        );
         self.link.outbound().windows[window].detach_source(source);
         match found {
             Some(()) => self.reactor.mark_flush(&self.link),
@@ -214,6 +227,21 @@ impl Connection {
         }
         self.reply(id, Method::ChannelFlowOk { active: true });
         Ok(())
+    }
+}
+
+/// The argument `x-priority`; 0 when there is none.
+fn consumer_priority(arguments: TableRef<'_>) -> Result<i32, Failure> {
+    let Some(value) = arguments.get(CONSUMER_PRIORITY) else {
+        return Ok(0);
+    };
+    match value.as_i64() {
+        Some(priority) => Ok(priority.clamp(i32::MIN.into(), i32::MAX.into()) as i32),
+        None => {
+            let kind = type_name(&value.to_value());
+            let text = format!("invalid arg '{CONSUMER_PRIORITY}': {{unacceptable_type,{kind}}}");
+            Err(Failure::new(ReplyCode::PreconditionFailed, text))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A channel's state on its connection's task.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::replies::ReplyConsumer;
 use super::transaction::Transaction;
 use super::window::SourceId;
 use crate::auth::UserShare;
-use crate::queue::{ConsumerId, Queue};
+use crate::queue::{ConsumerId, Publisher, Queue};
 use crate::store::Ticket;
 
 /// Routes remembered by publish method, per channel; a publisher with more distinct routing keys starts over.
@@ -88,6 +88,8 @@ pub(super) struct Confirms {
     pub(super) confirmed: u64,
     /// Messages that a log has to keep before they are confirmed, in the order of their numbers.
     unkept: VecDeque<Unkept>,
+    /// Numbers of messages that some queue refused because it has as many as it may have.
+    refused: BTreeSet<u64>,
     /// The queue of the first of them will raise [`Signal::Kept`](super::Signal::Kept).
     awaiting: bool,
 }
@@ -240,6 +242,11 @@ impl Confirms {
         }
     }
 
+    /// Message number `number` was refused.
+    pub(super) fn refuse(&mut self, number: u64) {
+        self.refused.insert(number);
+    }
+
     /// True when something waits for a log.
     pub(super) fn is_unkept(&self) -> bool {
         !self.unkept.is_empty()
@@ -260,7 +267,7 @@ impl Confirms {
             let kept = if self.awaiting {
                 front.queue.is_kept_through(front.next)
             } else {
-                front.queue.await_kept(front.next, link)
+                front.queue.await_kept(front.next, Publisher::Link(link))
             };
             self.awaiting = !kept;
             if !kept {
@@ -270,17 +277,38 @@ impl Confirms {
         }
     }
 
-    /// The tag to confirm up to, when there is something new to confirm: all but the `blocked` last ones and those that are
-    /// not kept yet.
-    pub(super) fn take(&mut self, blocked: usize) -> Option<u64> {
+    /// What is to be said of the messages that are decided by now, in order: all but the `blocked` last ones and those that
+    /// are not kept yet.
+    pub(super) fn take(&mut self, blocked: usize) -> SmallVec<[Confirm; 1]> {
         let placed = self.published - blocked as u64;
         let through = match self.unkept.front() {
             Some(unkept) => placed.min(unkept.first - 1),
             None => placed,
         };
-        (through > self.confirmed).then(|| {
-            self.confirmed = through;
-            through
-        })
+        let mut confirms = SmallVec::new();
+        while let Some(&number) = self.refused.first().filter(|&&number| number <= through) {
+            self.confirm_through(number - 1, &mut confirms);
+            confirms.push(Confirm::Nack { number });
+            self.confirmed = number;
+            self.refused.pop_first();
+        }
+        self.confirm_through(through, &mut confirms);
+        confirms
     }
+
+    fn confirm_through(&mut self, through: u64, confirms: &mut SmallVec<[Confirm; 1]>) {
+        if through > self.confirmed {
+            self.confirmed = through;
+            confirms.push(Confirm::Ack { through });
+        }
+    }
+}
+
+/// What a publisher is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Confirm {
+    /// The broker has taken responsibility for every message up to this one that was not refused.
+    Ack { through: u64 },
+    /// It has not for this one.
+    Nack { number: u64 },
 }

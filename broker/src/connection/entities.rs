@@ -10,27 +10,11 @@ use super::failure::Failure;
 use super::replies::is_reply_queue;
 use super::task::Connection;
 use crate::auth::{Operation, Resource};
-use crate::queue::{Declaration, Queue};
+use crate::queue::{ArgumentError, Declaration, Queue};
 use crate::restore::{description, durability_of};
 use crate::store::metadata::Entity;
 use crate::store::{Job, Ticket};
 use crate::topology::{ExchangeSpec, Topology, TopologyError};
-
-/// Queue arguments that other brokers give a meaning and this one does not have yet. Accepting them in
-/// silence would drop a promise that the client relies on.
-const QUEUE_ARGUMENTS_REFUSED: [&str; 11] = [
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-delivery-limit",
-    "x-expires",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-max-priority",
-    "x-message-ttl",
-    "x-overflow",
-    "x-single-active-consumer",
-    "x-consumer-timeout",
-];
 
 /// A `queue.declare`.
 #[derive(Clone, Copy, Debug)]
@@ -273,10 +257,6 @@ impl Connection {
             owner: declare.exclusive.then_some(connection),
             arguments: declare.arguments.to_table(),
         };
-        if let Some(name) = refused_argument(&declaration.arguments) {
-            let text = format!("queue argument '{name}' is not supported by this broker");
-            return Err(Failure::new(ReplyCode::PreconditionFailed, text));
-        }
         let durability = durability_of(&declaration.arguments, self.broker.config.durability)
             .map_err(|text| Failure::new(ReplyCode::PreconditionFailed, text))?;
         let (broker, vhost) = (Arc::clone(&self.broker), Arc::clone(self.vhost()));
@@ -293,6 +273,7 @@ impl Connection {
                     return Err(locked(vhost.name(), &name));
                 }
                 check_equivalent(vhost.name(), &name, queue.declaration(), &declaration)?;
+                queue.touch();
                 return Ok((
                     Arc::clone(queue),
                     self.ticket_or_last(None, queue.declaration().is_stored()),
@@ -306,6 +287,9 @@ impl Connection {
                 let text = format!("vhost '{}' is deleted", vhost.name());
                 return Err(Failure::new(ReplyCode::ConnectionForced, text));
             }
+            declaration
+                .options()
+                .map_err(|error| invalid_argument(vhost.name(), &name, &error))?;
             if let Some(max) = vhost.limits().queues_max
                 && topology.queue_count() as u64 >= max
             {
@@ -462,17 +446,17 @@ impl Connection {
     }
 }
 
-/// An argument that a queue cannot have.
-pub(crate) fn refused_argument(arguments: &FieldTable) -> Option<&str> {
-    let mut names = arguments.iter().map(|(name, _)| name);
-    names.find(|name| QUEUE_ARGUMENTS_REFUSED.contains(name))
-}
-
 fn no_queue(vhost: &str, name: &str) -> Failure {
     Failure::new(
         ReplyCode::NotFound,
         format!("no queue '{name}' in vhost '{vhost}'"),
     )
+}
+
+fn invalid_argument(vhost: &str, queue: &str, error: &ArgumentError) -> Failure {
+    let ArgumentError { argument, problem } = error;
+    let text = format!("invalid arg '{argument}' for queue '{queue}' in vhost '{vhost}': {problem}");
+    Failure::new(ReplyCode::PreconditionFailed, text)
 }
 
 fn locked(vhost: &str, name: &str) -> Failure {

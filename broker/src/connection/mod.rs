@@ -41,7 +41,6 @@ mod transaction;
 mod window;
 
 pub use delivery::{ConsumerSession, ConsumerTarget};
-pub(crate) use entities::refused_argument;
 pub use failure::Failure;
 pub use input::INCOMPLETE_PUBLISH_BYTES_MAX;
 pub use link::{ConnectionId, Link, Outbound, Signal, Signals};

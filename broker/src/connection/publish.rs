@@ -15,14 +15,14 @@ use smallvec::SmallVec;
 use wire::fast::{self, PublishScan, Scan};
 use wire::{BasicProperties, Method, ReplyCode, delivery_mode, property_flags};
 
-use super::channel::{BlockedPublish, Channel, Confirms, Route};
+use super::channel::{BlockedPublish, Channel, Confirm, Confirms, Route};
 use super::failure::Failure;
 use super::inspect::INSPECTED_FLAGS;
 use super::replies::is_reply_key;
 use super::task::Connection;
 use crate::auth::{Operation, Resource};
-use crate::queue::{Placed, Queue};
-use crate::record::{Content, FLAG_PERSISTENT, RecordFields, join_names};
+use crate::queue::{Placed, Publisher, Queue};
+use crate::record::{Content, RecordFields, join_names};
 
 /// Most messages in one run.
 const RUN_MESSAGES_MAX: usize = 1024;
@@ -158,11 +158,18 @@ impl Connection {
         let mut placed_by_all = run.len();
         let mut short: SmallVec<[(usize, usize); 4]> = SmallVec::new();
         for (index, queue) in route.queues.iter().enumerate() {
-            let fields = run.iter().map(|&content| record_fields(route, content, now_ms));
-            let published = queue.publish(fields, link, first.is_some());
+            let fields = run
+                .iter()
+                .map(|&content| RecordFields::new(now_ms, &route.names, content));
+            let published = queue.publish(fields, Publisher::Link(link), first.is_some());
             if let Placed::First(count) = published.placed {
                 short.push((index, count));
                 placed_by_all = placed_by_all.min(count);
+            }
+            if let Some((first, confirms)) = first.zip(channel.confirms.as_mut()) {
+                for &position in &published.refused {
+                    confirms.refuse(first + position as u64);
+                }
             }
             if let Some(first) = first.filter(|_| keeps && queue.keeps())
                 && let Some(confirms) = &mut channel.confirms
@@ -228,7 +235,7 @@ impl Connection {
         }
         self.confirming.sort_unstable();
         self.confirming.dedup();
-        let mut tags: SmallVec<[(u16, u64); 4]> = SmallVec::new();
+        let mut decided: SmallVec<[(u16, Confirm); 4]> = SmallVec::new();
         for id in self.confirming.drain(..) {
             let sends = |channel: &&mut Channel| !channel.closing && channel.tx.is_none();
             let Some(channel) = self.channels.get_mut(&id).filter(sends) else {
@@ -239,14 +246,24 @@ impl Connection {
                 continue;
             };
             confirms.settle_kept(&self.link, called);
-            tags.extend(confirms.take(blocked).map(|tag| (id, tag)));
+            decided.extend(confirms.take(blocked).into_iter().map(|confirm| (id, confirm)));
         }
-        if tags.is_empty() {
+        if decided.is_empty() {
             return;
         }
         let mut outbound = self.link.outbound();
-        for (id, tag) in tags {
-            fast::encode_ack(&mut outbound.pending, id, tag, true);
+        for (id, confirm) in decided {
+            match confirm {
+                Confirm::Ack { through } => fast::encode_ack(&mut outbound.pending, id, through, true),
+                Confirm::Nack { number } => {
+                    let nack = Method::BasicNack {
+                        delivery_tag: number,
+                        multiple: false,
+                        requeue: false,
+                    };
+                    nack.encode(id, &mut outbound.pending);
+                }
+            }
         }
         drop(outbound);
         self.reactor.mark_flush(&self.link);
@@ -296,9 +313,17 @@ impl Connection {
             let mut remaining = std::mem::take(&mut publish.remaining);
             let keeps = is_persistent(&publish.content());
             remaining.retain(|queue| {
-                let fields = record_fields(&publish.route, publish.content(), now_ms);
-                let published = queue.publish(std::iter::once(fields), link, channel.confirms.is_some());
+                let fields = RecordFields::new(now_ms, &publish.route.names, publish.content());
+                let urgent = channel.confirms.is_some();
+                let published = queue.publish(std::iter::once(fields), Publisher::Link(link), urgent);
                 let placed = published.placed == Placed::All;
+                if let Some(confirms) = channel
+                    .confirms
+                    .as_mut()
+                    .filter(|_| !published.refused.is_empty())
+                {
+                    confirms.refuse(confirms.published - number as u64);
+                }
                 if placed {
                     reactor.mark_dirty(queue);
                     if let Some(confirms) = channel.confirms.as_mut().filter(|_| keeps && queue.keeps()) {
@@ -344,18 +369,4 @@ pub(super) fn log_failed(reason: &str) -> Failure {
         ReplyCode::InternalError,
         format!("the message log has failed, nothing is confirmed any more: {reason}"),
     )
-}
-
-#[inline]
-fn record_fields<'a>(route: &'a Route, content: Content<'a>, timestamp_ms: u64) -> RecordFields<'a> {
-    RecordFields {
-        timestamp_ms,
-        flags: if is_persistent(&content) {
-            FLAG_PERSISTENT
-        } else {
-            0
-        },
-        names: &route.names,
-        content,
-    }
 }

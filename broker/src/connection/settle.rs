@@ -23,12 +23,14 @@ pub(super) struct PendingSettles {
 pub(super) enum Fate {
     Settle,
     Requeue,
+    /// Dead-letter it, where there is somewhere to.
+    Reject,
 }
 
 impl Fate {
     /// Of what is rejected.
     pub(super) fn of_rejected(requeue: bool) -> Fate {
-        if requeue { Fate::Requeue } else { Fate::Settle }
+        if requeue { Fate::Requeue } else { Fate::Reject }
     }
 }
 
@@ -116,9 +118,9 @@ impl Connection {
         for group in runs.chunk_by(|a, b| a.source == b.source) {
             match fate {
                 Fate::Settle => self.settle_later(window_key, group),
-                Fate::Requeue => {
+                Fate::Requeue | Fate::Reject => {
                     self.flush_settles();
-                    self.requeue(window_key, group);
+                    self.give_up(window_key, group, fate);
                 }
             }
         }
@@ -169,12 +171,17 @@ impl Connection {
         self.settles.runs.clear();
     }
 
-    fn requeue(&mut self, window_key: usize, group: &[SettledRun]) {
+    /// Requeues or rejects.
+    fn give_up(&mut self, window_key: usize, group: &[SettledRun], fate: Fate) {
         let source = self.link.outbound().windows[window_key]
             .source(group[0].source)
             .clone();
         let runs: Vec<_> = group.iter().map(|run| (run.first, run.count)).collect();
-        if source.queue.requeue(source.consumer, &runs) {
+        let has_work = match fate {
+            Fate::Reject => source.queue.reject(source.consumer, &runs),
+            _ => source.queue.requeue(source.consumer, &runs),
+        };
+        if has_work {
             self.reactor.mark_dirty(&source.queue);
         }
     }

@@ -49,9 +49,17 @@ pub(super) struct Consumer<T> {
     pub(super) serial: u64,
     pub(super) target: T,
     pub(super) credit: Credit,
+    /// Higher ones are served first.
+    pub(super) priority: i32,
     pub(super) exclusive: bool,
     /// Its target had no room; skipped until unstalled.
     pub(super) stalled: bool,
+}
+
+impl<T> Consumer<T> {
+    pub(super) fn can_take(&self) -> bool {
+        !self.stalled && self.credit.available() > 0
+    }
 }
 
 /// How many more messages a consumer may hold unsettled: `basic.qos` prefetch.

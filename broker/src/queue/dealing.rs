@@ -1,11 +1,12 @@
 //! Dealing: which messages go to which consumer, from the ring or from the log.
 
-use ring::{Offset, Ring};
+use ring::Offset;
 
-use super::cold::ColdWindow;
-use super::consumer::{Accepted, Consumer, DeliverySession, DeliveryTarget};
+use super::backlog::{Backlog, lookup, parse};
+use super::consumer::{Accepted, DeliverySession, DeliveryTarget};
+use super::special::DeathReason;
 use super::state::QueueState;
-use crate::record::Record;
+use crate::record::{FLAG_EXPIRES, Record};
 
 /// Most messages dealt to one consumer before the next one gets its turn.
 pub const DEAL_MESSAGES_MAX: usize = 512;
@@ -20,8 +21,10 @@ const DEAL_DEEP_PER_CONSUMER: usize = 4;
 pub struct Dispatched {
     /// Messages dealt.
     pub dealt: usize,
-    /// Consumers could take more, but the next message must be read from the log first: from this offset on.
+    /// The next message must be read from the log before anything more can be done: from this offset on.
     pub cold: Option<Offset>,
+    /// The queue is to be dispatched again then, because a message expires: milliseconds since the Unix epoch.
+    pub wake_at_ms: Option<u64>,
 }
 
 /// What a get came to.
@@ -37,81 +40,116 @@ pub enum Got<R> {
 
 impl<T: DeliveryTarget> QueueState<T> {
     /// Deals ready messages to the consumers that have credit and room, round-robin, until one side runs
-    /// out; `touched` sees the target of every chunk dealt. `now_us` is any clock in microseconds.
+    /// out; then drops what is too old or too much. `touched` sees the target of every chunk dealt. `now_us` is Unix
+    /// time in microseconds.
     pub fn dispatch(&mut self, now_us: u64, mut touched: impl FnMut(&T)) -> Dispatched {
         self.pace.advance(now_us);
+        let now_ms = now_us / 1000;
         let mut dealt = 0;
-        let mut ready = self.ready_len();
+        let mut cold = None;
+        for group in 0..self.roster.groups() {
+            if cold.is_none() && self.backlog.ready_len() > 0 {
+                cold = self.deal_group(group, now_ms, &mut dealt, &mut touched);
+            }
+        }
+        self.pace.add(dealt);
+        let mut wake_at_ms = None;
+        if self.backlog.special.is_some() && cold.is_none() {
+            match self.end_turn(now_ms) {
+                Ok(at_ms) => wake_at_ms = at_ms,
+                Err(wanted) => cold = Some(wanted),
+            }
+        }
+        self.backlog.check();
+        Dispatched {
+            dealt,
+            cold,
+            wake_at_ms,
+        }
+    }
+
+    /// What nobody took in time goes, and what is too much.
+    fn end_turn(&mut self, now_ms: u64) -> Result<Option<u64>, Offset> {
+        let next = self.backlog.ring.next_offset();
+        if let Some(special) = &mut self.backlog.special {
+            special.set_seen(next);
+        }
+        self.backlog.drop_surplus();
+        self.backlog.expire(now_ms)
+    }
+
+    /// Deals to the consumers of one priority; the offset that must be read from the log before they can go on.
+    fn deal_group(
+        &mut self,
+        group: usize,
+        now_ms: u64,
+        dealt: &mut usize,
+        touched: &mut impl FnMut(&T),
+    ) -> Option<Offset> {
         let mut idle = 0;
         let mut cold = None;
-        let share = self.share(ready);
-        while ready > 0 && idle < self.order.len() && cold.is_none() {
-            if self.next >= self.order.len() {
-                self.next = 0;
-            }
-            let slot = self.order[self.next];
+        let share = self.share(group);
+        while idle < self.roster.members(group).len() && cold.is_none() && self.backlog.ready_len() > 0 {
+            let slot = self.roster.turn(group);
             let count;
-            (count, cold) = self.deal(slot, share);
+            (count, cold) = match self.backlog.is_each_looked_at() {
+                false => self.deal(slot, share),
+                true => self.deal_singly(slot, share, now_ms),
+            };
             match count {
                 0 => idle += 1,
                 count => {
                     idle = 0;
-                    ready -= count;
-                    dealt += count;
-                    touched(&self.consumers[slot].target);
+                    *dealt += count;
+                    touched(&self.roster.at(slot).target);
                 }
             }
             // Who only waits for the log keeps its turn.
-            self.next += usize::from(count > 0 || cold.is_none());
+            if count > 0 || cold.is_none() {
+                self.roster.pass_turn(group);
+            }
         }
-        self.pace.add(dealt);
-        self.check();
-        Dispatched { dealt, cold }
+        cold
     }
 
     /// Takes the oldest ready message for `basic.get`: `take` sees the offset, the redelivered flag, the
-    /// record and how many stay ready. The message is unsettled afterwards, or settled with `no_ack`.
+    /// record and how many stay ready. The message is unsettled afterwards, or settled with `no_ack`. `now_ms` is Unix
+    /// time in milliseconds.
     pub fn get<R>(
         &mut self,
         no_ack: bool,
+        now_ms: u64,
         take: impl FnOnce(Offset, bool, &Record<'_>, usize) -> R,
     ) -> Got<R> {
-        let Some(remaining) = self.ready_len().checked_sub(1) else {
+        if self.backlog.special.is_some() {
+            self.trim_surplus();
+            if let Err(wanted) = self.backlog.expire(now_ms) {
+                return Got::Cold(wanted);
+            }
+        }
+        let Some(head) = self.backlog.head() else {
             return Got::Empty;
         };
-        let again = self.requeued.first().copied();
-        let offset = match again {
-            Some(offset) => offset,
-            None => match self.next_fresh() {
-                Ok(offset) => offset,
-                Err(wanted) => return Got::Cold(wanted),
-            },
+        let remaining = self.backlog.ready_len() - 1;
+        let Some(record) = self.backlog.record(head.offset) else {
+            return Got::Cold(head.offset);
         };
-        let Some(record) = self.read(offset) else {
-            return Got::Cold(offset);
-        };
-        let redelivered = again.is_some() || offset < self.redeliver_below;
-        let result = take(offset, redelivered, &record, remaining);
-        if again.is_some() {
-            self.requeued.pop_first();
-        } else {
-            self.cursor = offset.next();
-        }
-        self.unsettled += 1;
+        let mut buffer = Vec::new();
+        let record = self.backlog.counted(head.offset, record, &mut buffer);
+        let result = take(head.offset, head.redelivered, &record, remaining);
+        self.backlog.take(head);
+        self.backlog.unsettled += 1;
         if no_ack {
-            self.settle(None, offset, 1);
+            self.backlog.settle_run(head.offset, 1);
         }
         Got::Message(result)
     }
 
-    /// How many messages one consumer gets at a time when `ready` wait.
-    fn share(&self, ready: usize) -> usize {
-        let able = self
-            .order
-            .iter()
-            .filter(|&&slot| self.consumers[slot].can_take())
-            .count();
-        if ready >= able * DEAL_DEEP_PER_CONSUMER {
+    /// How many messages one consumer of a group gets at a time.
+    fn share(&self, group: usize) -> usize {
+        let members = self.roster.members(group).iter();
+        let able = members.filter(|&&slot| self.roster.at(slot).can_take()).count();
+        if self.backlog.ready_len() >= able * DEAL_DEEP_PER_CONSUMER {
             DEAL_MESSAGES_MAX
         } else {
             self.pace.run_len(able).min(DEAL_MESSAGES_MAX)
@@ -121,33 +159,28 @@ impl<T: DeliveryTarget> QueueState<T> {
     /// Deals up to `share` messages to the consumer in `slot`; 0 when it can take none. Also the offset that must be
     /// read from the log before it can go on.
     fn deal(&mut self, slot: usize, share: usize) -> (usize, Option<Offset>) {
-        let QueueState {
+        let Backlog {
             ring,
             journal,
             cold,
             settled,
             cursor,
             requeued,
-            consumers,
             redeliver_below,
             ..
-        } = self;
-        let consumer = &mut consumers[slot];
+        } = &mut self.backlog;
+        let consumer = self.roster.at_mut(slot);
         if !consumer.can_take() {
             return (0, None);
         }
+        let count_max = share.min(consumer.credit.available());
         let Some(session) = consumer.target.open() else {
             consumer.stalled = true;
             return (0, None);
         };
-        let mut dealing = Dealing {
-            session,
-            count_max: share.min(consumer.credit.available()),
-            count: 0,
-            bytes: 0,
-            full: false,
-        };
+        let mut dealing = Dealing::new(session, count_max);
         let mut wanted = None;
+        let mut expiring = false;
         let no_ack = consumer.target.no_ack();
 
         let mut again = Vec::new();
@@ -158,7 +191,7 @@ impl<T: DeliveryTarget> QueueState<T> {
                 wanted = Some(offset);
                 break;
             };
-            if dealing.hand_over(offset, true, record) {
+            if dealing.hand_over(offset, true, &parse(record)) {
                 requeued.pop_first();
                 if no_ack {
                     again.push(offset);
@@ -168,7 +201,7 @@ impl<T: DeliveryTarget> QueueState<T> {
 
         let fresh = *cursor;
         let mut fresh_count = 0;
-        while wanted.is_none() && *cursor < journal.gate() && dealing.goes_on() {
+        while wanted.is_none() && *cursor < journal.gate() && dealing.goes_on() && !expiring {
             let Some(window) = cold.as_ref().filter(|window| window.covers(*cursor)) else {
                 wanted = Some(*cursor);
                 break;
@@ -182,7 +215,11 @@ impl<T: DeliveryTarget> QueueState<T> {
                 if settled.is_settled(offset) {
                     continue;
                 }
-                if !dealing.goes_on() || !dealing.hand_over(offset, offset < *redeliver_below, record) {
+                let record = parse(record);
+                // From before a crash: nobody remembered.
+                expiring = record.flags & FLAG_EXPIRES != 0;
+                let redelivered = offset < *redeliver_below;
+                if expiring || !dealing.goes_on() || !dealing.hand_over(offset, redelivered, &record) {
                     through = offset;
                     break;
                 }
@@ -192,7 +229,8 @@ impl<T: DeliveryTarget> QueueState<T> {
         }
         if wanted.is_none() && *cursor >= journal.gate() && dealing.goes_on() {
             for (offset, record) in ring.records_from(*cursor) {
-                if !dealing.goes_on() || !dealing.hand_over(offset, offset < *redeliver_below, record) {
+                let redelivered = offset < *redeliver_below;
+                if !dealing.goes_on() || !dealing.hand_over(offset, redelivered, &parse(record)) {
                     break;
                 }
                 fresh_count += 1;
@@ -204,53 +242,77 @@ impl<T: DeliveryTarget> QueueState<T> {
         if !no_ack {
             consumer.credit.take(count);
         }
-        self.unsettled += count;
+        self.backlog.unsettled += count;
         if no_ack {
             for offset in again {
-                self.settle(None, offset, 1);
+                self.backlog.settle_run(offset, 1);
             }
             self.settle_dealt(fresh, fresh_count);
+        }
+        if expiring {
+            self.backlog.set_expiring();
         }
         (count, wanted)
     }
 
     /// Settles the `count` fresh messages that were just dealt between `first` and the cursor.
     fn settle_dealt(&mut self, first: Offset, count: usize) {
-        let passed = self.cursor.distance_from(first);
+        let backlog = &mut self.backlog;
+        let passed = backlog.cursor.distance_from(first);
         if passed > 0 {
-            let newly = self.settled.settle_range(first, passed);
+            let newly = backlog.settled.settle_range(first, passed);
             assert_eq!(newly, count as u64, "dealt other messages than were there");
-            self.ring.release_range(first, passed);
-            self.pass_settled();
+            backlog.ring.release_range(first, passed);
+            backlog.pass_settled();
         }
-        self.unsettled -= count;
+        backlog.unsettled -= count;
     }
 
-    /// The first live message at or after the cursor, or the offset that must be read from the log to know it.
-    fn next_fresh(&mut self) -> Result<Offset, Offset> {
-        while self.cursor < self.journal.gate() {
-            let cursor = self.cursor;
-            let Some(window) = self.cold.as_ref().filter(|window| window.covers(cursor)) else {
-                return Err(cursor);
+    /// As `deal`, for queues that look at each message: expired ones go, others get their delivery count.
+    fn deal_singly(&mut self, slot: usize, share: usize, now_ms: u64) -> (usize, Option<Offset>) {
+        let backlog = &mut self.backlog;
+        let consumer = self.roster.at_mut(slot);
+        if !consumer.can_take() {
+            return (0, None);
+        }
+        let count_max = share.min(consumer.credit.available());
+        let Some(session) = consumer.target.open() else {
+            consumer.stalled = true;
+            return (0, None);
+        };
+        let mut dealing = Dealing::new(session, count_max);
+        let no_ack = consumer.target.no_ack();
+        let mut wanted = None;
+        let mut buffer = Vec::new();
+        while dealing.goes_on()
+            && let Some(head) = backlog.head()
+        {
+            let Some(record) = backlog.record(head.offset) else {
+                wanted = Some(head.offset);
+                break;
             };
-            let end = window.next().min(self.journal.gate());
-            let live = window
-                .records_from(cursor)
-                .map(|(offset, _)| offset)
-                .find(|&offset| !self.settled.is_settled(offset))
-                .filter(|&offset| offset < end);
-            match live {
-                Some(offset) => return Ok(offset),
-                None => self.cursor = end,
+            if backlog.is_expired(head.offset, &record, now_ms) {
+                backlog.take(head);
+                backlog.kill(head.offset, DeathReason::Expired);
+                continue;
+            }
+            buffer.clear();
+            let record = backlog.counted(head.offset, record, &mut buffer);
+            if !dealing.hand_over(head.offset, head.redelivered, &record) {
+                break;
+            }
+            backlog.take(head);
+            backlog.unsettled += 1;
+            if no_ack {
+                backlog.settle_run(head.offset, 1);
             }
         }
-        let first = self.ring.records_from(self.cursor).next();
-        Ok(first.expect("a message is ready and not cold").0)
-    }
-
-    /// The record at `offset`, if it is in memory.
-    fn read(&self, offset: Offset) -> Option<Record<'_>> {
-        lookup(&self.ring, self.cold.as_ref(), offset).map(parse)
+        let (count, full) = dealing.end();
+        consumer.stalled = full;
+        if !no_ack {
+            consumer.credit.take(count);
+        }
+        (count, wanted)
     }
 }
 
@@ -264,17 +326,27 @@ struct Dealing<S> {
 }
 
 impl<S: DeliverySession> Dealing<S> {
+    fn new(session: S, count_max: usize) -> Dealing<S> {
+        Dealing {
+            session,
+            count_max,
+            count: 0,
+            bytes: 0,
+            full: false,
+        }
+    }
+
     fn goes_on(&self) -> bool {
         self.count < self.count_max && self.bytes < DEAL_BYTES_MAX && !self.full
     }
 
     /// False when the consumer has no room: it did not get the message.
     #[inline]
-    fn hand_over(&mut self, offset: Offset, redelivered: bool, record: &[u8]) -> bool {
-        self.full = self.session.deliver(offset, redelivered, &parse(record)) == Accepted::Full;
+    fn hand_over(&mut self, offset: Offset, redelivered: bool, record: &Record<'_>) -> bool {
+        self.full = self.session.deliver(offset, redelivered, record) == Accepted::Full;
         if !self.full {
             self.count += 1;
-            self.bytes += record.len();
+            self.bytes += record.encoded_len();
         }
         !self.full
     }
@@ -283,20 +355,4 @@ impl<S: DeliverySession> Dealing<S> {
     fn end(self) -> (usize, bool) {
         (self.count, self.full)
     }
-}
-
-impl<T> Consumer<T> {
-    fn can_take(&self) -> bool {
-        !self.stalled && self.credit.available() > 0
-    }
-}
-
-/// The record at `offset`, if it is in memory.
-fn lookup<'a>(ring: &'a Ring, cold: Option<&'a ColdWindow>, offset: Offset) -> Option<&'a [u8]> {
-    ring.get(offset).or_else(|| cold?.get(offset))
-}
-
-#[inline]
-fn parse(bytes: &[u8]) -> Record<'_> {
-    Record::parse(bytes).expect("the ring and the log hold what publish wrote")
 }

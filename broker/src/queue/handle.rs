@@ -2,15 +2,20 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, MutexGuard};
 use ring::{ChunkPool, Offset, RingFull};
-use wire::FieldTable;
+use seglog::{Records, SeglogError};
 
 use super::consumer::ConsumerId;
+use super::dead_letters::Letters;
 use super::dealing::Got;
+use super::declaration::Declaration;
+use super::options::{Overflow, QueueOptions};
 use super::starved::Starved;
-use super::state::{QueueConfig, QueueState, Remains, Snapshot};
+use super::state::{QueueConfig, QueueState, Refusal, Remains, Snapshot};
+use super::waiter::{Publisher, Waiter};
 use crate::connection::{ConnectionId, ConsumerTarget, Link, Signal};
 use crate::inbox::Inbox;
 use crate::record::{Record, RecordFields};
@@ -27,34 +32,24 @@ const COLD_READ_BYTES_PRESSED: usize = 16 << 10;
 /// Reads from the log in one dispatch; after that the other queues and connections get their turn.
 const COLD_READS_MAX: usize = 4;
 
-/// What `queue.declare` said; a second declaration must say the same.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Declaration {
-    /// Survives a restart of the broker.
-    pub durable: bool,
-    /// Deleted when its last consumer goes.
-    pub auto_delete: bool,
-    /// Only this connection may use it, and it goes when the connection goes.
-    pub owner: Option<ConnectionId>,
-    /// The `x-…` arguments, as given.
-    pub arguments: FieldTable,
-}
-
-impl Declaration {
-    /// True when the queue and its persistent messages are there after a restart. An exclusive queue is not, durable
-    /// or not: its connection is gone then.
-    pub fn is_stored(&self) -> bool {
-        self.durable && self.owner.is_none()
-    }
-}
-
 /// A batch of messages as a queue took it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// How much of it found its place.
     pub placed: Placed,
     /// One past the offset of the last message that did.
     pub next: Offset,
+    /// Positions of those that the queue refused because of its length limit; they count as placed.
+    pub refused: Vec<usize>,
+}
+
+/// What a dispatch has left to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turned {
+    /// There is more to do, as soon as others had their turn.
+    pub more: bool,
+    /// The queue is to be dispatched again then: milliseconds since the Unix epoch.
+    pub wake_at_ms: Option<u64>,
 }
 
 /// How much of a batch found its place.
@@ -74,6 +69,8 @@ pub struct Subscription {
     pub target: ConsumerTarget,
     /// Unsettled messages it may hold; 0 = no limit.
     pub prefetch: u16,
+    /// Higher ones are served first.
+    pub priority: i32,
     /// It must be the only one.
     pub exclusive: bool,
 }
@@ -85,6 +82,7 @@ pub struct Queue {
     name: String,
     id: String,
     declaration: Declaration,
+    options: QueueOptions,
     /// Set by whoever gave dispatch something to do, cleared by the reactor that dispatches.
     dirty: AtomicBool,
     /// The reactor that dispatches what no reactor has caused.
@@ -94,16 +92,22 @@ pub struct Queue {
     starved: Arc<Starved>,
     /// Of the last checkpoint.
     generation: AtomicU64,
+    /// When the queue is to be dispatched again, as reactors were told; 0 when they were not.
+    wake_at_ms: AtomicU64,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    state: QueueState<ConsumerTarget>,
+pub(super) struct Inner {
+    pub(super) state: QueueState<ConsumerTarget>,
+    /// Dead letters on their way, where the queue has somewhere to send them.
+    pub(super) letters: Option<Box<Letters>>,
     /// Publishers to call back when the ring has room.
-    waiting: Vec<Arc<Link>>,
+    waiting: Vec<Waiter>,
     /// Publishers to call back once every message below an offset is kept.
-    unkept: Vec<(Offset, Arc<Link>)>,
+    unkept: Vec<(Offset, Waiter)>,
+    /// When somebody last declared it, consumed or got from it: milliseconds since the Unix epoch.
+    used_ms: u64,
     /// A publisher with confirms has published since the last time something was handed to the log.
     urgent: bool,
     /// Somebody reads from the log, outside of this lock.
@@ -149,9 +153,12 @@ pub struct QueueParts {
 impl Queue {
     /// A queue, empty or with what a restart has left.
     pub fn new(parts: QueueParts) -> Arc<Queue> {
+        let options = parts.config.options.clone();
         let state = QueueState::recovered(parts.config, Arc::clone(&parts.pool), &parts.remains);
         let inner = Mutex::new(Inner {
             state,
+            letters: options.dead_letter.as_ref().map(|_| Box::default()),
+            used_ms: unix_ms(),
             waiting: Vec::new(),
             unkept: Vec::new(),
             urgent: false,
@@ -166,6 +173,8 @@ impl Queue {
             name: parts.name,
             id: parts.id,
             declaration: parts.declaration,
+            options,
+            wake_at_ms: AtomicU64::new(0),
             dirty: AtomicBool::new(false),
             home: parts.home,
             log: parts.log,
@@ -176,6 +185,10 @@ impl Queue {
         });
         let owner: Weak<Queue> = Arc::downgrade(&queue);
         queue.log.set_owner(owner);
+        if queue.options != QueueOptions::default() {
+            // Its clocks run from here on.
+            queue.dispatch_at_home();
+        }
         queue
     }
 
@@ -199,6 +212,11 @@ impl Queue {
         &self.declaration
     }
 
+    /// What its arguments ask for.
+    pub fn options(&self) -> &QueueOptions {
+        &self.options
+    }
+
     /// Its log.
     pub fn log(&self) -> &Arc<QueueLog> {
         &self.log
@@ -212,6 +230,33 @@ impl Queue {
     /// True when `connection` may not use it because another one holds it exclusively.
     pub fn is_locked_for(&self, connection: ConnectionId) -> bool {
         self.declaration.owner.is_some_and(|owner| owner != connection)
+    }
+
+    /// Reads through what a restart has left, where the queue must know each message: its priority, its size.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn index_backlog(&self) -> Result<(), SeglogError> {
+        let mut inner = self.inner.lock();
+        if !inner.state.wants_index() {
+            return Ok(());
+        }
+        let end = inner.state.next_offset();
+        let mut from = inner.state.frontier();
+        let mut buffer = Vec::new();
+        while from < end {
+            buffer.clear();
+            let next = self.log.read(from, COLD_READ_BYTES, &mut buffer)?;
+            for (offset, bytes) in Records::new(&buffer) {
+                if let Some(record) = Record::parse(bytes) {
+                    inner.state.index(Offset(offset), &record);
+                }
+            }
+            // Nothing is left from there on.
+            from = if next > from { next } else { end };
+        }
+        inner.state.end_index();
+        Ok(())
     }
 
     /// Notes that there is something to dispatch; true for the first to say so since the last
@@ -228,22 +273,34 @@ impl Queue {
     pub fn publish<'a>(
         &self,
         messages: impl Iterator<Item = RecordFields<'a>>,
-        publisher: &Arc<Link>,
+        publisher: Publisher<'_>,
         urgent: bool,
     ) -> Published {
         let mut inner = self.inner.lock();
         let mut placed = Placed::All;
+        let mut refused = Vec::new();
         if !inner.deleted {
             for (index, fields) in messages.enumerate() {
-                if let Err(full) = inner.state.publish(&fields) {
-                    if full == RingFull::Budget {
-                        self.starved.add(publisher);
+                match inner.state.publish(&fields) {
+                    Ok(_) => {}
+                    Err(Refusal::Full(full)) => {
+                        if full == RingFull::Budget {
+                            self.starved.add(publisher);
+                        }
+                        if !inner.waiting.iter().any(|waiter| waiter.is(publisher)) {
+                            inner.waiting.push(publisher.into());
+                        }
+                        placed = Placed::First(index);
+                        break;
                     }
-                    if !inner.waiting.iter().any(|link| Arc::ptr_eq(link, publisher)) {
-                        inner.waiting.push(Arc::clone(publisher));
+                    Err(Refusal::OverLimit) => {
+                        refused.push(index);
+                        if self.options.overflow == Overflow::RejectPublishDlx
+                            && let Some(letters) = &mut inner.letters
+                        {
+                            letters.add_refused(&fields);
+                        }
                     }
-                    placed = Placed::First(index);
-                    break;
                 }
             }
             inner.urgent |= urgent;
@@ -251,6 +308,7 @@ impl Queue {
         Published {
             placed,
             next: inner.state.next_offset(),
+            refused,
         }
     }
 
@@ -265,40 +323,99 @@ impl Queue {
         self.dispatch_at_home();
     }
 
-    /// As [`Queue::is_kept_through`]; when it is not so, `link` gets
+    /// As [`Queue::is_kept_through`]; when it is not so, `publisher` gets
     /// [`Signal::Kept`] when that is so, or when the log has failed.
-    pub fn await_kept(&self, offset: Offset, link: &Arc<Link>) -> bool {
+    pub fn await_kept(&self, offset: Offset, publisher: Publisher<'_>) -> bool {
         let mut inner = self.inner.lock();
         let kept = inner.is_kept_through(offset);
         if !kept {
-            inner.unkept.push((offset, Arc::clone(link)));
+            inner.unkept.push((offset, publisher.into()));
         }
         kept
     }
 
     /// Deals what is ready; `touched` sees each connection that got something. Then hands to the log what it has to have.
-    /// `now_us`: any clock in microseconds. True when there is more to do, as soon as others had their turn.
-    pub fn dispatch(&self, now_us: u64, mut touched: impl FnMut(&Arc<Link>)) -> bool {
+    /// Then sends dead letters. `now_us` is Unix time in microseconds.
+    pub fn dispatch(self: &Arc<Self>, now_us: u64, mut touched: impl FnMut(&Arc<Link>)) -> Turned {
         // Cleared before the lock: what is published after this point marks the queue again.
         self.dirty.swap(false, Ordering::AcqRel);
         let mut inner = self.inner.lock();
         inner.state.log_progressed(self.log.written(), self.log.kept());
         let mut reads = 0;
-        let mut cold;
+        let mut dispatched;
         loop {
-            cold = inner.state.dispatch(now_us, |target| touched(target.link())).cold;
-            let Some(from) = cold.filter(|_| reads < COLD_READS_MAX && inner.may_read()) else {
+            dispatched = inner.state.dispatch(now_us, |target| touched(target.link()));
+            let Some(from) = dispatched
+                .cold
+                .filter(|_| reads < COLD_READS_MAX && inner.may_read())
+            else {
                 break;
             };
             reads += 1;
             inner = self.read_cold(inner, from);
         }
-        let more = cold.is_some() && inner.may_read();
+        let mut more = dispatched.cold.is_some() && inner.may_read();
         self.starved.call_back(&self.pool);
         self.hand_to_log(&mut inner);
         inner.call_back_publishers();
         inner.call_back_kept(self.log.poison().is_some());
-        more
+        let mut wake_at_ms = dispatched.wake_at_ms;
+        if self.options.is_plain() {
+            return Turned { more, wake_at_ms };
+        }
+        let now_ms = now_us / 1000;
+        let has_letters = inner.has_letters();
+        let lease_end_ms = self.lease_end_ms(&inner);
+        drop(inner);
+        if let Some(target) = self.options.dead_letter.as_ref().filter(|_| has_letters) {
+            more |= self.send_dead_letters(target, now_ms);
+        }
+        match lease_end_ms {
+            Some(end_ms) if end_ms <= now_ms => self.end_lease(),
+            Some(end_ms) => wake_at_ms = Some(wake_at_ms.map_or(end_ms, |at_ms| at_ms.min(end_ms))),
+            None => {}
+        }
+        Turned { more, wake_at_ms }
+    }
+
+    /// When the queue goes because nobody uses it (`x-expires`), as far as that can be told.
+    fn lease_end_ms(&self, inner: &Inner) -> Option<u64> {
+        let expires_ms = self.options.expires_ms?;
+        (!inner.deleted && inner.state.consumer_count() == 0).then_some(inner.used_ms + expires_ms)
+    }
+
+    fn end_lease(self: &Arc<Self>) {
+        let Some(vhost) = self.vhost() else { return };
+        let veto = |_, consumers| if consumers > 0 { Err(()) } else { Ok(()) };
+        if vhost.delete_queue(self, veto).is_ok() {
+            tracing::debug!(queue = self.name, "deleted because nobody used it");
+        }
+    }
+
+    /// Somebody uses the queue: its lease (`x-expires`) begins again.
+    pub fn touch(&self) {
+        if self.options.expires_ms.is_some() {
+            self.inner.lock().used_ms = unix_ms();
+        }
+    }
+
+    /// Notes that some reactor will dispatch the queue at that time; false when one will earlier, so that nobody need.
+    pub fn schedule(&self, wake_at_ms: u64) -> bool {
+        let current = self.wake_at_ms.load(Ordering::Relaxed);
+        let is_news = current == 0 || wake_at_ms < current;
+        if is_news {
+            self.wake_at_ms.store(wake_at_ms, Ordering::Relaxed);
+        }
+        is_news
+    }
+
+    /// The time that `schedule` noted has come.
+    pub fn wake(&self) {
+        self.wake_at_ms.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock()
     }
 
     /// Gives the log everything that it has to have and has room for.
@@ -325,7 +442,11 @@ impl Queue {
     }
 
     /// Reads a stretch of the log, from an offset that is not in memory; the lock is not held meanwhile.
-    fn read_cold<'a>(&'a self, mut inner: MutexGuard<'a, Inner>, from: Offset) -> MutexGuard<'a, Inner> {
+    pub(super) fn read_cold<'a>(
+        &'a self,
+        mut inner: MutexGuard<'a, Inner>,
+        from: Offset,
+    ) -> MutexGuard<'a, Inner> {
         inner.reading = true;
         let mut buffer = inner.state.take_cold_buffer();
         let bytes_max = if self.is_pressed() {
@@ -365,6 +486,20 @@ impl Queue {
         inner.state.ready_len() > 0
     }
 
+    /// As `settle`, for messages that the consumer does not want: they go to the dead-letter exchange, if there is one.
+    pub fn reject(&self, consumer: Option<ConsumerId>, runs: &[(Offset, usize)]) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.deleted {
+            return false;
+        }
+        for &(first, count) in runs {
+            inner.state.reject(consumer, first, count);
+        }
+        inner.call_back_publishers();
+        inner.call_back_kept(false);
+        inner.has_work()
+    }
+
     /// Gives runs of messages back; true when there is something to dispatch.
     pub fn requeue(&self, consumer: Option<ConsumerId>, runs: &[(Offset, usize)]) -> bool {
         let mut inner = self.inner.lock();
@@ -374,7 +509,7 @@ impl Queue {
         for &(first, count) in runs {
             inner.state.requeue(consumer, first, count);
         }
-        inner.state.ready_len() > 0
+        inner.has_work()
     }
 
     /// Adds a consumer. `subscribed` runs under the lock, before anything can be delivered: the place to
@@ -386,12 +521,17 @@ impl Queue {
     ) -> Option<ConsumerId> {
         let mut inner = self.inner.lock();
         let others = inner.state.consumer_count() > 0;
-        if inner.deleted || inner.state.has_exclusive_consumer() || (subscription.exclusive && others) {
+        let refused = subscription.exclusive && (others || self.options.single_active);
+        if inner.deleted || inner.state.has_exclusive_consumer() || refused {
             return None;
         }
-        let id = inner
-            .state
-            .subscribe(subscription.target, subscription.prefetch, subscription.exclusive);
+        let Subscription {
+            target,
+            prefetch,
+            priority,
+            exclusive,
+        } = subscription;
+        let id = inner.state.subscribe(target, prefetch, priority, exclusive);
         subscribed(id);
         Some(id)
     }
@@ -400,6 +540,9 @@ impl Queue {
     pub fn unsubscribe(&self, id: ConsumerId) -> bool {
         let mut inner = self.inner.lock();
         let removed = inner.state.unsubscribe(id).is_some();
+        if removed && self.options.expires_ms.is_some() {
+            inner.used_ms = unix_ms();
+        }
         removed && self.declaration.auto_delete && inner.state.consumer_count() == 0
     }
 
@@ -410,21 +553,29 @@ impl Queue {
 
     /// `basic.get`; see [`QueueState::get`]. Waits for the disk when the message is not in memory.
     pub fn get<R>(
-        &self,
+        self: &Arc<Self>,
         no_ack: bool,
+        now_ms: u64,
         mut take: impl FnMut(Offset, bool, &Record<'_>, usize) -> R,
     ) -> Option<R> {
         let mut inner = self.inner.lock();
-        loop {
-            match inner.state.get(no_ack, &mut take) {
+        inner.used_ms = now_ms;
+        let got = loop {
+            match inner.state.get(no_ack, now_ms, &mut take) {
                 Got::Message(result) => {
                     inner.call_back_publishers();
-                    return Some(result);
+                    break Some(result);
                 }
                 Got::Cold(from) if inner.may_read() => inner = self.read_cold(inner, from),
-                Got::Cold(_) | Got::Empty => return None,
+                Got::Cold(_) | Got::Empty => break None,
             }
+        };
+        let has_letters = inner.has_letters();
+        drop(inner);
+        if has_letters {
+            self.dispatch_at_home();
         }
+        got
     }
 
     /// Drops what is ready and says how many messages that were.
@@ -482,7 +633,8 @@ impl Queue {
 
     /// Messages ready, and consumers.
     pub fn counts(&self) -> (usize, usize) {
-        let inner = self.inner.lock();
+        let mut inner = self.inner.lock();
+        inner.state.trim_surplus();
         (inner.state.ready_len(), inner.state.consumer_count())
     }
 
@@ -521,8 +673,18 @@ impl Queue {
 }
 
 impl Inner {
+    /// True when dead letters wait or are on their way.
+    fn has_letters(&self) -> bool {
+        self.state.has_dead() || self.letters.as_ref().is_some_and(|letters| !letters.is_idle())
+    }
+
+    /// True when a dispatch would have something to do.
+    fn has_work(&self) -> bool {
+        self.state.ready_len() > 0 || self.state.has_dead()
+    }
+
     /// Whether the log may be read on now.
-    fn may_read(&self) -> bool {
+    pub(super) fn may_read(&self) -> bool {
         !self.reading && !self.unreadable && !self.deleted
     }
 
@@ -556,4 +718,10 @@ impl Inner {
             !called
         });
     }
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_millis() as u64)
 }

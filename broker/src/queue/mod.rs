@@ -9,22 +9,38 @@
 //! under it, never the other way round; so may the lock of its log's staging batch, which the log thread holds
 //! only to swap the batch.
 
+mod backlog;
 mod cold;
 mod consumer;
+mod dead_letters;
 mod dealing;
+mod death;
+mod declaration;
 mod handle;
 mod journal;
+mod lanes;
+mod options;
 mod pace;
+mod roster;
+mod sizes;
+mod special;
+#[cfg(test)]
+mod special_tests;
 #[cfg(test)]
 mod spill_tests;
 mod starved;
 mod state;
 #[cfg(test)]
 mod state_tests;
+mod waiter;
 
 pub use consumer::{Accepted, ConsumerId, DeliverySession, DeliveryTarget};
 pub use dealing::{DEAL_BYTES_MAX, DEAL_MESSAGES_MAX, Dispatched, Got};
-pub use handle::{Declaration, Placed, Published, Queue, QueueParts, Subscription};
+pub use declaration::Declaration;
+pub use handle::{Placed, Published, Queue, QueueParts, Subscription, Turned};
 pub use journal::SpillLimits;
+pub use options::{ArgumentError, DeadLetterTarget, Overflow, QueueFlags, QueueKind, QueueOptions};
+pub use special::DeathReason;
 pub use starved::Starved;
-pub use state::{QueueConfig, QueueState, Remains, Snapshot};
+pub use state::{QueueConfig, QueueState, Refusal, Remains, Snapshot};
+pub use waiter::Publisher;

@@ -12,6 +12,7 @@ use ring::{ChunkPool, Offset, PoolConfig, RingConfig};
 use super::consumer::{Accepted, ConsumerId, DeliverySession, DeliveryTarget};
 use super::dealing::Got;
 use super::journal::SpillLimits;
+use super::options::QueueOptions;
 use super::state::{QueueConfig, QueueState, Remains};
 use crate::record::{Content, Record, RecordFields, join_names};
 
@@ -61,6 +62,7 @@ fn config(durable: bool) -> QueueConfig {
         },
         spill: SpillLimits::above(0.8),
         durable,
+        options: QueueOptions::default(),
     }
 }
 
@@ -140,7 +142,7 @@ impl Bench {
 
     fn get(&mut self) -> Option<(u64, bool)> {
         loop {
-            match self.queue.get(false, |offset, again, record, _| {
+            match self.queue.get(false, 0, |offset, again, record, _| {
                 assert_eq!(offset.0, number(record));
                 (offset.0, again)
             }) {
@@ -169,6 +171,7 @@ impl Bench {
             next: settled.next,
             live,
             redeliver_below: settled.dispatched,
+            ..Remains::default()
         };
         self.queue = QueueState::recovered(config(durable), pool(), &remains);
         remains
@@ -186,7 +189,7 @@ fn a_backlog_of_many_rings_is_delivered_whole_and_in_order() {
         assert_eq!(bench.queue.ready_len(), 20 * MESSAGES_MAX);
         assert!(bench.queue.fill_ratio() <= 0.8 + 1.0 / MESSAGES_MAX as f64);
         let inbox = Inbox(Rc::default(), no_ack);
-        let consumer = bench.queue.subscribe(inbox.clone(), 0, false);
+        let consumer = bench.queue.subscribe(inbox.clone(), 0, 0, false);
         bench.dispatch();
         let got = inbox.0.take();
         let expected: Vec<_> = (0..20 * MESSAGES_MAX as u64).map(|n| (n, false, n)).collect();
@@ -206,7 +209,7 @@ fn a_backlog_of_many_rings_is_delivered_whole_and_in_order() {
 fn what_is_requeued_after_it_left_memory_comes_back_from_the_log() {
     let mut bench = Bench::new(false);
     let inbox = Inbox::default();
-    let consumer = bench.queue.subscribe(inbox.clone(), 3, false);
+    let consumer = bench.queue.subscribe(inbox.clone(), 3, 0, false);
     for _ in 0..3 * MESSAGES_MAX {
         bench.publish();
         bench.dispatch();
@@ -222,7 +225,7 @@ fn what_is_requeued_after_it_left_memory_comes_back_from_the_log() {
 fn a_restart_delivers_what_is_left_and_flags_what_may_have_been_delivered() {
     let mut bench = Bench::new(true);
     let inbox = Inbox::default();
-    let consumer = bench.queue.subscribe(inbox.clone(), 6, false);
+    let consumer = bench.queue.subscribe(inbox.clone(), 6, 0, false);
     for _ in 0..10 {
         bench.publish();
     }
@@ -241,7 +244,7 @@ fn a_restart_delivers_what_is_left_and_flags_what_may_have_been_delivered() {
     assert_eq!(bench.get(), Some((1, true)));
     bench.publish();
     let inbox = Inbox::default();
-    bench.queue.subscribe(inbox.clone(), 0, false);
+    bench.queue.subscribe(inbox.clone(), 0, 0, false);
     bench.dispatch();
     let got = inbox.0.take();
     let flags: Vec<_> = got.iter().map(|&(offset, again, _)| (offset, again)).collect();
@@ -265,6 +268,7 @@ fn the_cursor_passes_over_what_was_settled_before_a_restart() {
         next: Offset(9),
         live: vec![Offset(0)..Offset(1), Offset(6)..Offset(7), Offset(8)..Offset(9)],
         redeliver_below: Offset(9),
+        ..Remains::default()
     };
     let mut bench = Bench::new(true);
     for _ in 0..9 {
@@ -275,7 +279,7 @@ fn the_cursor_passes_over_what_was_settled_before_a_restart() {
     for no_ack in [false, true] {
         bench.queue = QueueState::recovered(config(true), pool(), &remains);
         bench.read_max = 1;
-        let consumer = bench.queue.subscribe(Inbox(Rc::default(), no_ack), 1, false);
+        let consumer = bench.queue.subscribe(Inbox(Rc::default(), no_ack), 1, 0, false);
         bench.dispatch();
         if !no_ack {
             bench.queue.settle(Some(consumer), Offset(0), 1);
@@ -295,6 +299,7 @@ fn a_queue_of_which_nothing_is_left_goes_on_counting() {
         next: Offset(77),
         live: Vec::new(),
         redeliver_below: Offset(77),
+        ..Remains::default()
     };
     let queue = QueueState::<Inbox>::recovered(config(true), pool(), &remains);
     assert_eq!(
@@ -328,7 +333,7 @@ proptest! {
                 }
                 2 => bench.write(count),
                 3 => {
-                    let consumer = *consumer.get_or_insert_with(|| bench.queue.subscribe(inbox.clone(), 25, false));
+                    let consumer = *consumer.get_or_insert_with(|| bench.queue.subscribe(inbox.clone(), 25, 0, false));
                     let _ = consumer;
                     bench.dispatch();
                 }

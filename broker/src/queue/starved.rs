@@ -1,12 +1,12 @@
 //! Publishers that found the memory of all queues together used up, whatever room their own queue had.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use ring::ChunkPool;
 
-use crate::connection::{Link, Signal};
+use super::waiter::{Publisher, Waiter};
+use crate::connection::Signal;
 
 /// They are called back once no more than this share of the budget is used.
 const CALL_BACK_RATIO: f64 = 0.9;
@@ -16,9 +16,9 @@ const PRESSED_RATIO: f64 = 0.8;
 /// Shared by all queues.
 #[derive(Debug, Default)]
 pub struct Starved {
-    /// `links` is not empty: a look without the lock.
+    /// `waiters` is not empty: a look without the lock.
     any: AtomicBool,
-    links: Mutex<Vec<Arc<Link>>>,
+    waiters: Mutex<Vec<Waiter>>,
 }
 
 impl Starved {
@@ -33,10 +33,10 @@ impl Starved {
     }
 
     /// Notes a publisher.
-    pub(super) fn add(&self, publisher: &Arc<Link>) {
-        let mut links = self.links.lock();
-        if !links.iter().any(|link| Arc::ptr_eq(link, publisher)) {
-            links.push(Arc::clone(publisher));
+    pub(super) fn add(&self, publisher: Publisher<'_>) {
+        let mut waiters = self.waiters.lock();
+        if !waiters.iter().any(|waiter| waiter.is(publisher)) {
+            waiters.push(publisher.into());
         }
         self.any.store(true, Ordering::Relaxed);
     }
@@ -46,10 +46,10 @@ impl Starved {
         if !self.any() || pool.bytes_used() as f64 > pool.bytes_budget() as f64 * CALL_BACK_RATIO {
             return;
         }
-        let mut links = self.links.lock();
+        let mut waiters = self.waiters.lock();
         self.any.store(false, Ordering::Relaxed);
-        for link in links.drain(..) {
-            link.raise(Signal::RetryPublish);
+        for waiter in waiters.drain(..) {
+            waiter.raise(Signal::RetryPublish);
         }
     }
 }

@@ -1,39 +1,26 @@
-//! The queue state machine: publish, dispatch, settle, requeue, purge.
-//!
-//! Every message is named by its [`Offset`] and is in exactly one state:
-//!
-//! ```text
-//!             publish            dispatch              settle (ack, reject, no-ack, purge)
-//!  (nowhere) ---------> ready --------------> unsettled -----------------> settled
-//!                         ^                      |
-//!                         +------- requeue ------+      redelivered is set from here on
-//! ```
-//!
-//! Ready messages are those at or after `cursor`, never dispatched, and those in `requeued`, all of which
-//! lie before `cursor`: serving `requeued` first therefore keeps the original order.
-//!
-//! Where a message lies is another matter: in the ring, in the log, or in both, as `Journal` keeps track of. What
-//! is in the log only is *cold*: it is dealt from a `ColdWindow`, which the owner of this state fills, outside of
-//! any lock, when a call answers that it wants an offset from there.
+//! The queue state machine: messages ([`Backlog`](super::backlog::Backlog)) and consumers
+//! ([`Roster`](super::roster::Roster)), and what happens between them.
 //!
 //! Invariants, asserted: settled ≤ dispatched ≤ published; a message is settled exactly once; a consumer's
 //! credit never exceeds its prefetch.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ring::{ChunkPool, Offset, Ring, RingConfig, RingFull, SettledSet};
-use slab::Slab;
+use ring::{ChunkPool, Offset, RingConfig, RingFull};
 
+use super::backlog::Backlog;
 use super::cold::ColdWindow;
-use super::consumer::{Consumer, ConsumerId, Credit, DeliveryTarget};
-use super::journal::{Journal, SpillLimits};
+use super::consumer::{ConsumerId, DeliveryTarget};
+use super::journal::SpillLimits;
+use super::options::QueueOptions;
 use super::pace::Pace;
-use crate::record::RecordFields;
+use super::roster::Roster;
+use super::special::DeathReason;
+use crate::record::{Record, RecordFields};
 
 /// What a queue is made with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct QueueConfig {
     /// Limits of its ring.
     pub ring: RingConfig,
@@ -41,6 +28,8 @@ pub struct QueueConfig {
     pub spill: SpillLimits,
     /// Every message goes to the log, not only what must leave memory.
     pub durable: bool,
+    /// What its arguments ask for.
+    pub options: QueueOptions,
 }
 
 /// What a queue has left from before a restart, all of it in its log.
@@ -52,6 +41,10 @@ pub struct Remains {
     pub live: Vec<Range<Offset>>,
     /// Messages below may have been delivered before: they are flagged as redelivered.
     pub redeliver_below: Offset,
+    /// How often messages came back, where the queue counts that.
+    pub attempts: Vec<(Offset, u32)>,
+    /// Some message may have an expiration of its own.
+    pub expiring: bool,
 }
 
 /// What is settled of a queue at one moment, for a checkpoint.
@@ -65,27 +58,26 @@ pub struct Snapshot {
     pub frontier: Offset,
     /// Settled above the frontier.
     pub settled: Vec<Range<Offset>>,
+    /// As [`Remains::attempts`].
+    pub attempts: Vec<(Offset, u32)>,
+    /// As [`Remains::expiring`].
+    pub expiring: bool,
+}
+
+/// Why a queue did not take a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no room for now.
+    Full(RingFull),
+    /// It has as many as it may have, and refuses more.
+    OverLimit,
 }
 
 /// One queue's messages and consumers. `T` is where deliveries go.
 #[derive(Debug)]
 pub struct QueueState<T> {
-    pub(super) ring: Ring,
-    pub(super) journal: Journal,
-    pub(super) cold: Option<ColdWindow>,
-    pub(super) settled: SettledSet,
-    /// First offset that was never dispatched.
-    pub(super) cursor: Offset,
-    /// A first delivery below this offset is flagged all the same: see [`Remains::redeliver_below`].
-    pub(super) redeliver_below: Offset,
-    /// Dispatched once, given back, and ready again.
-    pub(super) requeued: BTreeSet<Offset>,
-    pub(super) consumers: Slab<Consumer<T>>,
-    /// Slots of `consumers` in subscription order, rotated by `next`.
-    pub(super) order: Vec<usize>,
-    pub(super) next: usize,
-    serial: u64,
-    pub(super) unsettled: usize,
+    pub(super) backlog: Backlog,
+    pub(super) roster: Roster<T>,
     pub(super) pace: Pace,
 }
 
@@ -97,113 +89,108 @@ impl<T: DeliveryTarget> QueueState<T> {
 
     /// A queue with what its log has kept for it.
     pub fn recovered(config: QueueConfig, pool: Arc<ChunkPool>, remains: &Remains) -> Self {
-        let mut settled = SettledSet::new(remains.live.first().map_or(remains.next, |range| range.start));
-        let ends = remains.live.iter().map(|range| range.end);
-        let starts = remains.live.iter().skip(1).map(|range| range.start);
-        for (end, start) in ends.zip(starts.chain([remains.next])) {
-            settled.settle_range(end, start.distance_from(end));
-        }
         QueueState {
-            ring: Ring::new(config.ring, pool, remains.next),
-            journal: Journal::new(config.durable, config.spill, remains.next),
-            cold: None,
-            cursor: settled.frontier(),
-            settled,
-            redeliver_below: remains.redeliver_below,
-            requeued: BTreeSet::new(),
-            consumers: Slab::new(),
-            order: Vec::new(),
-            next: 0,
-            serial: 0,
-            unsettled: 0,
+            roster: Roster::new(config.options.single_active),
+            backlog: Backlog::recovered(config, pool, remains),
             pace: Pace::default(),
         }
     }
 
-    /// Appends one message, or says what is full; then nothing has changed.
+    /// Appends one message, or says why not; then nothing has changed.
     #[inline]
-    pub fn publish(&mut self, fields: &RecordFields<'_>) -> Result<Offset, RingFull> {
-        let head = fields.head();
-        self.ring
-            .try_append(&[&head, fields.names, fields.content.frames()])
+    pub fn publish(&mut self, fields: &RecordFields<'_>) -> Result<Offset, Refusal> {
+        if self.backlog.special.is_some() && self.refuses(fields) {
+            return Err(Refusal::OverLimit);
+        }
+        self.backlog.publish(fields).map_err(Refusal::Full)
+    }
+
+    /// True when the queue refuses what it cannot hold, and consumers would not take the message from it at once.
+    fn refuses(&self, fields: &RecordFields<'_>) -> bool {
+        let special = self.backlog.special.as_ref().expect("asked by the caller");
+        let ready = self.backlog.ready_len();
+        special.refuses(ready, fields.content.body_len())
+            && special.refuses(
+                ready.saturating_sub(self.roster.credit()),
+                fields.content.body_len(),
+            )
     }
 
     /// Messages waiting for a consumer.
     pub fn ready_len(&self) -> usize {
-        self.live_len() - self.unsettled
-    }
-
-    /// Messages published and not settled.
-    fn live_len(&self) -> usize {
-        let above = self.ring.next_offset().distance_from(self.settled.frontier());
-        (above - self.settled.sparse_len()) as usize
+        self.backlog.ready_len()
     }
 
     /// Messages delivered and not yet settled.
     pub fn unsettled_len(&self) -> usize {
-        self.unsettled
+        self.backlog.unsettled
     }
 
     /// Lowest offset that is not settled.
     pub fn frontier(&self) -> Offset {
-        self.settled.frontier()
+        self.backlog.settled.frontier()
     }
 
     /// Share of the ring in use, 0 to 1, by messages or bytes, whichever is more.
     pub fn fill_ratio(&self) -> f64 {
-        self.ring.fill_ratio()
+        self.backlog.ring.fill_ratio()
     }
 
     /// Bytes of ring memory held.
     pub fn bytes_held(&self) -> usize {
-        self.ring.bytes_held()
+        self.backlog.ring.bytes_held()
     }
 
     /// Bytes that the stretch read from the log takes.
     pub fn cold_bytes_held(&self) -> usize {
-        self.cold.as_ref().map_or(0, ColdWindow::bytes_held)
+        self.backlog.cold.as_ref().map_or(0, ColdWindow::bytes_held)
     }
 
     /// First offset of a message that is not published yet.
     pub fn next_offset(&self) -> Offset {
-        self.ring.next_offset()
+        self.backlog.ring.next_offset()
     }
 
     /// What a checkpoint has to know.
     pub fn snapshot(&self) -> Snapshot {
+        let backlog = &self.backlog;
+        let special = backlog.special.as_ref();
+        let attempts = special.and_then(|special| special.attempts.as_ref());
         Snapshot {
-            next: self.ring.next_offset(),
-            dispatched: self.cursor,
-            frontier: self.settled.frontier(),
-            settled: self.settled.ranges().collect(),
+            next: backlog.ring.next_offset(),
+            dispatched: backlog.cursor,
+            frontier: backlog.settled.frontier(),
+            settled: backlog.settled.ranges().collect(),
+            attempts: attempts.map(|attempts| attempts.counts()).unwrap_or_default(),
+            expiring: special.is_some_and(|special| special.is_expiring()),
         }
     }
 
     /// True when something may have to leave memory: see `Journal`.
     pub fn may_spill(&self, pressed: bool) -> bool {
-        self.journal.may_spill(&self.ring, pressed)
+        self.backlog.journal.may_spill(&self.backlog.ring, pressed)
     }
 
     /// Hands records to the log; see `Journal::stage`. `pressed`: the memory of all queues together is short.
     pub fn stage(&mut self, pressed: bool, push: impl FnMut(Offset, &[u8]) -> bool) {
-        self.journal.stage(&self.ring, pressed, push);
+        self.backlog.journal.stage(&self.backlog.ring, pressed, push);
     }
 
     /// The log has come so far: everything handed over below `written` can be read from it, everything below `kept` is as
     /// safe as the queue asks for. The ring's oldest part may go now.
     pub fn log_progressed(&mut self, written: Offset, kept: Offset) {
-        self.journal.progress(written, kept);
-        self.journal.evict(&mut self.ring);
+        self.backlog.journal.progress(written, kept);
+        self.backlog.journal.evict(&mut self.backlog.ring);
     }
 
     /// Every message below is kept, or settled.
     pub fn kept_through(&self) -> Offset {
-        self.journal.kept_through(self.settled.frontier())
+        self.backlog.journal.kept_through(self.frontier())
     }
 
     /// True when the log has not yet kept everything that it was given.
     pub fn is_journal_busy(&self) -> bool {
-        self.journal.is_busy()
+        self.backlog.journal.is_busy()
     }
 
     /// Takes a stretch of the log, read for an offset that a call said it wants.
@@ -212,161 +199,160 @@ impl<T: DeliveryTarget> QueueState<T> {
         let next = if next > first {
             next
         } else {
-            first.max(self.journal.gate())
+            first.max(self.backlog.journal.gate())
         };
-        self.cold = Some(ColdWindow::new(first, next, records));
+        self.backlog.cold = Some(ColdWindow::new(first, next, records));
     }
 
     /// The buffer of the last stretch, to be filled again; the stretch is gone.
     pub fn take_cold_buffer(&mut self) -> Vec<u8> {
-        self.cold.take().map(ColdWindow::into_bytes).unwrap_or_default()
+        let cold = self.backlog.cold.take();
+        cold.map(ColdWindow::into_bytes).unwrap_or_default()
+    }
+
+    /// True when every message that a restart has left must be passed to `index`, in order, before anything else; then
+    /// `end_index`.
+    pub fn wants_index(&self) -> bool {
+        self.backlog.wants_index()
+    }
+
+    /// See `wants_index`.
+    pub fn index(&mut self, offset: Offset, record: &Record<'_>) {
+        self.backlog.index(offset, record);
+    }
+
+    /// See `wants_index`.
+    pub fn end_index(&mut self) {
+        self.backlog.end_index();
     }
 
     /// Number of consumers.
     pub fn consumer_count(&self) -> usize {
-        self.consumers.len()
+        self.roster.len()
     }
 
     /// True when a consumer asked to be the only one.
     pub fn has_exclusive_consumer(&self) -> bool {
-        self.consumers.iter().any(|(_, consumer)| consumer.exclusive)
+        self.roster.has_exclusive()
     }
 
-    /// Adds a consumer with `prefetch` messages of credit (0 = no limit).
-    pub fn subscribe(&mut self, target: T, prefetch: u16, exclusive: bool) -> ConsumerId {
-        let serial = self.serial;
-        self.serial += 1;
-        let credit = Credit::new(prefetch);
-        let slot = self.consumers.insert(Consumer {
-            serial,
-            target,
-            credit,
-            exclusive,
-            stalled: false,
-        });
-        self.order.push(slot);
-        ConsumerId { slot, serial }
+    /// Adds a consumer with `prefetch` messages of credit (0 = no limit); higher priorities are served first.
+    pub fn subscribe(&mut self, target: T, prefetch: u16, priority: i32, exclusive: bool) -> ConsumerId {
+        self.roster.add(target, prefetch, priority, exclusive)
     }
 
     /// Removes a consumer. What it holds unsettled stays unsettled: its channel still may ack or requeue it.
     pub fn unsubscribe(&mut self, id: ConsumerId) -> Option<T> {
-        self.consumer_mut(id)?;
-        let position = self.order.iter().position(|&slot| slot == id.slot)?;
-        self.order.remove(position);
-        if position < self.next {
-            self.next -= 1;
-        }
-        Some(self.consumers.remove(id.slot).target)
+        self.roster.remove(id)
     }
 
     /// Removes every consumer and returns their targets in subscription order.
     pub fn unsubscribe_all(&mut self) -> Vec<T> {
-        let order = std::mem::take(&mut self.order);
-        order
-            .into_iter()
-            .map(|slot| self.consumers.remove(slot).target)
-            .collect()
+        self.roster.remove_all()
     }
 
     /// The target of a stalled consumer has room again.
     pub fn unstall(&mut self, id: ConsumerId) {
-        if let Some(consumer) = self.consumer_mut(id) {
+        if let Some(consumer) = self.roster.get_mut(id) {
             consumer.stalled = false;
         }
     }
 
     /// Settles `count` messages from `first` on, that `consumer` (or a get) held: they are done with.
     pub fn settle(&mut self, consumer: Option<ConsumerId>, first: Offset, count: usize) {
-        assert!(
-            count <= self.unsettled,
-            "more messages settled than were delivered"
-        );
-        assert!(
-            first.advance(count as u64) <= self.cursor,
-            "settled before it was delivered"
-        );
-        if count == 1 {
-            assert!(self.settled.settle(first), "offset {first} settled twice");
-            self.ring.release(first);
-        } else {
-            self.settled.settle_range(first, count as u64);
-            self.ring.release_range(first, count as u64);
-        }
-        self.pass_settled();
-        self.unsettled -= count;
+        self.check_unsettled(first, count);
+        self.backlog.settle_run(first, count);
         self.restore_credit(consumer, count);
     }
 
-    /// What a restart has left may have gaps right after the cursor: once the frontier passes over them, so does the cursor.
-    pub(super) fn pass_settled(&mut self) {
-        self.cursor = self.cursor.max(self.settled.frontier());
+    /// Ends `count` messages from `first` on that `consumer` (or a get) held and does not want: where the queue has a
+    /// dead-letter exchange they become dead, otherwise settled.
+    pub fn reject(&mut self, consumer: Option<ConsumerId>, first: Offset, count: usize) {
+        self.check_unsettled(first, count);
+        self.backlog.reject_run(first, count);
+        self.restore_credit(consumer, count);
     }
 
     /// Gives `count` messages from `first` on back: ready again, in their old place, as redelivered.
     pub fn requeue(&mut self, consumer: Option<ConsumerId>, first: Offset, count: usize) {
-        assert!(
-            count <= self.unsettled,
-            "more messages requeued than were delivered"
-        );
+        self.check_unsettled(first, count);
         for index in 0..count as u64 {
             let offset = first.advance(index);
             assert!(
-                offset < self.cursor && !self.settled.is_settled(offset),
+                !self.backlog.settled.is_settled(offset),
                 "requeued what was not unsettled"
             );
-            assert!(self.requeued.insert(offset), "offset {offset} requeued twice");
+            self.backlog.give_back(offset);
         }
-        self.unsettled -= count;
         self.restore_credit(consumer, count);
     }
 
     /// Drops every ready message and says how many there were. Unsettled ones stay.
     pub fn purge(&mut self) -> usize {
-        let purged = self.ready_len();
-        for offset in std::mem::take(&mut self.requeued) {
-            self.settled.settle(offset);
-            self.ring.release(offset);
-        }
-        let fresh = self.ring.next_offset().distance_from(self.cursor);
-        if fresh > 0 {
-            self.settled.settle_range(self.cursor, fresh);
-            self.ring.release_range(self.cursor, fresh);
-            self.cursor = self.ring.next_offset();
-        }
-        self.cold = None;
-        self.check();
+        let purged = self.backlog.purge();
+        self.backlog.check();
         purged
+    }
+
+    /// Applies the length limit now, for whoever is going to count: messages that a consumer could still take stay.
+    pub fn trim_surplus(&mut self) {
+        if self.backlog.special.is_some() && self.roster.credit() == 0 {
+            self.backlog.drop_surplus();
+        }
+    }
+
+    /// The oldest message that is to be dead-lettered, if it is in memory; otherwise the offset to be read first.
+    pub fn dead_head(&self) -> Option<Result<(Offset, DeathReason, Record<'_>), Offset>> {
+        let dead = self.backlog.special.as_ref()?.dead.as_ref()?;
+        let (&offset, &reason) = dead.waiting.first_key_value()?;
+        let record = self.backlog.record(offset).ok_or(offset);
+        Some(record.map(|record| (offset, reason, record)))
+    }
+
+    /// The head of the dead was sent on; it stays until `bury`.
+    pub fn post_dead_head(&mut self) {
+        let special = self.backlog.special.as_mut();
+        if let Some(dead) = special.and_then(|special| special.dead.as_mut())
+            && let Some((offset, _)) = dead.waiting.pop_first()
+        {
+            dead.posted.insert(offset);
+        }
+    }
+
+    /// A dead message is safe where it was sent: it is settled here.
+    pub fn bury(&mut self, offset: Offset) {
+        let special = self.backlog.special.as_mut();
+        let dead = special.and_then(|special| special.dead.as_mut());
+        let posted = dead.is_some_and(|dead| dead.posted.remove(&offset));
+        assert!(posted, "buried what was not posted");
+        self.backlog.settle_one(offset);
+    }
+
+    /// True when some message waits to be dead-lettered.
+    pub fn has_dead(&self) -> bool {
+        let special = self.backlog.special.as_ref();
+        special.is_some_and(|special| special.dead.as_ref().is_some_and(|dead| !dead.waiting.is_empty()))
     }
 
     /// Gives memory back that an idle queue does not need; to be called about once a second.
     pub fn trim(&mut self) {
-        self.ring.trim();
+        self.backlog.ring.trim();
+    }
+
+    fn check_unsettled(&self, first: Offset, count: usize) {
+        assert!(
+            count <= self.backlog.unsettled,
+            "more messages settled or requeued than were delivered"
+        );
+        assert!(
+            first.advance(count as u64) <= self.backlog.cursor,
+            "settled or requeued before it was delivered"
+        );
     }
 
     fn restore_credit(&mut self, consumer: Option<ConsumerId>, count: usize) {
-        if let Some(consumer) = consumer.and_then(|id| self.consumer_mut(id)) {
+        if let Some(consumer) = consumer.and_then(|id| self.roster.get_mut(id)) {
             consumer.credit.restore(count);
         }
-    }
-
-    fn consumer_mut(&mut self, id: ConsumerId) -> Option<&mut Consumer<T>> {
-        self.consumers
-            .get_mut(id.slot)
-            .filter(|consumer| consumer.serial == id.serial)
-    }
-
-    /// Once a dispatch, not once a message.
-    pub(super) fn check(&self) {
-        assert!(self.settled.frontier() <= self.cursor && self.cursor <= self.ring.next_offset());
-        let live = self.live_len();
-        assert!(
-            self.unsettled + self.requeued.len() <= live,
-            "a message is in two states"
-        );
-        let is_all_in_memory = self.journal.gate() <= self.settled.frontier();
-        assert!(
-            self.ring.len() == live || !is_all_in_memory && self.ring.len() < live,
-            "a message is in memory and settled, or nowhere"
-        );
     }
 }

@@ -9,6 +9,7 @@ use ring::{ChunkPool, Offset, PoolConfig, RingConfig};
 use super::consumer::{Accepted, ConsumerId, DeliverySession, DeliveryTarget};
 use super::dealing::Got;
 use super::journal::SpillLimits;
+use super::options::QueueOptions;
 use super::state::{QueueConfig, QueueState};
 use crate::record::{Content, Record, RecordFields, join_names};
 
@@ -83,6 +84,7 @@ fn config(messages_max: usize, durable: bool) -> QueueConfig {
         },
         spill: SpillLimits::above(0.8),
         durable,
+        options: QueueOptions::default(),
     }
 }
 
@@ -122,7 +124,7 @@ fn settle_each(queue: &mut QueueState<Inbox>, consumer: ConsumerId, offsets: imp
 fn flows_for_many_times_its_capacity() {
     let mut queue = queue();
     let inbox = Inbox::new();
-    let consumer = queue.subscribe(inbox.clone(), 0, false);
+    let consumer = queue.subscribe(inbox.clone(), 0, 0, false);
     let mut next = 0;
     for _ in 0..50 {
         publish_many(&mut queue, MESSAGES_MAX);
@@ -140,7 +142,7 @@ fn flows_for_many_times_its_capacity() {
 fn bodies_arrive_as_published() {
     let mut queue = queue();
     let inbox = Inbox::new();
-    queue.subscribe(inbox.clone(), 0, false);
+    queue.subscribe(inbox.clone(), 0, 0, false);
     let bodies: Vec<Vec<u8>> = (0..40).map(|size| vec![size as u8; size * 37]).collect();
     for body in &bodies {
         assert!(publish(&mut queue, body));
@@ -155,7 +157,7 @@ fn a_full_ring_refuses_until_something_is_settled() {
     publish_many(&mut queue, MESSAGES_MAX);
     assert!(!publish(&mut queue, b"one too many"));
     let inbox = Inbox::new();
-    let consumer = queue.subscribe(inbox.clone(), 1, false);
+    let consumer = queue.subscribe(inbox.clone(), 1, 0, false);
     queue.dispatch(0, |_| {});
     assert!(!publish(&mut queue, b"delivered is not settled"));
     settle_each(&mut queue, consumer, inbox.offsets());
@@ -168,7 +170,7 @@ fn competing_consumers_settle_out_of_order() {
     let inboxes = [Inbox::new(), Inbox::new(), Inbox::new()];
     let consumers: Vec<_> = inboxes
         .iter()
-        .map(|inbox| queue.subscribe(inbox.clone(), 10, false))
+        .map(|inbox| queue.subscribe(inbox.clone(), 10, 0, false))
         .collect();
     publish_many(&mut queue, 30);
     queue.dispatch(0, |_| {});
@@ -190,7 +192,7 @@ fn a_shallow_backlog_is_dealt_one_message_each() {
     let mut queue = queue();
     let inboxes = [Inbox::new(), Inbox::new(), Inbox::new()];
     for inbox in &inboxes {
-        queue.subscribe(inbox.clone(), 0, false);
+        queue.subscribe(inbox.clone(), 0, 0, false);
     }
     for _ in 0..2 {
         publish_many(&mut queue, 3);
@@ -211,7 +213,7 @@ fn a_fast_queue_deals_short_runs_and_a_slow_one_single_messages() {
         })
         .collect();
     for inbox in &inboxes {
-        queue.subscribe(inbox.clone(), 0, false);
+        queue.subscribe(inbox.clone(), 0, 0, false);
     }
     let mut offsets = Vec::new();
     for now_ms in 0..=20 {
@@ -230,7 +232,7 @@ fn a_fast_queue_deals_short_runs_and_a_slow_one_single_messages() {
 fn prefetch_holds_deliveries_back_and_settling_frees_them() {
     let mut queue = queue();
     let inbox = Inbox::new();
-    let consumer = queue.subscribe(inbox.clone(), 2, false);
+    let consumer = queue.subscribe(inbox.clone(), 2, 0, false);
     publish_many(&mut queue, 5);
     queue.dispatch(0, |_| {});
     assert_eq!(inbox.offsets(), [0, 1]);
@@ -246,7 +248,7 @@ fn prefetch_holds_deliveries_back_and_settling_frees_them() {
 fn requeued_messages_come_back_first_in_order_and_flagged() {
     let mut queue = queue();
     let inbox = Inbox::new();
-    let consumer = queue.subscribe(inbox.clone(), 4, false);
+    let consumer = queue.subscribe(inbox.clone(), 4, 0, false);
     publish_many(&mut queue, 6);
     queue.dispatch(0, |_| {});
     inbox.take();
@@ -264,14 +266,14 @@ fn requeued_messages_come_back_first_in_order_and_flagged() {
 fn a_consumer_that_leaves_gives_its_deliveries_to_the_others() {
     let mut queue = queue();
     let leaver = Inbox::new();
-    let consumer = queue.subscribe(leaver.clone(), 3, false);
+    let consumer = queue.subscribe(leaver.clone(), 3, 0, false);
     publish_many(&mut queue, 3);
     queue.dispatch(0, |_| {});
     leaver.take();
     assert!(queue.unsubscribe(consumer).is_some());
     assert!(queue.unsubscribe(consumer).is_none(), "gone once");
     let stayer = Inbox::new();
-    queue.subscribe(stayer.clone(), 0, false);
+    queue.subscribe(stayer.clone(), 0, 0, false);
     queue.dispatch(0, |_| {});
     assert_eq!(stayer.take(), [], "still the leaver's until its channel lets go");
     queue.requeue(Some(consumer), Offset(0), 3);
@@ -282,12 +284,12 @@ fn a_consumer_that_leaves_gives_its_deliveries_to_the_others() {
 #[test]
 fn a_settlement_after_cancel_does_not_credit_the_next_owner_of_the_slot() {
     let mut queue = queue();
-    let first = queue.subscribe(Inbox::new(), 1, false);
+    let first = queue.subscribe(Inbox::new(), 1, 0, false);
     publish_many(&mut queue, 3);
     queue.dispatch(0, |_| {});
     queue.unsubscribe(first);
     let inbox = Inbox::new();
-    queue.subscribe(inbox.clone(), 1, false);
+    queue.subscribe(inbox.clone(), 1, 0, false);
     queue.dispatch(0, |_| {});
     settle_each(&mut queue, first, [0]);
     queue.dispatch(0, |_| {});
@@ -301,7 +303,7 @@ fn no_ack_deliveries_settle_themselves() {
         no_ack: true,
         ..Inbox::new()
     };
-    queue.subscribe(inbox.clone(), 1, false);
+    queue.subscribe(inbox.clone(), 1, 0, false);
     for _ in 0..3 {
         publish_many(&mut queue, MESSAGES_MAX);
         queue.dispatch(0, |_| {});
@@ -315,8 +317,8 @@ fn a_stalled_consumer_is_skipped_until_it_has_room() {
     let mut queue = queue();
     let (slow, fast) = (Inbox::new(), Inbox::new());
     slow.room.set(1);
-    let slow_id = queue.subscribe(slow.clone(), 0, false);
-    let fast_id = queue.subscribe(fast.clone(), 0, false);
+    let slow_id = queue.subscribe(slow.clone(), 0, 0, false);
+    let fast_id = queue.subscribe(fast.clone(), 0, 0, false);
     publish_many(&mut queue, 20);
     queue.dispatch(0, |_| {});
     assert_eq!((slow.offsets(), fast.offsets().len()), (vec![0], 19));
@@ -335,11 +337,11 @@ fn get_takes_the_oldest_and_says_how_many_stay() {
     let mut queue = queue();
     publish_many(&mut queue, 2);
     let seen = |offset: Offset, redelivered, _: &Record<'_>, remaining| (offset.0, redelivered, remaining);
-    assert_eq!(queue.get(false, seen), Got::Message((0, false, 1)));
+    assert_eq!(queue.get(false, 0, seen), Got::Message((0, false, 1)));
     queue.requeue(None, Offset(0), 1);
-    assert_eq!(queue.get(true, seen), Got::Message((0, true, 1)));
-    assert_eq!(queue.get(true, seen), Got::Message((1, false, 0)));
-    assert_eq!(queue.get(true, seen), Got::Empty);
+    assert_eq!(queue.get(true, 0, seen), Got::Message((0, true, 1)));
+    assert_eq!(queue.get(true, 0, seen), Got::Message((1, false, 0)));
+    assert_eq!(queue.get(true, 0, seen), Got::Empty);
     assert_eq!(queue.frontier(), Offset(2));
 }
 
@@ -347,7 +349,7 @@ fn get_takes_the_oldest_and_says_how_many_stay() {
 fn purge_drops_what_is_ready_and_keeps_what_is_out() {
     let mut queue = queue();
     let inbox = Inbox::new();
-    let consumer = queue.subscribe(inbox.clone(), 3, false);
+    let consumer = queue.subscribe(inbox.clone(), 3, 0, false);
     publish_many(&mut queue, 10);
     queue.dispatch(0, |_| {});
     queue.requeue(Some(consumer), Offset(1), 1);
@@ -361,7 +363,7 @@ fn purge_drops_what_is_ready_and_keeps_what_is_out() {
 fn memory_follows_the_flow_while_the_oldest_message_stays_unsettled() {
     let mut queue = queue_of(100_000);
     let inbox = Inbox::new();
-    let consumer = queue.subscribe(inbox.clone(), 0, false);
+    let consumer = queue.subscribe(inbox.clone(), 0, 0, false);
     publish_many(&mut queue, 1);
     queue.dispatch(0, |_| {});
     let held = queue.bytes_held();
@@ -383,7 +385,7 @@ fn memory_follows_the_flow_while_the_oldest_message_stays_unsettled() {
 #[should_panic(expected = "settled twice")]
 fn settling_twice_is_a_defect_that_shows() {
     let mut queue = queue();
-    let consumer = queue.subscribe(Inbox::new(), 0, false);
+    let consumer = queue.subscribe(Inbox::new(), 0, 0, false);
     publish_many(&mut queue, 2);
     queue.dispatch(0, |_| {});
     settle_each(&mut queue, consumer, [0, 0]);

@@ -291,6 +291,8 @@ pub fn checkpoint_changed(broker: &Broker, clean: bool) -> bool {
             dispatched: snapshot.dispatched.0,
             clean,
             settled: settled(&snapshot),
+            attempts: attempts(&snapshot),
+            expiring: snapshot.expiring,
         };
         if let Err(error) = broker.store.checkpoints().write(queue.id(), &checkpoint) {
             complete = false;
@@ -299,6 +301,13 @@ pub fn checkpoint_changed(broker: &Broker, clean: bool) -> bool {
         }
     }
     complete
+}
+
+fn attempts(snapshot: &Snapshot) -> Vec<(u64, u64)> {
+    let attempts = snapshot.attempts.iter();
+    attempts
+        .map(|&(offset, count)| (offset.0, count.into()))
+        .collect()
 }
 
 fn settled(snapshot: &Snapshot) -> Settled {

@@ -70,12 +70,16 @@ pub fn recover_queue(
         Some(checkpoint) if after_clean_stop && checkpoint.clean => checkpoint.dispatched,
         _ => next,
     };
+    let attempts = checkpoint.iter().flat_map(|checkpoint| &checkpoint.attempts);
+    let attempts = attempts.map(|&(offset, count)| (Offset(offset), count.min(u32::MAX.into()) as u32));
     Ok(RecoveredQueue {
         log,
         remains: Remains {
             next: Offset(next),
             live: subtract(&recovered.kept, settled),
             redeliver_below: Offset(delivered),
+            attempts: attempts.collect(),
+            expiring: checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.expiring),
         },
         cuts: recovered.cuts,
         generation: checkpoint.map_or(0, |checkpoint| checkpoint.generation),

@@ -32,6 +32,25 @@ impl<Q: Clone> Topology<Q> {
         if self.exchange_at(first).spec.internal {
             return Err(TopologyError::internal(self.vhost(), exchange));
         }
+        Ok(self.route_from(first, routing_key, properties))
+    }
+
+    /// As `route`, for the broker's own messages: dead letters may also go to an internal exchange, and nowhere when
+    /// there is no such exchange.
+    pub fn route_internally(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        properties: &BasicProperties<'_>,
+    ) -> Route<Q> {
+        match self.exchange_id(exchange) {
+            _ if exchange == DEFAULT_EXCHANGE => self.queue(routing_key).cloned().into_iter().collect(),
+            Ok(first) => self.route_from(first, routing_key, properties),
+            Err(_) => Route::new(),
+        }
+    }
+
+    fn route_from(&self, first: ExchangeId, routing_key: &str, properties: &BasicProperties<'_>) -> Route<Q> {
         let mut queues: SmallVec<[QueueId; 16]> = SmallVec::new();
         let mut walk = Walk::from(first);
         while let Some(id) = walk.next() {
@@ -57,7 +76,7 @@ impl<Q: Clone> Topology<Q> {
         }
         queues.sort_unstable();
         queues.dedup();
-        Ok(queues.into_iter().map(|id| self.queue_at(id).clone()).collect())
+        queues.into_iter().map(|id| self.queue_at(id).clone()).collect()
     }
 
     /// True when routes from `exchange` may depend on more than the routing key, because an exchange within reach looks at

@@ -69,6 +69,11 @@ impl FieldTable {
         }
     }
 
+    /// Removes every entry with this key.
+    pub fn remove(&mut self, key: &str) {
+        self.entries.retain(|(entry, _)| entry != key);
+    }
+
     /// The value of the first entry with this key.
     pub fn get(&self, key: &str) -> Option<&FieldValue> {
         self.entries

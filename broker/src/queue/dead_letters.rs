@@ -1,0 +1,306 @@
+//! Sending dead letters: from the queue where they died to where its dead-letter exchange routes them.
+//!
+//! A letter stays in its queue, as a dead message, until every queue that it was sent to has it, as safe as that queue
+//! keeps what is confirmed; so a crash can double it, and cannot lose it. (RabbitMQ's classic queues may lose it then.)
+//! Nothing is done under two queues' locks: letters are copied out under the one, sent under the other, and buried
+//! under the first again. Few are under way at a time; the others wait where they are.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ring::Offset;
+use smallvec::SmallVec;
+use wire::FieldTable;
+
+use super::death::{Death, further_keys, goes_in_circles, record_death};
+use super::handle::{Placed, Queue};
+use super::options::DeadLetterTarget;
+use super::special::DeathReason;
+use super::waiter::Publisher;
+use crate::headers::edited;
+use crate::record::{Content, Record, RecordFields, join_names};
+use crate::vhost::VirtualHost;
+
+/// Letters taken out at a time.
+const BATCH_MESSAGES: usize = 256;
+/// The same in bytes.
+const BATCH_BYTES: usize = 1 << 20;
+/// Letters that may be under way at the same time.
+const UNDER_WAY_MAX: usize = 4096;
+
+/// The letters of one queue that are on their way.
+#[derive(Debug, Default)]
+pub(super) struct Letters {
+    /// Somebody sends them at this moment, outside of the queue's lock.
+    pub(super) sending: bool,
+    /// Taken out and not sent yet, because a queue had no room for the first of them.
+    unsent: VecDeque<Letter>,
+    /// Sent; waiting to be kept.
+    posted: VecDeque<Posted>,
+}
+
+/// A message that died.
+#[derive(Debug)]
+struct Letter {
+    /// Where it lies in its queue; a message that was refused never got there.
+    source: Option<Offset>,
+    reason: DeathReason,
+    /// As the queue had it.
+    record: Vec<u8>,
+    /// Where it must still go, when it went to some already.
+    remaining: Option<SmallVec<[Arc<Queue>; 2]>>,
+    waits: Waits,
+}
+
+/// Queues that must keep a letter, and up to where.
+type Waits = SmallVec<[(Arc<Queue>, Offset); 2]>;
+
+#[derive(Debug)]
+struct Posted {
+    source: Option<Offset>,
+    waits: Waits,
+    /// The queue of the first wait will call back.
+    awaiting: bool,
+}
+
+/// A letter as it is written.
+struct Written<'a> {
+    content: Content<'a>,
+    headers: FieldTable,
+    routing_key: String,
+    further_keys: Vec<String>,
+}
+
+impl Letters {
+    /// A message that the queue refused.
+    pub(super) fn add_refused(&mut self, fields: &RecordFields<'_>) {
+        let record = [&fields.head()[..], fields.names, fields.content.frames()].concat();
+        self.unsent.push_back(Letter {
+            source: None,
+            reason: DeathReason::MaxLength,
+            record,
+            remaining: None,
+            waits: Waits::new(),
+        });
+    }
+
+    /// True when there is nothing on its way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.unsent.is_empty() && self.posted.is_empty()
+    }
+}
+
+impl Queue {
+    /// Sends what may be sent, and buries what is safe where it went. True when there is more to do at once.
+    pub(super) fn send_dead_letters(self: &Arc<Self>, target: &DeadLetterTarget, now_ms: u64) -> bool {
+        let Some((mut letters, mut posted)) = self.take_letters() else {
+            return false;
+        };
+        let vhost = self.vhost();
+        let mut is_full = false;
+        while let Some(mut letter) = letters.pop_front() {
+            let is_sent = match &vhost {
+                Some(vhost) => self.send(&mut letter, vhost, target, now_ms),
+                None => true,
+            };
+            if !is_sent {
+                letters.push_front(letter);
+                is_full = true;
+                break;
+            }
+            posted.push_back(Posted {
+                source: letter.source,
+                waits: letter.waits,
+                awaiting: false,
+            });
+        }
+        let safe = self.collect_safe(&mut posted);
+        let more = self.put_letters_back(letters, posted, &safe);
+        more && !is_full
+    }
+
+    /// The letters to send now, and those that were sent; `None` while somebody else has them.
+    fn take_letters(self: &Arc<Self>) -> Option<(VecDeque<Letter>, VecDeque<Posted>)> {
+        let mut inner = self.lock();
+        let letters = inner.letters.as_mut().filter(|letters| !letters.sending)?;
+        letters.sending = true;
+        let mut batch = std::mem::take(&mut letters.unsent);
+        let posted = std::mem::take(&mut letters.posted);
+        // What had no room before is tried alone: the others wait behind it anyway.
+        let is_blocked = batch.front().is_some_and(|letter| letter.remaining.is_some());
+        let mut bytes = 0;
+        while !is_blocked
+            && batch.len() < BATCH_MESSAGES
+            && bytes < BATCH_BYTES
+            && posted.len() + batch.len() < UNDER_WAY_MAX
+        {
+            match inner.state.dead_head() {
+                None => break,
+                Some(Ok((offset, reason, record))) => {
+                    let fields = RecordFields::from(record);
+                    let record = [&fields.head()[..], fields.names, fields.content.frames()].concat();
+                    bytes += record.len();
+                    batch.push_back(Letter {
+                        source: Some(offset),
+                        reason,
+                        record,
+                        remaining: None,
+                        waits: Waits::new(),
+                    });
+                    inner.state.post_dead_head();
+                }
+                Some(Err(from)) if inner.may_read() => inner = self.read_cold(inner, from),
+                Some(Err(_)) => break,
+            }
+        }
+        Some((batch, posted))
+    }
+
+    /// Sends a letter to every queue that it is routed to; false when one has no room, which calls back.
+    fn send(
+        self: &Arc<Self>,
+        letter: &mut Letter,
+        vhost: &VirtualHost,
+        target: &DeadLetterTarget,
+        now_ms: u64,
+    ) -> bool {
+        let record = Record::parse(&letter.record).expect("written by this broker");
+        let mut buffer = Vec::new();
+        let Some(written) = self.write(&record, letter.reason, target, now_ms, &mut buffer) else {
+            return true;
+        };
+        let targets = match letter.remaining.take() {
+            Some(remaining) => remaining,
+            None => self.targets(vhost, target, letter.reason, &written),
+        };
+        let names = join_names(&target.exchange, &written.routing_key);
+        let fields = RecordFields::new(now_ms, &names, written.content);
+        let mut remaining = SmallVec::new();
+        for queue in targets {
+            let published = queue.publish(std::iter::once(fields), Publisher::Queue(self), true);
+            queue.dispatch_at_home();
+            match published.placed {
+                Placed::First(_) => remaining.push(queue),
+                Placed::All if fields.is_persistent() && queue.keeps() => {
+                    letter.waits.push((queue, published.next));
+                }
+                Placed::All => {}
+            }
+        }
+        let is_sent = remaining.is_empty();
+        letter.remaining = Some(remaining).filter(|_| !is_sent);
+        is_sent
+    }
+
+    /// A letter as its readers will see it. `None` for one that has no room for another header, which is lost.
+    fn write<'a>(
+        &self,
+        record: &Record<'_>,
+        reason: DeathReason,
+        target: &DeadLetterTarget,
+        now_ms: u64,
+        buffer: &'a mut Vec<u8>,
+    ) -> Option<Written<'a>> {
+        let (exchange, routing_key) = record.split_names();
+        let routing_key = String::from_utf8_lossy(routing_key);
+        let death = Death {
+            queue: self.name(),
+            reason,
+            time_s: now_ms / 1000,
+            exchange: &String::from_utf8_lossy(exchange),
+            routing_key: &routing_key,
+            rerouted: target.routing_key.is_some(),
+        };
+        let mut headers = FieldTable::new();
+        let content = edited(&record.content, buffer, |table, properties| {
+            record_death(table, properties, &death);
+            headers = table.clone();
+        });
+        let content = content
+            .inspect_err(
+                |error| tracing::warn!(queue = self.name(), %error, "a dead letter cannot be written"),
+            )
+            .ok()?;
+        let further_keys = match &target.routing_key {
+            Some(_) => Vec::new(),
+            None => further_keys(&headers),
+        };
+        let routing_key = match &target.routing_key {
+            Some(key) => key.clone(),
+            None => routing_key.into_owned(),
+        };
+        Some(Written {
+            content,
+            headers,
+            routing_key,
+            further_keys,
+        })
+    }
+
+    /// The queues that a letter goes to. None when the exchange does not exist.
+    fn targets(
+        &self,
+        vhost: &VirtualHost,
+        target: &DeadLetterTarget,
+        reason: DeathReason,
+        written: &Written<'_>,
+    ) -> SmallVec<[Arc<Queue>; 2]> {
+        let further = written.further_keys.iter().map(String::as_str);
+        let keys: Vec<&str> = std::iter::once(written.routing_key.as_str())
+            .chain(further)
+            .collect();
+        let routed = vhost.route_internally(&target.exchange, &keys, &written.content);
+        routed
+            .into_iter()
+            .filter(|queue| {
+                let circles =
+                    reason != DeathReason::Rejected && goes_in_circles(&written.headers, queue.name());
+                if circles {
+                    tracing::warn!(
+                        queue = queue.name(),
+                        "a dead letter that went round in a circle is dropped"
+                    );
+                }
+                !circles
+            })
+            .collect()
+    }
+
+    /// Takes out the letters that every queue keeps by now, in order, and asks to be called for the next one.
+    fn collect_safe(self: &Arc<Self>, posted: &mut VecDeque<Posted>) -> Vec<Offset> {
+        let mut safe = Vec::new();
+        while let Some(front) = posted.front_mut() {
+            while let Some((queue, next)) = front.waits.last() {
+                let is_kept = match front.awaiting {
+                    true => queue.is_kept_through(*next),
+                    false => queue.await_kept(*next, Publisher::Queue(self)),
+                };
+                front.awaiting = !is_kept;
+                if !is_kept {
+                    return safe;
+                }
+                front.waits.pop();
+            }
+            safe.extend(front.source);
+            posted.pop_front();
+        }
+        safe
+    }
+
+    /// Ends what `take_letters` began. True when there are more to be taken.
+    fn put_letters_back(&self, unsent: VecDeque<Letter>, posted: VecDeque<Posted>, safe: &[Offset]) -> bool {
+        let mut inner = self.lock();
+        for &offset in safe {
+            inner.state.bury(offset);
+        }
+        let has_room = posted.len() < UNDER_WAY_MAX;
+        if let Some(letters) = &mut inner.letters {
+            letters.sending = false;
+            // Whatever was refused meanwhile comes after what was taken.
+            let refused = std::mem::replace(&mut letters.unsent, unsent);
+            letters.unsent.extend(refused);
+            letters.posted = posted;
+        }
+        has_room && inner.state.has_dead()
+    }
+}

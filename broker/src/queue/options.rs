@@ -1,0 +1,393 @@
+//! What the `x-…` arguments of `queue.declare` ask for, checked.
+//!
+//! Names, types and ranges are RabbitMQ's. An argument that nobody knows is kept and has no effect, as there: clients
+//! use that to label their queues.
+
+use wire::{FieldTable, FieldValue};
+
+use crate::terms::type_name;
+
+/// Delivery limit of a quorum queue that does not name one, as in RabbitMQ 4.
+const DELIVERY_LIMIT_DEFAULT: u32 = 20;
+/// Largest number of milliseconds that RabbitMQ takes for a time to live: what an unsigned 32-bit number holds.
+const MILLISECONDS_MAX: u64 = u32::MAX as u64;
+
+/// Everything about a queue that its arguments decide.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct QueueOptions {
+    /// `x-queue-type`.
+    pub kind: QueueKind,
+    /// `x-message-ttl`, milliseconds.
+    pub ttl_ms: Option<u64>,
+    /// `x-expires`, milliseconds.
+    pub expires_ms: Option<u64>,
+    /// `x-dead-letter-exchange` and `x-dead-letter-routing-key`.
+    pub dead_letter: Option<DeadLetterTarget>,
+    /// `x-max-length`: ready messages.
+    pub length_max: Option<u64>,
+    /// `x-max-length-bytes`: bytes of the bodies of ready messages.
+    pub bytes_max: Option<u64>,
+    /// `x-overflow`.
+    pub overflow: Overflow,
+    /// `x-max-priority`.
+    pub priority_max: Option<u8>,
+    /// `x-single-active-consumer`.
+    pub single_active: bool,
+    /// `x-delivery-limit`: how often a message may come back; quorum queues only.
+    pub delivery_limit: Option<u32>,
+    /// `x-consumer-timeout`, milliseconds.
+    pub consumer_timeout_ms: Option<u64>,
+}
+
+/// `x-queue-type`. On one node both are the same queue; a quorum queue counts deliveries as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum QueueKind {
+    /// Counts nothing.
+    #[default]
+    Classic,
+    /// Durable, never exclusive; counts how often a message came back.
+    Quorum,
+}
+
+/// Where dead letters go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterTarget {
+    /// The exchange; it may not exist (yet), then they are dropped.
+    pub exchange: String,
+    /// The routing key; the message's own when there is none.
+    pub routing_key: Option<String>,
+}
+
+/// What becomes of a message that a full queue (`x-max-length…`) cannot hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Overflow {
+    /// The oldest ready message makes room.
+    #[default]
+    DropHead,
+    /// The new one is refused: its publisher gets a `basic.nack`.
+    RejectPublish,
+    /// The same, and the refused message is dead-lettered.
+    RejectPublishDlx,
+}
+
+/// What a queue is declared as, besides its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFlags {
+    /// As declared.
+    pub durable: bool,
+    /// As declared.
+    pub exclusive: bool,
+    /// As declared.
+    pub auto_delete: bool,
+}
+
+impl QueueOptions {
+    /// True when nothing but dealing and keeping messages is asked for.
+    pub fn is_plain(&self) -> bool {
+        self.dead_letter.is_none() && self.expires_ms.is_none()
+    }
+
+    /// Reads the arguments of a queue.
+    ///
+    /// # Errors
+    /// The argument and what is wrong with it, as the tail of RabbitMQ's reply text: `'x-expires' … {value_zero,0}` is
+    /// answered as `("x-expires", "{value_zero,0}")`.
+    pub fn parse(arguments: &FieldTable, flags: QueueFlags) -> Result<QueueOptions, ArgumentError> {
+        let kind = kind(arguments)?;
+        if kind == QueueKind::Quorum {
+            check_quorum(arguments, flags)?;
+        }
+        for (name, allowed) in [
+            ("x-queue-mode", &["default", "lazy"][..]),
+            ("x-dead-letter-strategy", &["at-most-once", "at-least-once"]),
+            ("x-queue-leader-locator", &["client-local", "balanced"]),
+        ] {
+            if let Some(value) = text(arguments, name)?
+                && !allowed.contains(&value)
+            {
+                let expected = allowed.join("' or '");
+                return Err(ArgumentError::new(
+                    name,
+                    format!("'{value}', expected '{expected}'"),
+                ));
+            }
+        }
+        let exchange = text(arguments, "x-dead-letter-exchange")?.map(str::to_owned);
+        let routing_key = text(arguments, "x-dead-letter-routing-key")?.map(str::to_owned);
+        let dead_letter = match (exchange, routing_key) {
+            (Some(exchange), routing_key) => Some(DeadLetterTarget {
+                exchange,
+                routing_key,
+            }),
+            (None, None) => None,
+            (None, Some(_)) => {
+                let text = "routing_key_but_no_dlx_defined".to_owned();
+                return Err(ArgumentError::new("x-dead-letter-routing-key", text));
+            }
+        };
+        let overflow = match text(arguments, "x-overflow")? {
+            None | Some("drop-head") => Overflow::DropHead,
+            Some("reject-publish") => Overflow::RejectPublish,
+            Some("reject-publish-dlx") => Overflow::RejectPublishDlx,
+            Some(other) => {
+                let expected = "'drop-head', 'reject-publish' or 'reject-publish-dlx'";
+                return Err(ArgumentError::new(
+                    "x-overflow",
+                    format!("'{other}', expected {expected}"),
+                ));
+            }
+        };
+        Ok(QueueOptions {
+            kind,
+            ttl_ms: number(arguments, "x-message-ttl", 0, MILLISECONDS_MAX)?,
+            expires_ms: number(arguments, "x-expires", 1, MILLISECONDS_MAX)?,
+            dead_letter,
+            length_max: number(arguments, "x-max-length", 0, u64::MAX)?,
+            bytes_max: number(arguments, "x-max-length-bytes", 0, u64::MAX)?,
+            overflow,
+            priority_max: number(arguments, "x-max-priority", 0, 255)?.map(|max| max as u8),
+            single_active: flag(arguments, "x-single-active-consumer")?,
+            delivery_limit: delivery_limit(arguments, kind)?,
+            consumer_timeout_ms: number(arguments, "x-consumer-timeout", 0, MILLISECONDS_MAX)?,
+        })
+    }
+}
+
+/// An argument that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgumentError {
+    /// Its name.
+    pub argument: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl std::fmt::Display for ArgumentError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "argument '{}': {}", self.argument, self.problem)
+    }
+}
+
+impl ArgumentError {
+    fn new(argument: &'static str, problem: String) -> ArgumentError {
+        ArgumentError { argument, problem }
+    }
+}
+
+fn kind(arguments: &FieldTable) -> Result<QueueKind, ArgumentError> {
+    match text(arguments, "x-queue-type")? {
+        None | Some("classic") => Ok(QueueKind::Classic),
+        Some("quorum") => Ok(QueueKind::Quorum),
+        Some(other) => {
+            let problem = format!("queue type '{other}' is not supported, expected 'classic' or 'quorum'");
+            Err(ArgumentError::new("x-queue-type", problem))
+        }
+    }
+}
+
+/// RabbitMQ refuses for quorum queues what they cannot do there, so that clients do not come to rely on it here.
+fn check_quorum(arguments: &FieldTable, flags: QueueFlags) -> Result<(), ArgumentError> {
+    let property = match flags {
+        QueueFlags { durable: false, .. } => Some("non-durable"),
+        QueueFlags { exclusive: true, .. } => Some("exclusive"),
+        QueueFlags {
+            auto_delete: true, ..
+        } => Some("auto-delete"),
+        _ => None,
+    };
+    if let Some(property) = property {
+        let problem = format!("a quorum queue cannot be {property}");
+        return Err(ArgumentError::new("x-queue-type", problem));
+    }
+    for argument in ["x-max-priority", "x-queue-mode"] {
+        if arguments.get(argument).is_some() {
+            let problem = "not supported by quorum queues".to_owned();
+            return Err(ArgumentError::new(argument, problem));
+        }
+    }
+    if text(arguments, "x-overflow")? == Some("reject-publish-dlx") {
+        let problem = "'reject-publish-dlx' is not supported by quorum queues".to_owned();
+        return Err(ArgumentError::new("x-overflow", problem));
+    }
+    number(arguments, "x-quorum-initial-group-size", 1, u64::MAX)?;
+    Ok(())
+}
+
+/// No number is the default; a negative one means "no limit".
+fn delivery_limit(arguments: &FieldTable, kind: QueueKind) -> Result<Option<u32>, ArgumentError> {
+    const NAME: &str = "x-delivery-limit";
+    let limit = match arguments.get(NAME) {
+        None => Some(DELIVERY_LIMIT_DEFAULT),
+        Some(value) => match value.as_i64() {
+            None => return Err(unacceptable(NAME, value)),
+            Some(limit) if limit < 0 => None,
+            Some(limit) => Some(limit.min(u32::MAX.into()) as u32),
+        },
+    };
+    Ok(limit.filter(|_| kind == QueueKind::Quorum))
+}
+
+fn text<'a>(arguments: &'a FieldTable, name: &'static str) -> Result<Option<&'a str>, ArgumentError> {
+    match arguments.get(name) {
+        None => Ok(None),
+        Some(value) => match value.as_str() {
+            Some(text) => Ok(Some(text)),
+            None => Err(unacceptable(name, value)),
+        },
+    }
+}
+
+fn flag(arguments: &FieldTable, name: &'static str) -> Result<bool, ArgumentError> {
+    match arguments.get(name) {
+        None => Ok(false),
+        Some(FieldValue::Bool(value)) => Ok(*value),
+        Some(value) => Err(unacceptable(name, value)),
+    }
+}
+
+fn number(
+    arguments: &FieldTable,
+    name: &'static str,
+    min: u64,
+    max: u64,
+) -> Result<Option<u64>, ArgumentError> {
+    let Some(value) = arguments.get(name) else {
+        return Ok(None);
+    };
+    let number = value.as_i64().ok_or_else(|| unacceptable(name, value))?;
+    let problem = match number {
+        ..0 => format!("{{value_negative,{number}}}"),
+        0 if min > 0 => format!("{{value_zero,{number}}}"),
+        1.. if number as u64 > max => format!("{{value_too_large,{number}}}, expected at most {max}"),
+        _ => return Ok(Some(number as u64)),
+    };
+    Err(ArgumentError::new(name, problem))
+}
+
+fn unacceptable(name: &'static str, value: &FieldValue) -> ArgumentError {
+    ArgumentError::new(name, format!("{{unacceptable_type,{}}}", type_name(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLAGS: QueueFlags = QueueFlags {
+        durable: true,
+        exclusive: false,
+        auto_delete: false,
+    };
+
+    fn parse(arguments: &[(&str, FieldValue)]) -> Result<QueueOptions, ArgumentError> {
+        let mut table = FieldTable::new();
+        for (name, value) in arguments {
+            table.insert(*name, value.clone());
+        }
+        QueueOptions::parse(&table, FLAGS)
+    }
+
+    #[test]
+    fn nothing_asked_for_is_a_plain_classic_queue() {
+        assert_eq!(parse(&[]).unwrap(), QueueOptions::default());
+        assert_eq!(
+            parse(&[("x-label", FieldValue::Void)]).unwrap(),
+            QueueOptions::default()
+        );
+    }
+
+    #[test]
+    fn every_argument_is_read() {
+        let options = parse(&[
+            ("x-queue-type", "classic".into()),
+            ("x-queue-mode", "lazy".into()),
+            ("x-message-ttl", FieldValue::I32(0)),
+            ("x-expires", FieldValue::I64(1000)),
+            ("x-dead-letter-exchange", "".into()),
+            ("x-dead-letter-routing-key", "dead".into()),
+            ("x-max-length", FieldValue::U8(10)),
+            ("x-max-length-bytes", FieldValue::I64(1 << 40)),
+            ("x-overflow", "reject-publish-dlx".into()),
+            ("x-max-priority", FieldValue::I8(10)),
+            ("x-single-active-consumer", true.into()),
+            ("x-consumer-timeout", FieldValue::I32(60_000)),
+        ]);
+        let dead_letter = DeadLetterTarget {
+            exchange: String::new(),
+            routing_key: Some("dead".to_owned()),
+        };
+        let expected = QueueOptions {
+            kind: QueueKind::Classic,
+            ttl_ms: Some(0),
+            expires_ms: Some(1000),
+            dead_letter: Some(dead_letter),
+            length_max: Some(10),
+            bytes_max: Some(1 << 40),
+            overflow: Overflow::RejectPublishDlx,
+            priority_max: Some(10),
+            single_active: true,
+            delivery_limit: None,
+            consumer_timeout_ms: Some(60_000),
+        };
+        assert_eq!(options.unwrap(), expected);
+    }
+
+    #[test]
+    fn quorum_queues_count_deliveries() {
+        let quorum = ("x-queue-type", FieldValue::from("quorum"));
+        let limit = |arguments: &[(&str, FieldValue)]| {
+            let all: Vec<_> = [std::slice::from_ref(&quorum), arguments].concat();
+            parse(&all).unwrap().delivery_limit
+        };
+        assert_eq!(limit(&[]), Some(20));
+        assert_eq!(limit(&[("x-delivery-limit", FieldValue::I32(3))]), Some(3));
+        assert_eq!(limit(&[("x-delivery-limit", FieldValue::I32(-1))]), None);
+        let transient = QueueFlags {
+            durable: false,
+            ..FLAGS
+        };
+        let mut table = FieldTable::new();
+        table.insert("x-queue-type", "quorum");
+        assert!(QueueOptions::parse(&table, transient).is_err());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        let cases: [(&'static str, FieldValue, &str); 8] = [
+            ("x-message-ttl", FieldValue::I32(-1), "{value_negative,-1}"),
+            ("x-message-ttl", "1".into(), "{unacceptable_type,longstr}"),
+            ("x-expires", FieldValue::I32(0), "{value_zero,0}"),
+            (
+                "x-max-priority",
+                FieldValue::I32(256),
+                "{value_too_large,256}, expected at most 255",
+            ),
+            (
+                "x-overflow",
+                "spill".into(),
+                "'spill', expected 'drop-head', 'reject-publish' or 'reject-publish-dlx'",
+            ),
+            (
+                "x-dead-letter-routing-key",
+                "k".into(),
+                "routing_key_but_no_dlx_defined",
+            ),
+            (
+                "x-queue-type",
+                "stream".into(),
+                "queue type 'stream' is not supported, expected 'classic' or 'quorum'",
+            ),
+            (
+                "x-single-active-consumer",
+                FieldValue::I8(1),
+                "{unacceptable_type,byte}",
+            ),
+        ];
+        for (argument, value, problem) in cases {
+            let problem = problem.to_owned();
+            assert_eq!(
+                parse(&[(argument, value)]),
+                Err(ArgumentError { argument, problem })
+            );
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Whoever publishes into a queue and may have to wait: a connection, or another queue with dead letters.
+
+use std::sync::{Arc, Weak};
+
+use super::handle::Queue;
+use crate::connection::{Link, Signal};
+
+/// A publisher, as it calls.
+#[derive(Clone, Copy, Debug)]
+pub enum Publisher<'a> {
+    /// A connection.
+    Link(&'a Arc<Link>),
+    /// A queue that sends its dead letters, or a delayed exchange.
+    Queue(&'a Arc<Queue>),
+}
+
+/// A publisher to call back.
+#[derive(Clone, Debug)]
+pub(super) enum Waiter {
+    Link(Arc<Link>),
+    Queue(Weak<Queue>),
+}
+
+impl From<Publisher<'_>> for Waiter {
+    fn from(publisher: Publisher<'_>) -> Waiter {
+        match publisher {
+            Publisher::Link(link) => Waiter::Link(Arc::clone(link)),
+            Publisher::Queue(queue) => Waiter::Queue(Arc::downgrade(queue)),
+        }
+    }
+}
+
+impl Waiter {
+    /// Tells it what has changed. A queue looks at everything when it is dispatched.
+    pub(super) fn raise(&self, signal: Signal) {
+        match self {
+            Waiter::Link(link) => link.raise(signal),
+            Waiter::Queue(queue) => {
+                if let Some(queue) = queue.upgrade() {
+                    queue.dispatch_at_home();
+                }
+            }
+        }
+    }
+
+    /// True when `publisher` is the one that waits.
+    pub(super) fn is(&self, publisher: Publisher<'_>) -> bool {
+        match (self, publisher) {
+            (Waiter::Link(waiting), Publisher::Link(link)) => Arc::ptr_eq(waiting, link),
+            (Waiter::Queue(waiting), Publisher::Queue(queue)) => {
+                std::ptr::eq(waiting.as_ptr(), Arc::as_ptr(queue))
+            }
+            _ => false,
+        }
+    }
+}
