@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wire::{FieldTable, Method, ReplyCode, TableRef};
+use wire::{Method, ReplyCode, TableRef};
 
 use super::access::is_system_exchange;
 use super::channel::Deferred;

@@ -15,7 +15,7 @@ use super::survey::{Names, OFFSETS, segments};
 
 /// Prints as the flags say. What cannot be read is told on standard error.
 pub(super) fn dump(directory: &Path, flags: &DumpFlags, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let id = identifier(directory, &flags.queue)?;
+    let id = identifier(directory, &flags.vhost, &flags.queue)?;
     let settled = settled(directory, &id)?;
     let segments = segments(directory, &id)?;
     let mut left = if flags.count == 0 { u64::MAX } else { flags.count };
@@ -29,13 +29,16 @@ pub(super) fn dump(directory: &Path, flags: &DumpFlags, out: &mut dyn Write) -> 
 }
 
 /// Whose log it is: a queue's name goes before the name of a directory.
-fn identifier(directory: &Path, queue: &str) -> anyhow::Result<String> {
+fn identifier(directory: &Path, vhost: &str, queue: &str) -> anyhow::Result<String> {
     let names = Names::read(directory)?;
-    let named = names.queues.iter().find(|(_, name)| *name == queue);
+    let named = names
+        .queues
+        .iter()
+        .find(|(_, name)| name.vhost == vhost && name.name == queue);
     let ids = || names.queues.keys().chain(&names.orphans);
     let found = named.map(|(id, _)| id).or_else(|| ids().find(|id| *id == queue));
     found.cloned().ok_or_else(|| {
-        anyhow::anyhow!("there is no queue and no log '{queue}' here; `broker log verify` names them all")
+        anyhow::anyhow!("there is no queue '{queue}' in vhost '{vhost}' and no log of that name; `broker log verify` names them all")
     })
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::config::Config;
+use crate::vhost::DEFAULT_VHOST;
 
 /// What to do with the logs of a data directory.
 #[derive(Clone, Debug, Subcommand)]
@@ -60,6 +61,10 @@ pub struct DumpFlags {
     /// The queue, or the name of its log's directory.
     #[arg(long, value_name = "NAME|ID")]
     pub queue: String,
+
+    /// The virtual host that the queue is in.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_VHOST)]
+    pub vhost: String,
 
     /// First offset to print.
     #[arg(long, value_name = "OFFSET", default_value_t = 0)]

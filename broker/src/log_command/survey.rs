@@ -1,6 +1,7 @@
 //! A whole data directory: descriptions, checkpoints and logs, each read in whole, and what is wrong with them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use super::read_only::ReadOnly;
 use super::segment::Segment;
 use super::verdict::{self, Verdict, judge};
 use crate::store::metadata::{Entity, MetadataError, MetadataStore};
+use crate::vhost::DEFAULT_VHOST;
 
 /// Below the data directory, as in [`crate::store`].
 pub(super) const QUEUES: &str = "queues";
@@ -24,17 +26,34 @@ const CHECKPOINT_SUFFIX: &str = ".json";
 #[derive(Debug)]
 pub(super) struct Names {
     /// Identifier and name of each described queue, by identifier.
-    pub(super) queues: BTreeMap<String, String>,
+    pub(super) queues: BTreeMap<String, QueueName>,
     /// Logs that belong to none.
     pub(super) orphans: Vec<String>,
     problems: Vec<Problem>,
+}
+
+/// A queue's name, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct QueueName {
+    pub(super) vhost: String,
+    pub(super) name: String,
+}
+
+impl fmt::Display for QueueName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "queue '{}'", self.name.escape_debug())?;
+        match self.vhost.as_str() {
+            DEFAULT_VHOST => Ok(()),
+            vhost => write!(f, " in vhost '{}'", vhost.escape_debug()),
+        }
+    }
 }
 
 /// What there is of one queue.
 #[derive(Debug)]
 pub(super) struct QueueSurvey {
     /// None when there is no description: an orphan.
-    pub(super) name: Option<String>,
+    pub(super) name: Option<QueueName>,
     pub(super) id: String,
     /// Ascending.
     pub(super) segments: Vec<Segment>,
@@ -74,7 +93,13 @@ impl Names {
         };
         for entity in metadata.survey()? {
             match entity {
-                Ok(Entity::Queue(record)) => drop(names.queues.insert(record.id, record.name)),
+                Ok(Entity::Queue(record)) => {
+                    let name = QueueName {
+                        vhost: record.vhost,
+                        name: record.name,
+                    };
+                    names.queues.insert(record.id, name);
+                }
                 Ok(_) => {}
                 Err(MetadataError::Unusable { path, what }) => names.problems.push(Problem {
                     kind: Kind::Description,
@@ -130,7 +155,7 @@ impl QueueSurvey {
         directory: &Path,
         checkpoints: &CheckpointStore,
         id: &str,
-        name: Option<String>,
+        name: Option<QueueName>,
     ) -> Result<QueueSurvey, SeglogError> {
         let checkpoint = match checkpoints.read(id) {
             Ok(Found::None) => CheckpointSurvey::Missing,

@@ -26,10 +26,10 @@ pub(super) fn verify(directory: &Path, out: &mut dyn Write) -> anyhow::Result<Ou
 fn line(queue: &QueueSurvey) -> String {
     let (kept, settled) = queue.messages();
     let bytes: u64 = queue.segments.iter().map(|segment| segment.bytes).sum();
-    let what = queue.name.as_ref().map_or_else(
-        || "log without a queue".to_owned(),
-        |name| format!("queue '{}'", name.escape_debug()),
-    );
+    let what = match &queue.name {
+        Some(name) => name.to_string(),
+        None => "log without a queue".to_owned(),
+    };
     format!(
         "{what}, id {}: {kept} messages kept, {settled} settled, {} live; {bytes} bytes in {} segments",
         queue.id,
