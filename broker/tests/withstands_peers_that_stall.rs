@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 use support::{BrokerProcess, Client, Witness, consume, encode_publish, wait_for};
-use wire::{Method, PROTOCOL_HEADER, TableRef};
+use wire::{BasicProperties, FieldTable, Method, PROTOCOL_HEADER, TableRef};
 
 /// Little memory for each connection, so that a test soon meets its limits.
 const SMALL: [&str; 4] = [
@@ -209,6 +209,79 @@ fn confirms_that_are_read_late_are_all_there() {
         "{}",
         broker.resident_bytes()
     );
+}
+
+/// Opens every channel there is.
+fn open_all_channels(client: &mut Client) {
+    let mut bytes = Vec::new();
+    (2..=2047).for_each(|channel| Method::ChannelOpen.encode(channel, &mut bytes));
+    client.write(&bytes);
+    (2..=2047).for_each(|channel| client.expect(channel, Method::ChannelOpenOk));
+}
+
+#[test]
+fn headers_that_no_body_follows_are_charged() {
+    let broker = BrokerProcess::start(&SMALL);
+    let mut witness = Witness::of(&broker);
+    let mut client = Client::connect(&broker);
+    open_all_channels(&mut client);
+    let mut headers = FieldTable::new();
+    headers.insert("k", "v".repeat(100_000));
+    let headers = headers.to_bytes();
+    let properties = BasicProperties {
+        headers: TableRef::parse(&headers).ok(),
+        ..BasicProperties::default()
+    };
+    // 200 MB, if all were kept.
+    for channel in 1..=2047 {
+        let mut bytes = Vec::new();
+        let publish = Method::BasicPublish {
+            exchange: "",
+            routing_key: "nowhere",
+            mandatory: false,
+            immediate: false,
+        };
+        publish.encode(channel, &mut bytes);
+        wire::encode_content_header(&mut bytes, channel, 1, &properties);
+        if client.stream.write_all(&bytes).is_err() {
+            break;
+        }
+    }
+    assert!(
+        broker.resident_bytes() < RESIDENT_BYTES_MAX,
+        "{}",
+        broker.resident_bytes()
+    );
+    witness.works();
+}
+
+#[test]
+fn publish_methods_with_endless_variations_are_not_all_remembered() {
+    let broker = BrokerProcess::start(&SMALL);
+    let mut witness = Witness::of(&broker);
+    let mut client = Client::connect(&broker);
+    client.open_channel(2);
+    // 216 MB, if all were kept.
+    let each = 900;
+    for channel in [1, 2] {
+        client.confirm_select(channel);
+        for number in 0..each as u32 {
+            // A routing key of its own, and garbage behind the arguments.
+            let key = format!("{number:0>250}");
+            let arguments = [&[0, 60, 0, 40, 0, 0, 0, 250], key.as_bytes(), &[0]].concat();
+            let method = [arguments, vec![7; 120_000]].concat();
+            let mut bytes = support::frame(1, channel, &method);
+            wire::encode_content_header(&mut bytes, channel, 0, &BasicProperties::default());
+            client.write(&bytes);
+        }
+        client.await_confirms(each);
+    }
+    assert!(
+        broker.resident_bytes() < RESIDENT_BYTES_MAX,
+        "{}",
+        broker.resident_bytes()
+    );
+    witness.works();
 }
 
 #[test]

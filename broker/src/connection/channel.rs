@@ -10,14 +10,12 @@ use smallvec::SmallVec;
 
 use super::link::Link;
 use super::replies::ReplyConsumer;
+use super::routes::{RouteBudget, RouteCache};
 use super::transaction::Transaction;
 use super::window::SourceId;
 use crate::auth::UserShare;
 use crate::queue::{ConsumerId, Publisher, Queue};
 use crate::store::Ticket;
-
-/// Routes remembered by publish method, per channel; a publisher with more distinct routing keys starts over.
-const ROUTES_MAX: usize = 1024;
 
 /// One open or closing channel.
 #[derive(Debug)]
@@ -119,15 +117,6 @@ pub(super) struct Route {
     pub(super) by_headers: bool,
 }
 
-/// Publish method payloads and their routes; valid for one generation of the topology.
-#[derive(Debug, Default)]
-pub(super) struct RouteCache {
-    generation: u64,
-    last_method: Vec<u8>,
-    last: Option<Rc<Route>>,
-    all: FxHashMap<Vec<u8>, Rc<Route>>,
-}
-
 /// A message that at least one of its queues had no room for.
 #[derive(Debug)]
 pub(super) struct BlockedPublish {
@@ -154,7 +143,7 @@ pub(super) struct Parked {
 }
 
 impl Channel {
-    pub(super) fn new(window: usize, user_share: UserShare) -> Channel {
+    pub(super) fn new(window: usize, user_share: UserShare, routes: &RouteBudget) -> Channel {
         Channel {
             window,
             _user_share: user_share,
@@ -164,7 +153,7 @@ impl Channel {
             consumers: FxHashMap::default(),
             replies: None,
             content: None,
-            routes: RouteCache::default(),
+            routes: RouteCache::new(routes),
             confirms: None,
             tx: None,
             blocked: VecDeque::new(),
@@ -189,39 +178,14 @@ impl Channel {
     }
 }
 
-impl RouteCache {
-    /// The remembered route of a method payload, if the topology is still at `generation`.
-    #[inline]
-    pub(super) fn get(&mut self, method: &[u8], generation: u64) -> Option<Rc<Route>> {
-        if self.generation != generation {
-            self.all.clear();
-            self.last = None;
-            return None;
-        }
-        if let Some(route) = &self.last
-            && self.last_method == method
-        {
-            return Some(Rc::clone(route));
-        }
-        let route = Rc::clone(self.all.get(method)?);
-        self.remember_last(method, &route);
-        Some(route)
-    }
-
-    /// Remembers a route looked up at `generation`.
-    pub(super) fn insert(&mut self, method: &[u8], generation: u64, route: &Rc<Route>) {
-        if self.all.len() >= ROUTES_MAX {
-            self.all.clear();
-        }
-        self.generation = generation;
-        self.all.insert(method.to_vec(), Rc::clone(route));
-        self.remember_last(method, route);
-    }
-
-    fn remember_last(&mut self, method: &[u8], route: &Rc<Route>) {
-        self.last_method.clear();
-        self.last_method.extend_from_slice(method);
-        self.last = Some(Rc::clone(route));
+impl Route {
+    /// About what it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Route>()
+            + self.exchange.len()
+            + self.routing_key.len()
+            + self.names.len()
+            + self.queues.len() * size_of::<Arc<Queue>>()
     }
 }
 

@@ -25,7 +25,8 @@ impl Connection {
             Failure::new(ReplyCode::NotAllowed, text).during(&Method::ChannelOpen)
         })?;
         let window = self.link.outbound().windows.insert(DeliveryWindow::default());
-        self.channels.insert(id, Channel::new(window, share));
+        let channel = Channel::new(window, share, &self.routes);
+        self.channels.insert(id, channel);
         self.reply(id, Method::ChannelOpenOk);
         Ok(())
     }

@@ -8,6 +8,7 @@ use wire::{ContentHeader, Frame, FrameKind, Method, ReplyCode, decode_frame};
 
 use super::channel::{Channel, Content};
 use super::failure::Failure;
+use super::routes::METHOD_BYTES_MAX;
 use super::settle::Fate;
 use super::task::{Connection, Stage};
 use crate::record::Content as RecordContent;
@@ -18,6 +19,9 @@ pub const INCOMPLETE_PUBLISH_BYTES_MAX: usize = 64 * 1024;
 
 /// Parked bytes of a connection that could free no ring by itself; more than this and it is not read.
 const PARKED_BYTES_MAX: usize = 256 * 1024;
+
+/// Octets of a content header that are kept without being charged while its body is on its way.
+const HEADER_BYTES_FREE: usize = 4096;
 
 impl Connection {
     /// Handles every complete frame in `input`; returns how many bytes that were.
@@ -174,7 +178,7 @@ impl Connection {
         }
         if let Method::BasicPublish { .. } = method {
             channel.content = Some(Content {
-                method: payload.to_vec(),
+                method: payload[..payload.len().min(METHOD_BYTES_MAX)].to_vec(),
                 header: Vec::new(),
                 body: Vec::new(),
                 body_bytes: 0,
@@ -261,6 +265,11 @@ impl Connection {
                 basic_publish(),
             );
         }
+        let charged = payload.len().saturating_sub(HEADER_BYTES_FREE);
+        if !self.broker.pool.try_charge(charged) {
+            return Err(budget_spent());
+        }
+        content.charged = charged;
         content.header.extend_from_slice(payload);
         content.body_bytes = header.body_size;
         self.finish_content(id)
@@ -285,10 +294,7 @@ impl Connection {
             return Err(Failure::new(ReplyCode::FrameError, text).during(&basic_publish()));
         }
         if !self.broker.pool.try_charge(payload.len()) {
-            return Err(Failure::new(
-                ReplyCode::ResourceError,
-                "the broker's memory budget is spent",
-            ));
+            return Err(budget_spent());
         }
         content.charged += payload.len();
         content.body.extend_from_slice(payload);
@@ -422,6 +428,10 @@ impl Channel {
                 .map(|publish| publish.frames.len())
                 .sum::<usize>()
     }
+}
+
+fn budget_spent() -> Failure {
+    Failure::new(ReplyCode::ResourceError, "the broker's memory budget is spent")
 }
 
 /// Decodes a method frame's payload.

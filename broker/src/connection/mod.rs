@@ -35,6 +35,7 @@ mod inspect;
 mod link;
 mod publish;
 mod replies;
+mod routes;
 mod settle;
 mod task;
 mod transaction;

@@ -19,6 +19,7 @@ use super::access::Access;
 use super::channel::Channel;
 use super::failure::Failure;
 use super::link::{ConnectionId, Link, Signal, Signals};
+use super::routes::RouteBudget;
 use super::settle::PendingSettles;
 use super::window::SettledRun;
 use crate::auth::{Account, UserShare};
@@ -71,6 +72,8 @@ pub struct Connection {
     pub(super) stage: Stage,
     pub(super) channels: FxHashMap<u16, Channel>,
     pub(super) exclusive_queues: Vec<Arc<Queue>>,
+    /// What its channels remember of routes.
+    pub(super) routes: RouteBudget,
     pub(super) channel_max: u16,
     pub(super) frame_bytes_max: usize,
     /// Heartbeat interval agreed on; 0 = none.
@@ -131,6 +134,7 @@ impl Connection {
             stage: Stage::Header,
             channels: FxHashMap::default(),
             exclusive_queues: Vec::new(),
+            routes: RouteBudget::default(),
             channel_max: config.channel_max,
             frame_bytes_max: HANDSHAKE_FRAME_BYTES_MAX.min(config.frame_max as usize),
             heartbeat_ticks: 0,
