@@ -1,9 +1,10 @@
 //! Class queue.
 
-use wire::Method;
+use wire::{FieldValue, Method, TableRef};
 
+use super::super::Client;
 use super::super::errors::{Row, channel, method, row};
-use super::{NONE, declare_own, own_queue, owner_of};
+use super::{NONE, declare_own, one, own_queue, owner_of};
 
 const DECLARE: (u16, u16) = (50, 10);
 const BIND: (u16, u16) = (50, 20);
@@ -73,6 +74,60 @@ fn locked(what: &'static str, ask: Method<'static>, by: (u16, u16)) -> Row {
             owner.close();
         },
         channel(405, by, LOCKED),
+    )
+}
+
+/// Declares an own queue with arguments, and then again with others.
+fn redeclared(
+    what: &'static str,
+    first: Option<(&'static str, FieldValue)>,
+    again: Option<(&'static str, FieldValue)>,
+    text: &'static str,
+) -> Row {
+    let encoded =
+        |entry: Option<(&str, FieldValue)>| entry.map_or_else(Vec::new, |(name, value)| one(name, value));
+    let (first, again) = (encoded(first), encoded(again));
+    let declare = |client: &mut Client, arguments: &[u8]| {
+        let method = Method::QueueDeclare {
+            queue: "error-own",
+            passive: false,
+            durable: false,
+            exclusive: true,
+            auto_delete: false,
+            no_wait: false,
+            arguments: TableRef::parse(arguments).unwrap(),
+        };
+        client.send(1, method);
+    };
+    row(
+        what,
+        move |client| {
+            declare(client, &first);
+            assert!(matches!(client.frame().method(), Method::QueueDeclareOk { .. }));
+            declare(client, &again);
+        },
+        channel(406, DECLARE, text),
+    )
+}
+
+/// Declares a queue with an argument that makes no sense.
+fn refused(what: &'static str, argument: (&'static str, FieldValue), text: &'static str) -> Row {
+    let arguments = one(argument.0, argument.1);
+    row(
+        what,
+        move |client| {
+            let declare = Method::QueueDeclare {
+                queue: "error-own",
+                passive: false,
+                durable: false,
+                exclusive: true,
+                auto_delete: false,
+                no_wait: false,
+                arguments: TableRef::parse(&arguments).unwrap(),
+            };
+            client.send(1, declare);
+        },
+        channel(406, DECLARE, text),
     )
 }
 
@@ -168,6 +223,84 @@ fn declarations() -> Vec<Row> {
                 DECLARE,
                 "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'error-own' in vhost '/'. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.",
             ),
+        ),
+        redeclared(
+            "a length where there was none",
+            None,
+            Some(("x-max-length", 5i32.into())),
+            "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'error-own' in vhost '/': received the value '5' of type 'signedint' but current is none",
+        ),
+        redeclared(
+            "another length",
+            Some(("x-max-length", 5i32.into())),
+            Some(("x-max-length", 6i64.into())),
+            "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'error-own' in vhost '/': received '6' but current is '5'",
+        ),
+        redeclared(
+            "a time to live no more",
+            Some(("x-message-ttl", 5000i32.into())),
+            None,
+            "PRECONDITION_FAILED - inequivalent arg 'x-message-ttl' for queue 'error-own' in vhost '/': received none but current is the value '5000' of type 'signedint'",
+        ),
+        refused(
+            "a length below nothing",
+            ("x-max-length", FieldValue::I32(-1)),
+            "PRECONDITION_FAILED - invalid arg 'x-max-length' for queue 'error-own' in vhost '/': {value_negative,-1}",
+        ),
+        refused(
+            "a length that is no number",
+            ("x-max-length", "many".into()),
+            "PRECONDITION_FAILED - invalid arg 'x-max-length' for queue 'error-own' in vhost '/': *longstr*",
+        ),
+        refused(
+            "a time to live below nothing",
+            ("x-message-ttl", FieldValue::I32(-1)),
+            "PRECONDITION_FAILED - invalid arg 'x-message-ttl' for queue 'error-own' in vhost '/': {value_negative,-1}",
+        ),
+        refused(
+            "a time to live that is no number",
+            ("x-message-ttl", "long".into()),
+            "PRECONDITION_FAILED - invalid arg 'x-message-ttl' for queue 'error-own' in vhost '/': *longstr*",
+        ),
+        refused(
+            "an end at once",
+            ("x-expires", FieldValue::I32(0)),
+            "PRECONDITION_FAILED - invalid arg 'x-expires' for queue 'error-own' in vhost '/': {value_zero,0}",
+        ),
+        refused(
+            "an odd overflow",
+            ("x-overflow", "explode".into()),
+            "PRECONDITION_FAILED - invalid arg 'x-overflow' for queue 'error-own' in vhost '/': *",
+        ),
+        refused(
+            "more priorities than an octet holds",
+            ("x-max-priority", FieldValue::I32(256)),
+            "PRECONDITION_FAILED - invalid arg 'x-max-priority' for queue 'error-own' in vhost '/': *256*",
+        ),
+        refused(
+            "a dead letter exchange that is no name",
+            ("x-dead-letter-exchange", 7i32.into()),
+            "PRECONDITION_FAILED - invalid *'x-dead-letter-exchange' *queue 'error-own' in vhost '/'*",
+        ),
+        refused(
+            "a dead letter key without an exchange",
+            ("x-dead-letter-routing-key", "k".into()),
+            "PRECONDITION_FAILED - invalid arg 'x-dead-letter-routing-key' for queue 'error-own' in vhost '/': routing_key_but_no_dlx_defined",
+        ),
+        refused(
+            "an odd type",
+            ("x-queue-type", "fast".into()),
+            "PRECONDITION_FAILED - invalid arg 'x-queue-type' for queue 'error-own' in vhost '/': *queue type 'fast'*",
+        ),
+        refused(
+            "an odd mode",
+            ("x-queue-mode", "eager".into()),
+            "PRECONDITION_FAILED - invalid arg 'x-queue-mode' for queue 'error-own' in vhost '/': *'eager'*",
+        ),
+        refused(
+            "single, but not quite",
+            ("x-single-active-consumer", "yes".into()),
+            "PRECONDITION_FAILED - invalid arg 'x-single-active-consumer' for queue 'error-own' in vhost '/': {unacceptable_type,longstr}",
         ),
     ]
 }
