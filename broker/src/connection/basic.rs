@@ -86,6 +86,8 @@ impl Connection {
         if consume.queue == REPLY_TO {
             return self.consume_replies(id, consume);
         }
+        // One of them may have just gone, by a request of this connection.
+        self.forget_cancelled();
         let queue = self.queue_to_read(id, consume.queue)?;
         let tag = match consume.consumer_tag {
             "" => self.broker.generated_name("amq.ctag-"),
@@ -152,6 +154,19 @@ impl Connection {
             self.reply(id, Method::BasicCancelOk { consumer_tag });
         }
         Ok(())
+    }
+
+    /// Consumers went with their queues: their tags are free again.
+    pub(super) fn forget_cancelled(&mut self) {
+        let cancelled = std::mem::take(&mut self.link.outbound().cancelled);
+        for (id, tag) in cancelled {
+            let Some(channel) = self.channels.get_mut(&id).filter(|channel| !channel.closing) else {
+                continue;
+            };
+            if let Some(consumer) = channel.consumers.remove(&tag) {
+                self.link.outbound().windows[channel.window].detach_source(consumer.source);
+            }
+        }
     }
 
     /// Takes a consumer, already out of its channel's table, off its queue.

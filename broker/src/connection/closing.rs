@@ -122,7 +122,9 @@ impl Connection {
                 self.empty_connection();
                 Ok(())
             }
-            Method::ConnectionUpdateSecret { .. } => {
+            // Of a token that expires, for those that check one: a password is checked at the login only, as in RabbitMQ.
+            Method::ConnectionUpdateSecret { reason, .. } => {
+                tracing::info!(connection = %self.link.id(), reason, "secret updated");
                 self.reply(0, Method::ConnectionUpdateSecretOk);
                 Ok(())
             }

@@ -7,7 +7,7 @@ use ring::Offset;
 use wire::Method;
 use wire::fast::DeliverTemplate;
 
-use super::link::{Link, Outbound};
+use super::link::{Link, Outbound, Signal};
 use super::window::SourceId;
 use crate::queue::{Accepted, DeliverySession, DeliveryTarget};
 use crate::record::Record;
@@ -103,16 +103,24 @@ impl ConsumerTarget {
         }
     }
 
-    /// Tells the client that the queue is gone, if it understands that.
-    pub fn notify_cancelled(&self) {
+    /// The consumer is gone with its queue: appends to `out` what the client is told, if it understands that, and has the
+    /// connection forget it.
+    pub fn cancel(&self, out: &mut Vec<u8>) {
         let mut outbound = self.link.outbound();
-        if outbound.consumer_cancel_notify && !outbound.is_closed() {
+        if outbound.is_closed() {
+            return;
+        }
+        if outbound.consumer_cancel_notify {
             let cancel = Method::BasicCancel {
                 consumer_tag: &self.consumer_tag,
                 no_wait: true,
             };
-            cancel.encode(self.channel, &mut outbound.pending);
+            cancel.encode(self.channel, out);
         }
+        let forgotten = (self.channel, self.consumer_tag.clone());
+        outbound.cancelled.push(forgotten);
+        drop(outbound);
+        self.link.raise(Signal::Cancelled);
     }
 }
 

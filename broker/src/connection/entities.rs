@@ -6,6 +6,7 @@ use wire::{Method, ReplyCode, TableRef};
 
 use super::access::is_system_exchange;
 use super::channel::Deferred;
+use super::delivery::ConsumerTarget;
 use super::failure::Failure;
 use super::replies::is_reply_queue;
 use super::task::Connection;
@@ -24,6 +25,16 @@ struct Declare<'a> {
     exclusive: bool,
     auto_delete: bool,
     arguments: TableRef<'a>,
+}
+
+/// A deleted queue.
+#[derive(Debug, Default)]
+struct Deleted {
+    /// Ready messages that went with it.
+    messages: usize,
+    /// They are to be told.
+    consumers: Vec<ConsumerTarget>,
+    ticket: Option<Ticket>,
 }
 
 impl Connection {
@@ -163,9 +174,15 @@ impl Connection {
                 if_empty,
                 no_wait,
             } => {
-                let (messages, ticket) = self.delete_queue_checked(id, queue, if_unused, if_empty)?;
-                let message_count = messages as u32;
-                self.reply_stored(id, ticket, no_wait, Method::QueueDeleteOk { message_count });
+                let deleted = self.delete_queue_checked(id, queue, if_unused, if_empty)?;
+                let message_count = deleted.messages as u32;
+                let mut reply = Vec::new();
+                if !no_wait {
+                    Method::QueueDeleteOk { message_count }.encode(id, &mut reply);
+                }
+                // This connection's own consumers are told after the answer, as RabbitMQ does.
+                reply.extend(self.cancel_consumers(&deleted.consumers));
+                self.send_stored(id, deleted.ticket, reply);
             }
             _ => unreachable!("dispatched here by method"),
         }
@@ -326,12 +343,15 @@ impl Connection {
         name: &str,
         if_unused: bool,
         if_empty: bool,
-    ) -> Result<(usize, Option<Ticket>), Failure> {
+    ) -> Result<Deleted, Failure> {
         let name = self.queue_name(id, name)?;
         self.check_access(Operation::Configure, Resource::Queue(&name))?;
         let queue = match self.queue(id, &name) {
             Err(failure) if failure.code == ReplyCode::NotFound => {
-                return Ok((0, self.ticket_or_last(None, true)));
+                return Ok(Deleted {
+                    ticket: self.ticket_or_last(None, true),
+                    ..Deleted::default()
+                });
             }
             other => other?,
         };
@@ -350,8 +370,11 @@ impl Connection {
         };
         let ((messages, consumers), ticket) = self.vhost().delete_queue(&queue, veto)?;
         self.exclusive_queues.retain(|held| !Arc::ptr_eq(held, &queue));
-        self.notify_cancelled(&consumers);
-        Ok((messages, ticket))
+        Ok(Deleted {
+            messages,
+            consumers,
+            ticket,
+        })
     }
 
     /// Deletes a queue that goes with its last consumer or its connection.
@@ -364,15 +387,24 @@ impl Connection {
             }
         };
         if let Ok(((_, consumers), _)) = self.vhost().delete_queue(queue, veto) {
-            self.notify_cancelled(&consumers);
+            self.send(&self.cancel_consumers(&consumers));
         }
     }
 
-    fn notify_cancelled(&self, consumers: &[super::ConsumerTarget]) {
+    /// Tells the consumers of a deleted queue; returns what this connection's own are to be told.
+    fn cancel_consumers(&self, consumers: &[ConsumerTarget]) -> Vec<u8> {
+        let mut own = Vec::new();
         for consumer in consumers {
-            consumer.notify_cancelled();
+            if Arc::ptr_eq(consumer.link(), &self.link) {
+                consumer.cancel(&mut own);
+                continue;
+            }
+            let mut cancel = Vec::new();
+            consumer.cancel(&mut cancel);
+            consumer.link().outbound().pending.extend(cancel);
             self.reactor.mark_flush(consumer.link());
         }
+        own
     }
 
     /// Answers a change of the topology once it is stored. `durable`: so it is when nothing has changed.
@@ -402,6 +434,10 @@ impl Connection {
         if !no_wait {
             method.encode(id, &mut reply);
         }
+        self.send_stored(id, ticket, reply);
+    }
+
+    fn send_stored(&mut self, id: u16, ticket: Option<Ticket>, reply: Vec<u8>) {
         match ticket {
             Some(ticket) if !self.broker.store.await_stored(ticket, &self.link) => {
                 self.channel_mut(id).deferred = Some(Deferred { ticket, reply });

@@ -23,7 +23,7 @@ use crate::store::Durability;
 use crate::vhost::{Joined, VirtualHost};
 
 /// What clients may rely on, in the terms of RabbitMQ's `server-properties`.
-const CAPABILITIES: [&str; 7] = [
+const CAPABILITIES: [&str; 9] = [
     "publisher_confirms",
     "exchange_exchange_bindings",
     "basic.nack",
@@ -31,6 +31,8 @@ const CAPABILITIES: [&str; 7] = [
     "consumer_cancel_notify",
     "per_consumer_qos",
     "authentication_failure_close",
+    "consumer_priorities",
+    "direct_reply_to",
 ];
 
 impl Connection {
@@ -264,7 +266,25 @@ fn server_properties(durability: Durability) -> FieldTable {
     properties.insert("product", "AMQP performance lab reference broker");
     properties.insert("version", env!("CARGO_PKG_VERSION"));
     properties.insert("platform", concat!("Rust ", env!("CARGO_PKG_RUST_VERSION")));
+    properties.insert(
+        "copyright",
+        concat!("The authors of the ", env!("CARGO_PKG_NAME")),
+    );
+    properties.insert(
+        "information",
+        concat!("Licensed under ", env!("CARGO_PKG_LICENSE")),
+    );
+    properties.insert("cluster_name", format!("broker@{}", host_name()));
     properties.insert("durability", durability.name());
     properties.insert("capabilities", FieldValue::Table(capabilities));
     properties
+}
+
+/// The machine's name, where the operating system tells it.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
 }

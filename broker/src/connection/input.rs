@@ -168,8 +168,6 @@ impl Connection {
         let Some(channel) = self.channels.get_mut(&id) else {
             return match method {
                 Method::ChannelOpen => self.open_channel(id),
-                // The client had sent this before it saw our close-ok.
-                Method::ChannelCloseOk => Ok(()),
                 _ => Err(Failure::new(ReplyCode::ChannelError, "expected 'channel.open'").during(&method)),
             };
         };
@@ -199,7 +197,11 @@ impl Connection {
                 "second 'channel.open' seen",
             )),
             Method::ChannelClose { .. } => self.close_channel(id),
-            Method::ChannelCloseOk => Ok(()),
+            // Of older versions of the protocol; tickets mean nothing.
+            Method::AccessRequest { .. } => {
+                self.reply(id, Method::AccessRequestOk { ticket: 1 });
+                Ok(())
+            }
             Method::ChannelFlow { active } => self.channel_flow(id, active),
             Method::ChannelFlowOk { .. } => Ok(()),
             Method::BasicAck {

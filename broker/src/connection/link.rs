@@ -52,6 +52,8 @@ pub enum Signal {
     Quiesce = 1 << 8,
     /// The broker is about to stop: give back what is delivered and not settled, and take nothing more.
     GiveBack = 1 << 9,
+    /// Consumers of this connection went with their queue: see [`Outbound::cancelled`].
+    Cancelled = 1 << 11,
     /// Close with 320, for the reason that [`Outbound`] holds.
     ForceClose = 1 << 10,
 }
@@ -99,6 +101,8 @@ pub struct Outbound {
     pub frame_bytes_max: usize,
     /// The peer understands a server-sent `basic.cancel`.
     pub consumer_cancel_notify: bool,
+    /// Channels and tags of consumers that went with their queue, until the connection's task has forgotten them.
+    pub cancelled: Vec<(u16, String)>,
     /// The peer understands `connection.blocked`.
     pub blocked_notify: bool,
     /// Why the connection is to be closed; see [`Link::force_close`].
@@ -160,6 +164,7 @@ impl Link {
                 windows: Slab::new(),
                 frame_bytes_max: wire::FRAME_MIN_SIZE,
                 consumer_cancel_notify: false,
+                cancelled: Vec::new(),
                 blocked_notify: false,
                 close_reason: None,
                 writing: 0,

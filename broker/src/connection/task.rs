@@ -311,6 +311,9 @@ impl Connection {
                 self.retry_blocked()?;
             }
         }
+        if signals.has(Signal::Cancelled) {
+            self.forget_cancelled();
+        }
         if signals.has(Signal::GiveBack) {
             self.give_back();
         }

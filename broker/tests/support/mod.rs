@@ -294,6 +294,16 @@ impl Client {
 
     /// Protocol header and `start-ok`.
     pub fn start(&mut self, user: &str, password: &str) {
+        let capabilities = [
+            "authentication_failure_close",
+            "consumer_cancel_notify",
+            "connection.blocked",
+        ];
+        self.start_as(user, password, &capabilities);
+    }
+
+    /// The same for a client that understands so much.
+    pub fn start_as(&mut self, user: &str, password: &str, understood: &[&str]) {
         self.write(&PROTOCOL_HEADER);
         let start = self.frame();
         assert!(
@@ -301,9 +311,9 @@ impl Client {
             "{start:?}"
         );
         let mut capabilities = FieldTable::new();
-        capabilities.insert("authentication_failure_close", true);
-        capabilities.insert("consumer_cancel_notify", true);
-        capabilities.insert("connection.blocked", true);
+        for &capability in understood {
+            capabilities.insert(capability, true);
+        }
         let mut properties = FieldTable::new();
         properties.insert("capabilities", capabilities);
         let properties = properties.to_bytes();
@@ -553,7 +563,8 @@ impl Client {
         self.content_of(method)
     }
 
-    fn content_of(&mut self, method: OwnedFrame) -> Message {
+    /// What follows a method with content.
+    pub fn content_of(&mut self, method: OwnedFrame) -> Message {
         let header = self.frame();
         assert_eq!(header.kind, FrameKind::Header);
         let size = wire::ContentHeader::decode(&header.payload).unwrap().body_size as usize;

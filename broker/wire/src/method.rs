@@ -55,6 +55,12 @@ methods! {
         };
         41 ChannelCloseOk "channel.close-ok";
     }
+    class 30 {
+        10 AccessRequest "access.request" {
+            realm: &'a str, exclusive: bool, passive: bool, active: bool, write: bool, read: bool,
+        };
+        11 AccessRequestOk "access.request-ok" { ticket: u16 };
+    }
     class 40 {
         10 ExchangeDeclare "exchange.declare" [u16] {
             exchange: &'a str, kind: &'a str, passive: bool, durable: bool, auto_delete: bool, internal: bool,

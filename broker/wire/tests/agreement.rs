@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use amq_protocol::frame::{AMQPFrame, gen_frame, parse_frame};
-use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, exchange, queue, tx};
+use amq_protocol::protocol::{AMQPClass, access, basic, channel, confirm, connection, exchange, queue, tx};
 use amq_protocol::types::{self as theirs, AMQPValue};
 use proptest::{prelude::*, test_runner::RngSeed};
 use wire::{
@@ -193,6 +193,7 @@ fn every_method_agrees_in_both_directions() {
         ConfirmSelect = confirm Confirm Select {} nowait true;
         ConfirmSelectOk = confirm Confirm SelectOk {};
 
+        AccessRequest = access Access Request { realm: "/data", exclusive: true, passive: false, active: true, write: false, read: true };
         TxSelect = tx Tx Select {};
         TxSelectOk = tx Tx SelectOk {};
         TxCommit = tx Tx Commit {};
@@ -212,7 +213,12 @@ fn every_method_agrees_in_both_directions() {
             global: true,
         })),
     );
-    assert_eq!(agreed - 6 + 1, Method::ALL.len());
+    // Their ticket is always 1.
+    assert_agreement(
+        Method::AccessRequestOk { ticket: 1 },
+        AMQPClass::Access(access::AMQPMethod::RequestOk(access::RequestOk {})),
+    );
+    assert_eq!(agreed - 6 + 2, Method::ALL.len());
 }
 
 /// Any value, nested up to three levels; keys are unique, since they keep tables as maps.
