@@ -275,6 +275,34 @@ fn what_was_committed_survives_a_crash() {
 }
 
 #[test]
+fn a_commit_that_a_full_queue_refuses_is_partial() {
+    let broker = BrokerProcess::start(&[]);
+    let mut arguments = FieldTable::new();
+    arguments.insert("x-max-length", 2);
+    arguments.insert("x-overflow", "reject-publish");
+    for persistent in [false, true] {
+        let mut client = transactional(&broker);
+        let queue = if persistent { "kept" } else { "passing" };
+        client.declare_durable(1, queue, &arguments);
+        for _ in 0..3 {
+            if persistent {
+                client.publish_persistent(1, "", queue, b"x");
+            } else {
+                client.publish(1, "", b"unroutable");
+                client.publish(1, queue, b"x");
+            }
+        }
+        client.send(1, COMMIT);
+        assert_eq!(
+            client.expect_close(1, 406),
+            "PRECONDITION_FAILED - partial tx completion"
+        );
+        client.open_channel(1);
+        assert_eq!(client.ready(1, queue), 2);
+    }
+}
+
+#[test]
 fn a_transaction_is_bounded() {
     let broker = BrokerProcess::start(&[
         "--memory-budget=8MiB",

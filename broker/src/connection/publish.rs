@@ -278,8 +278,16 @@ impl Connection {
             .map(|(&id, _)| id)
             .collect();
         for id in blocked {
-            if !self.send_deferred(id) || !self.retry_channel(id) || !self.finish_commit(id) {
+            if !self.send_deferred(id) || !self.retry_channel(id) {
                 continue;
+            }
+            match self.finish_commit(id) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(failure) => {
+                    self.fail_channel(id, failure, Method::TxCommit)?;
+                    continue;
+                }
             }
             let Some(channel) = self.channels.get_mut(&id) else {
                 continue;

@@ -14,7 +14,7 @@ use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 use wire::{Method, ReplyCode};
 
-use super::channel::{Confirms, Route};
+use super::channel::{Confirm, Confirms, Route};
 use super::failure::Failure;
 use super::settle::Fate;
 use super::task::Connection;
@@ -33,6 +33,8 @@ pub(super) struct Transaction {
     charged: usize,
     /// The commit is under way, and not answered.
     pub(super) committing: bool,
+    /// A queue has refused a message of that commit.
+    refused: bool,
 }
 
 /// A publish that waits for the commit.
@@ -112,7 +114,7 @@ impl Connection {
         for settlement in settlements {
             self.settle_tags(id, &settlement.tags, settlement.fate);
         }
-        if !self.finish_commit(id) {
+        if !self.finish_commit(id)? {
             self.blocked = true;
         }
         Ok(())
@@ -126,23 +128,31 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers a commit once everything is placed and kept; false while it has to wait on.
-    pub(super) fn finish_commit(&mut self, id: u16) -> bool {
+    /// Answers a commit once everything is placed and kept; false while it has to wait on. Fails when some queue had as
+    /// many messages as it may have.
+    pub(super) fn finish_commit(&mut self, id: u16) -> Result<bool, Failure> {
         let Some(channel) = self.channels.get_mut(&id) else {
-            return false;
+            return Ok(false);
         };
         let Some(tx) = channel.tx.as_mut().filter(|tx| tx.committing) else {
-            return true;
+            return Ok(true);
         };
         let confirms = channel.confirms.as_mut().expect("a transactional channel counts");
         confirms.settle_kept(&self.link, true);
-        confirms.take(channel.blocked.len());
+        let decided = confirms.take(channel.blocked.len());
+        tx.refused |= decided
+            .iter()
+            .any(|confirm| matches!(confirm, Confirm::Nack { .. }));
         tx.committing = !confirms.is_complete();
-        let committed = !tx.committing;
-        if committed {
-            self.reply(id, Method::TxCommitOk);
+        if tx.committing {
+            return Ok(false);
         }
-        committed
+        if std::mem::take(&mut tx.refused) {
+            let text = "partial tx completion";
+            return Err(Failure::new(ReplyCode::PreconditionFailed, text).during(&Method::TxCommit));
+        }
+        self.reply(id, Method::TxCommitOk);
+        Ok(true)
     }
 
     /// Keeps publishes of one route for the commit.
