@@ -163,7 +163,8 @@ impl VirtualHost {
     }
 
     /// Deletes a queue, its bindings and its files unless `veto` (given ready messages and consumers) objects. Returns
-    /// the number of messages that went with it and the consumers to be told, and when all of that is stored.
+    /// the number of messages that went with it and the consumers to be told, and when all of that is stored. One that
+    /// somebody else has deleted meanwhile is as good as deleted; a new one of its name is left alone.
     #[allow(clippy::type_complexity, reason = "a result beside a ticket")]
     pub fn delete_queue<E>(
         &self,
@@ -172,6 +173,9 @@ impl VirtualHost {
     ) -> Result<((usize, Vec<ConsumerTarget>), Option<Ticket>), E> {
         let stored = queue.declaration().is_stored();
         let (deleted, unbound) = self.change_topology(|topology| {
+            if queue.is_deleted() {
+                return Ok(((0, Vec::new()), None));
+            }
             let deleted = queue.delete(veto)?;
             let end = self.maker.store().submit(Job::End(QueueEnd {
                 id: queue.id().to_owned(),
@@ -184,10 +188,10 @@ impl VirtualHost {
             {
                 topology.remove_queue(queue.name());
             }
-            Ok((deleted, end))
+            Ok((deleted, stored.then_some(end)))
         });
         let (deleted, end) = deleted?;
-        Ok((deleted, unbound.or(stored.then_some(end))))
+        Ok((deleted, unbound.or(end)))
     }
 
     /// The queues that one of the broker's own messages goes to, each once: one that was dead-lettered or delayed.
@@ -370,6 +374,28 @@ mod tests {
         assert_eq!(routes(&broker.vhost("tenant").unwrap()), Ok(1));
         assert_eq!(broker.queues().len(), 1);
         assert_eq!(broker.queues()[0].vhost().unwrap().name(), "tenant");
+        finish(broker, jobs);
+    }
+
+    #[test]
+    fn deleting_a_queue_twice_leaves_the_new_one_of_its_name_alone() {
+        let storage = SimStorage::default();
+        let (broker, jobs) = open(&storage);
+        let root = broker.vhost("/").unwrap();
+        furnish(&root);
+        let old = Arc::clone(root.topology.read().queue("q").unwrap());
+        let delete = || root.delete_queue(&old, |_, _| Ok::<(), ()>(())).unwrap();
+        let (_, ticket) = delete();
+        assert!(ticket.is_some());
+        furnish(&root);
+        let ((messages, consumers), ticket) = delete();
+        assert_eq!((messages, consumers.len(), ticket), (0, 0, None));
+        assert_eq!(routes(&root), Ok(1));
+        drop(root);
+        finish(broker, jobs);
+
+        let (broker, jobs) = open(&storage);
+        assert_eq!(routes(&broker.vhost("/").unwrap()), Ok(1));
         finish(broker, jobs);
     }
 

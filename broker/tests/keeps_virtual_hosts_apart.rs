@@ -40,6 +40,7 @@ fn the_same_names_in_two_virtual_hosts_are_two_things() {
         client.confirm_select(1);
         client.publish_persistent(1, "amq.topic", "a", body);
         client.await_confirms(1);
+        client.close();
     }
     broker.stop();
     broker.restart(&[]);

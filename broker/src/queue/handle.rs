@@ -638,6 +638,11 @@ impl Queue {
         (inner.state.ready_len(), inner.state.consumer_count())
     }
 
+    /// True once it is deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.inner.lock().deleted
+    }
+
     /// Marks the queue deleted unless `veto` (given ready messages and consumers) objects. Returns how many
     /// ready messages went with it and the consumers that are to be told, or what `veto` said.
     pub fn delete<E>(
