@@ -77,6 +77,11 @@ struct Flags {
           value_parser = handshake_timeout)]
     handshake_timeout: Duration,
 
+    /// Time a consumer may hold a delivery before its channel is closed; 0 for ever. A queue may say otherwise (x-consumer-timeout).
+    #[arg(long, value_name = "TIME", default_value = duration_text(Config::default().consumer_timeout),
+          value_parser = consumer_timeout)]
+    consumer_timeout: Duration,
+
     /// Heartbeat interval proposed to clients; 0 for none.
     #[arg(long, value_name = "TIME", default_value = duration_text(Config::default().heartbeat), value_parser = heartbeat)]
     heartbeat: Duration,
@@ -182,6 +187,7 @@ impl Flags {
             frame_max: self.frame_max,
             message_bytes_max: self.message_bytes_max,
             handshake_timeout: self.handshake_timeout,
+            consumer_timeout: self.consumer_timeout,
             heartbeat: self.heartbeat,
             outbox_bytes: self.outbox_bytes,
             memory_budget: self.memory_budget,
@@ -257,6 +263,10 @@ fn handshake_timeout(text: &str) -> Result<Duration, String> {
     whole_seconds(duration(text)?, 1, 3600)
 }
 
+fn consumer_timeout(text: &str) -> Result<Duration, String> {
+    whole_seconds(duration(text)?, 0, 365 * 24 * 3600)
+}
+
 fn heartbeat(text: &str) -> Result<Duration, String> {
     whole_seconds(duration(text)?, 0, u16::MAX.into())
 }
@@ -320,6 +330,7 @@ mod tests {
             "--frame-max=8KiB",
             "--message-bytes-max=1MB",
             "--handshake-timeout=2min",
+            "--consumer-timeout=1min",
             "--heartbeat=0",
             "--outbox-bytes=64KiB",
             "--memory-budget=1GiB",
@@ -346,6 +357,7 @@ mod tests {
             frame_max: 8 << 10,
             message_bytes_max: 1_000_000,
             handshake_timeout: Duration::from_secs(120),
+            consumer_timeout: Duration::from_secs(60),
             heartbeat: Duration::ZERO,
             outbox_bytes: 64 << 10,
             memory_budget: 1 << 30,

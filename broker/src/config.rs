@@ -42,6 +42,8 @@ pub struct Config {
     pub message_bytes_max: u64,
     /// Time from accept to `connection.open`.
     pub handshake_timeout: Duration,
+    /// How long a consumer may hold a delivery before its channel is closed, where its queue does not say; zero: for ever.
+    pub consumer_timeout: Duration,
     /// Heartbeat interval proposed to clients, in whole seconds; zero proposes none.
     pub heartbeat: Duration,
     /// Encoded output that may wait for one connection's socket.
@@ -87,6 +89,7 @@ impl Default for Config {
             frame_max: 128 << 10,
             message_bytes_max: 16 << 20,
             handshake_timeout: Duration::from_secs(10),
+            consumer_timeout: Duration::from_secs(30 * 60),
             heartbeat: Duration::from_secs(60),
             outbox_bytes: 1 << 20,
             memory_budget: 512 << 20,

@@ -3,7 +3,7 @@
 mod support;
 
 use support::{BrokerProcess, Client};
-use wire::Method;
+use wire::{FieldTable, Method};
 
 fn published(broker: &BrokerProcess, count: u8) -> Client {
     let mut client = Client::connect(broker);
@@ -152,4 +152,23 @@ fn prefetch_counts_for_each_consumer_or_for_the_channel() {
         client.bodies(2);
         assert_eq!(publisher.ready(1, queue), 18 - delivered as u32, "{queue}");
     }
+}
+
+#[test]
+fn a_consumer_that_holds_a_delivery_too_long_loses_its_channel() {
+    let broker = BrokerProcess::start(&[]);
+    let mut client = Client::connect(&broker);
+    let mut arguments = FieldTable::new();
+    arguments.insert("x-consumer-timeout", 1000_i32);
+    client.declare_durable(1, "impatient", &arguments);
+    client.publish(1, "impatient", b"1");
+    client.consume(1, "impatient", "c", false);
+    assert_eq!(client.message().tag(), (1, false));
+    let text = client.expect_close(1, 406);
+    assert!(
+        text.starts_with("PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1000 ms"),
+        "{text}"
+    );
+    client.open_channel(1);
+    assert!(client.get(1, "impatient").unwrap().tag().1, "redelivered");
 }

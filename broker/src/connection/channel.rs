@@ -8,6 +8,7 @@ use ring::Offset;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::ages::Ages;
 use super::link::Link;
 use super::replies::ReplyConsumer;
 use super::routes::{RouteBudget, RouteCache};
@@ -24,6 +25,8 @@ pub(super) struct Channel {
     _user_share: UserShare,
     /// Key of its delivery window in the link.
     pub(super) window: usize,
+    /// Since when its deliveries are out.
+    pub(super) ages: Ages,
     /// The server has sent `channel.close`; everything but close-ok is discarded.
     pub(super) closing: bool,
     /// Prefetch of consumers yet to come (`basic.qos`, not global); 0 = no limit.
@@ -146,6 +149,7 @@ impl Channel {
     pub(super) fn new(window: usize, user_share: UserShare, routes: &RouteBudget) -> Channel {
         Channel {
             window,
+            ages: Ages::default(),
             _user_share: user_share,
             closing: false,
             prefetch: 0,

@@ -51,6 +51,12 @@ impl Connection {
         if failure.is_connection_error() {
             return Err(failure);
         }
+        self.fail_channel_now(id, &failure);
+        Ok(())
+    }
+
+    /// Closes a channel for a reason that no request on it has given.
+    pub(super) fn fail_channel_now(&mut self, id: u16, failure: &Failure) {
         tracing::info!(connection = %self.link.id(), channel = id, %failure, "channel closed");
         self.send_confirms();
         self.empty_channel(id);
@@ -64,7 +70,6 @@ impl Connection {
             method_id,
         };
         self.reply(id, close);
-        Ok(())
     }
 
     /// A method on a channel that the server has closed: only the close handshake still counts.

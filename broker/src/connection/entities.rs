@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wire::{Method, ReplyCode, TableRef};
+use wire::{FieldValue, Method, ReplyCode, TableRef};
 
 use super::access::is_system_exchange;
 use super::channel::Deferred;
@@ -11,11 +11,31 @@ use super::failure::Failure;
 use super::replies::is_reply_queue;
 use super::task::Connection;
 use crate::auth::{Operation, Resource};
+use crate::broker::DURABILITY_ARGUMENT;
 use crate::queue::{ArgumentError, Declaration, Queue};
 use crate::restore::{description, durability_of};
 use crate::store::metadata::Entity;
 use crate::store::{Job, Ticket};
 use crate::topology::{ExchangeSpec, Topology, TopologyError};
+
+/// Arguments that a second declaration must give the same values; others are labels.
+const COMPARED_ARGUMENTS: [&str; 15] = [
+    "x-queue-type",
+    "x-expires",
+    "x-message-ttl",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-overflow",
+    "x-max-priority",
+    "x-queue-mode",
+    "x-single-active-consumer",
+    "x-delivery-limit",
+    "x-consumer-timeout",
+    DURABILITY_ARGUMENT,
+];
 
 /// A `queue.declare`.
 #[derive(Clone, Copy, Debug)]
@@ -490,9 +510,7 @@ fn no_queue(vhost: &str, name: &str) -> Failure {
 }
 
 fn invalid_argument(vhost: &str, queue: &str, error: &ArgumentError) -> Failure {
-    let ArgumentError { argument, problem } = error;
-    let text = format!("invalid arg '{argument}' for queue '{queue}' in vhost '{vhost}': {problem}");
-    Failure::new(ReplyCode::PreconditionFailed, text)
+    Failure::new(ReplyCode::PreconditionFailed, error.reply_text(queue, vhost))
 }
 
 fn locked(vhost: &str, name: &str) -> Failure {
@@ -527,13 +545,15 @@ fn check_equivalent(
             return differs(argument, &difference);
         }
     }
-    let names = received
-        .arguments
-        .iter()
-        .chain(current.arguments.iter())
-        .map(|(name, _)| name);
-    for argument in names {
+    for argument in COMPARED_ARGUMENTS {
         let (theirs, ours) = (received.arguments.get(argument), current.arguments.get(argument));
+        let is_default = |value: Option<&FieldValue>| {
+            argument == "x-queue-type"
+                && value.is_none_or(|value| value.as_str().is_some_and(|text| text == "classic"))
+        };
+        if is_default(theirs) && is_default(ours) {
+            continue;
+        }
         if let Some(difference) = crate::terms::difference(ours, theirs) {
             return differs(argument, &difference);
         }

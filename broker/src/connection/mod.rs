@@ -22,6 +22,7 @@
 //! | `delivery`, `window`, `link` | the way out |
 
 mod access;
+mod ages;
 mod alarm;
 mod basic;
 mod channel;

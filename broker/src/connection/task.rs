@@ -328,6 +328,9 @@ impl Connection {
             tracing::info!(connection = %self.link.id(), peer = %self.peer, text);
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
+        if self.stage == Stage::Open {
+            self.check_consumer_timeouts();
+        }
         if self.heartbeat_ticks == 0 || self.stage != Stage::Open {
             return Ok(());
         }

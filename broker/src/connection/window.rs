@@ -193,6 +193,25 @@ impl DeliveryWindow {
             .map(|entry| entry.tag)
     }
 
+    /// Tag of the last delivery.
+    pub fn last_tag(&self) -> u64 {
+        self.tag_last
+    }
+
+    /// Tag of the oldest unsettled delivery.
+    pub fn oldest_tag(&self) -> Option<u64> {
+        self.entries
+            .iter()
+            .find(|entry| entry.live)
+            .map(|entry| entry.tag)
+    }
+
+    /// Unsettled deliveries among the `max` oldest entries: tag and source.
+    pub fn unsettled(&self, max: usize) -> impl Iterator<Item = (u64, &Source)> {
+        let entries = self.entries.iter().take(max).filter(|entry| entry.live);
+        entries.map(|entry| (entry.tag, self.source(entry.source)))
+    }
+
     /// Takes everything out, for `basic.recover` and for channels that close.
     pub fn settle_all(&mut self, runs: &mut Vec<SettledRun>) {
         while let Some(entry) = self.entries.pop_front() {

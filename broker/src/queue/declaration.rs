@@ -2,7 +2,8 @@
 
 use wire::FieldTable;
 
-use super::options::{ArgumentError, QueueFlags, QueueOptions};
+use super::arguments::ArgumentError;
+use super::options::{QueueFlags, QueueOptions};
 use crate::connection::ConnectionId;
 
 /// What `queue.declare` said; a second declaration must say the same.

@@ -9,6 +9,7 @@
 //! under it, never the other way round; so may the lock of its log's staging batch, which the log thread holds
 //! only to swap the batch.
 
+mod arguments;
 mod backlog;
 mod cold;
 mod consumer;
@@ -34,12 +35,13 @@ mod state;
 mod state_tests;
 mod waiter;
 
+pub use arguments::ArgumentError;
 pub use consumer::{Accepted, ConsumerId, DeliverySession, DeliveryTarget};
 pub use dealing::{DEAL_BYTES_MAX, DEAL_MESSAGES_MAX, Dispatched, Got};
 pub use declaration::Declaration;
 pub use handle::{Placed, Published, Queue, QueueParts, Subscription, Turned};
 pub use journal::SpillLimits;
-pub use options::{ArgumentError, DeadLetterTarget, Overflow, QueueFlags, QueueKind, QueueOptions};
+pub use options::{DeadLetterTarget, Overflow, QueueFlags, QueueKind, QueueOptions};
 pub use special::DeathReason;
 pub use starved::Starved;
 pub use state::{QueueConfig, QueueState, Refusal, Remains, Snapshot};

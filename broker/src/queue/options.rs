@@ -3,9 +3,9 @@
 //! Names, types and ranges are RabbitMQ's. An argument that nobody knows is kept and has no effect, as there: clients
 //! use that to label their queues.
 
-use wire::{FieldTable, FieldValue};
+use wire::FieldTable;
 
-use crate::terms::type_name;
+use super::arguments::{ArgumentError, check_choice, flag, integer, number, text, typed_text};
 
 /// Delivery limit of a quorum queue that does not name one, as in RabbitMQ 4.
 const DELIVERY_LIMIT_DEFAULT: u32 = 20;
@@ -90,30 +90,33 @@ impl QueueOptions {
     /// Reads the arguments of a queue.
     ///
     /// # Errors
-    /// The argument and what is wrong with it, as the tail of RabbitMQ's reply text: `'x-expires' … {value_zero,0}` is
-    /// answered as `("x-expires", "{value_zero,0}")`.
+    /// The argument and what is wrong with it.
     pub fn parse(arguments: &FieldTable, flags: QueueFlags) -> Result<QueueOptions, ArgumentError> {
         let kind = kind(arguments)?;
         if kind == QueueKind::Quorum {
             check_quorum(arguments, flags)?;
         }
-        for (name, allowed) in [
-            ("x-queue-mode", &["default", "lazy"][..]),
-            ("x-dead-letter-strategy", &["at-most-once", "at-least-once"]),
-            ("x-queue-leader-locator", &["client-local", "balanced"]),
-        ] {
-            if let Some(value) = text(arguments, name)?
-                && !allowed.contains(&value)
-            {
-                let expected = allowed.join("' or '");
-                return Err(ArgumentError::new(
-                    name,
-                    format!("'{value}', expected '{expected}'"),
-                ));
-            }
-        }
-        let exchange = text(arguments, "x-dead-letter-exchange")?.map(str::to_owned);
-        let routing_key = text(arguments, "x-dead-letter-routing-key")?.map(str::to_owned);
+        check_choice(
+            arguments,
+            "x-queue-mode",
+            &["default", "lazy"],
+            "unsupported queue mode",
+        )?;
+        check_choice(
+            arguments,
+            "x-dead-letter-strategy",
+            &["at-most-once", "at-least-once"],
+            "unsupported dead letter strategy",
+        )?;
+        check_choice(
+            arguments,
+            "x-queue-leader-locator",
+            &["client-local", "balanced"],
+            "unsupported queue leader locator",
+        )?;
+        check_version(arguments)?;
+        let exchange = typed_text(arguments, "x-dead-letter-exchange")?;
+        let routing_key = typed_text(arguments, "x-dead-letter-routing-key")?;
         let dead_letter = match (exchange, routing_key) {
             (Some(exchange), routing_key) => Some(DeadLetterTarget {
                 exchange,
@@ -121,21 +124,15 @@ impl QueueOptions {
             }),
             (None, None) => None,
             (None, Some(_)) => {
-                let text = "routing_key_but_no_dlx_defined".to_owned();
-                return Err(ArgumentError::new("x-dead-letter-routing-key", text));
+                let problem = "routing_key_but_no_dlx_defined";
+                return Err(ArgumentError::new("x-dead-letter-routing-key", problem));
             }
         };
         let overflow = match text(arguments, "x-overflow")? {
             None | Some("drop-head") => Overflow::DropHead,
             Some("reject-publish") => Overflow::RejectPublish,
             Some("reject-publish-dlx") => Overflow::RejectPublishDlx,
-            Some(other) => {
-                let expected = "'drop-head', 'reject-publish' or 'reject-publish-dlx'";
-                return Err(ArgumentError::new(
-                    "x-overflow",
-                    format!("'{other}', expected {expected}"),
-                ));
-            }
+            Some(_) => return Err(ArgumentError::new("x-overflow", "invalid_overflow")),
         };
         Ok(QueueOptions {
             kind,
@@ -145,7 +142,7 @@ impl QueueOptions {
             length_max: number(arguments, "x-max-length", 0, u64::MAX)?,
             bytes_max: number(arguments, "x-max-length-bytes", 0, u64::MAX)?,
             overflow,
-            priority_max: number(arguments, "x-max-priority", 0, 255)?.map(|max| max as u8),
+            priority_max: priority_max(arguments)?,
             single_active: flag(arguments, "x-single-active-consumer")?,
             delivery_limit: delivery_limit(arguments, kind)?,
             consumer_timeout_ms: number(arguments, "x-consumer-timeout", 0, MILLISECONDS_MAX)?,
@@ -153,24 +150,13 @@ impl QueueOptions {
     }
 }
 
-/// An argument that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArgumentError {
-    /// Its name.
-    pub argument: &'static str,
-    /// What is wrong with it.
-    pub problem: String,
-}
-
-impl std::fmt::Display for ArgumentError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "argument '{}': {}", self.argument, self.problem)
-    }
-}
-
-impl ArgumentError {
-    fn new(argument: &'static str, problem: String) -> ArgumentError {
-        ArgumentError { argument, problem }
+impl QueueKind {
+    /// The name that RabbitMQ's texts give it.
+    pub(super) fn module(self) -> &'static str {
+        match self {
+            QueueKind::Classic => "rabbit_classic_queue",
+            QueueKind::Quorum => "rabbit_quorum_queue",
+        }
     }
 }
 
@@ -179,7 +165,7 @@ fn kind(arguments: &FieldTable) -> Result<QueueKind, ArgumentError> {
         None | Some("classic") => Ok(QueueKind::Classic),
         Some("quorum") => Ok(QueueKind::Quorum),
         Some(other) => {
-            let problem = format!("queue type '{other}' is not supported, expected 'classic' or 'quorum'");
+            let problem = format!("\"unsupported queue type '{other}'\"");
             Err(ArgumentError::new("x-queue-type", problem))
         }
     }
@@ -187,89 +173,65 @@ fn kind(arguments: &FieldTable) -> Result<QueueKind, ArgumentError> {
 
 /// RabbitMQ refuses for quorum queues what they cannot do there, so that clients do not come to rely on it here.
 fn check_quorum(arguments: &FieldTable, flags: QueueFlags) -> Result<(), ArgumentError> {
-    let property = match flags {
-        QueueFlags { durable: false, .. } => Some("non-durable"),
-        QueueFlags { exclusive: true, .. } => Some("exclusive"),
-        QueueFlags {
-            auto_delete: true, ..
-        } => Some("auto-delete"),
-        _ => None,
-    };
-    if let Some(property) = property {
-        let problem = format!("a quorum queue cannot be {property}");
-        return Err(ArgumentError::new("x-queue-type", problem));
+    for (is_set, property) in [
+        (!flags.durable, "non-durable"),
+        (flags.exclusive, "exclusive"),
+        (flags.auto_delete, "auto-delete"),
+    ] {
+        if is_set {
+            return Err(ArgumentError::Property(property));
+        }
     }
-    for argument in ["x-max-priority", "x-queue-mode"] {
+    for argument in ["x-max-priority", "x-queue-mode", "x-queue-version"] {
         if arguments.get(argument).is_some() {
-            let problem = "not supported by quorum queues".to_owned();
-            return Err(ArgumentError::new(argument, problem));
+            let kind = QueueKind::Quorum;
+            return Err(ArgumentError::Kind { argument, kind });
         }
     }
     if text(arguments, "x-overflow")? == Some("reject-publish-dlx") {
-        let problem = "'reject-publish-dlx' is not supported by quorum queues".to_owned();
-        return Err(ArgumentError::new("x-overflow", problem));
+        return Err(ArgumentError::new("x-overflow", "invalid_overflow"));
     }
     number(arguments, "x-quorum-initial-group-size", 1, u64::MAX)?;
     Ok(())
 }
 
+/// RabbitMQ's two ways to store a classic queue; there is one here, whichever is asked for.
+fn check_version(arguments: &FieldTable) -> Result<(), ArgumentError> {
+    const NAME: &str = "x-queue-version";
+    match number(arguments, NAME, 0, u64::MAX)? {
+        None | Some(1 | 2) => Ok(()),
+        Some(version) => {
+            let problem = format!("\"unsupported queue version '{version}'\"");
+            Err(ArgumentError::new(NAME, problem))
+        }
+    }
+}
+
 /// No number is the default; a negative one means "no limit".
 fn delivery_limit(arguments: &FieldTable, kind: QueueKind) -> Result<Option<u32>, ArgumentError> {
     const NAME: &str = "x-delivery-limit";
-    let limit = match arguments.get(NAME) {
-        None => Some(DELIVERY_LIMIT_DEFAULT),
-        Some(value) => match value.as_i64() {
-            None => return Err(unacceptable(NAME, value)),
-            Some(limit) if limit < 0 => None,
-            Some(limit) => Some(limit.min(u32::MAX.into()) as u32),
-        },
-    };
-    Ok(limit.filter(|_| kind == QueueKind::Quorum))
-}
-
-fn text<'a>(arguments: &'a FieldTable, name: &'static str) -> Result<Option<&'a str>, ArgumentError> {
-    match arguments.get(name) {
-        None => Ok(None),
-        Some(value) => match value.as_str() {
-            Some(text) => Ok(Some(text)),
-            None => Err(unacceptable(name, value)),
-        },
+    match (kind, integer(arguments, NAME)?) {
+        (QueueKind::Classic, None) => Ok(None),
+        (QueueKind::Classic, Some(_)) => Err(ArgumentError::Kind { argument: NAME, kind }),
+        (QueueKind::Quorum, None) => Ok(Some(DELIVERY_LIMIT_DEFAULT)),
+        (QueueKind::Quorum, Some(..0)) => Ok(None),
+        (QueueKind::Quorum, Some(limit)) => Ok(Some(limit.min(u32::MAX.into()) as u32)),
     }
 }
 
-fn flag(arguments: &FieldTable, name: &'static str) -> Result<bool, ArgumentError> {
-    match arguments.get(name) {
-        None => Ok(false),
-        Some(FieldValue::Bool(value)) => Ok(*value),
-        Some(value) => Err(unacceptable(name, value)),
-    }
-}
-
-fn number(
-    arguments: &FieldTable,
-    name: &'static str,
-    min: u64,
-    max: u64,
-) -> Result<Option<u64>, ArgumentError> {
-    let Some(value) = arguments.get(name) else {
+fn priority_max(arguments: &FieldTable) -> Result<Option<u8>, ArgumentError> {
+    const NAME: &str = "x-max-priority";
+    let Some(max) = number(arguments, NAME, 0, u64::MAX)? else {
         return Ok(None);
     };
-    let number = value.as_i64().ok_or_else(|| unacceptable(name, value))?;
-    let problem = match number {
-        ..0 => format!("{{value_negative,{number}}}"),
-        0 if min > 0 => format!("{{value_zero,{number}}}"),
-        1.. if number as u64 > max => format!("{{value_too_large,{number}}}, expected at most {max}"),
-        _ => return Ok(Some(number as u64)),
-    };
-    Err(ArgumentError::new(name, problem))
-}
-
-fn unacceptable(name: &'static str, value: &FieldValue) -> ArgumentError {
-    ArgumentError::new(name, format!("{{unacceptable_type,{}}}", type_name(value)))
+    let too_high = |_| ArgumentError::new(NAME, format!("{{max_value_exceeded,{max}}}"));
+    u8::try_from(max).map(Some).map_err(too_high)
 }
 
 #[cfg(test)]
 mod tests {
+    use wire::FieldValue;
+
     use super::*;
 
     const FLAGS: QueueFlags = QueueFlags {
@@ -354,18 +316,10 @@ mod tests {
     fn what_makes_no_sense_is_refused_by_name() {
         let cases: [(&'static str, FieldValue, &str); 8] = [
             ("x-message-ttl", FieldValue::I32(-1), "{value_negative,-1}"),
-            ("x-message-ttl", "1".into(), "{unacceptable_type,longstr}"),
+            ("x-message-ttl", "1".into(), "\"expected integer, got longstr\""),
             ("x-expires", FieldValue::I32(0), "{value_zero,0}"),
-            (
-                "x-max-priority",
-                FieldValue::I32(256),
-                "{value_too_large,256}, expected at most 255",
-            ),
-            (
-                "x-overflow",
-                "spill".into(),
-                "'spill', expected 'drop-head', 'reject-publish' or 'reject-publish-dlx'",
-            ),
+            ("x-max-priority", FieldValue::I32(256), "{max_value_exceeded,256}"),
+            ("x-overflow", "spill".into(), "invalid_overflow"),
             (
                 "x-dead-letter-routing-key",
                 "k".into(),
@@ -374,7 +328,7 @@ mod tests {
             (
                 "x-queue-type",
                 "stream".into(),
-                "queue type 'stream' is not supported, expected 'classic' or 'quorum'",
+                "\"unsupported queue type 'stream'\"",
             ),
             (
                 "x-single-active-consumer",
@@ -386,7 +340,7 @@ mod tests {
             let problem = problem.to_owned();
             assert_eq!(
                 parse(&[(argument, value)]),
-                Err(ArgumentError { argument, problem })
+                Err(ArgumentError::Value { argument, problem })
             );
         }
     }
