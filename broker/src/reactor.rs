@@ -78,7 +78,14 @@ impl Reactor {
         self.scratch.borrow_mut()
     }
 
-    /// Unix time in milliseconds, as of this turn.
+    /// Looks at the clock. A connection does when it has read something: the last turn or tick may be a second ago, and
+    /// what was read must not expire that much too early.
+    #[inline]
+    pub fn read_clock(&self) {
+        self.now_us.set(unix_us());
+    }
+
+    /// Unix time in milliseconds, as of this turn or of the socket read that is handled.
     pub fn now_ms(&self) -> u64 {
         self.now_us.get() / 1000
     }
@@ -124,7 +131,7 @@ impl Reactor {
 
     /// One turn: deal each dirty queue, then flush each touched connection. True when some queue is to be dealt again.
     fn turn(&self) -> bool {
-        self.now_us.set(unix_us());
+        self.read_clock();
         let signals = self.inbox.take_signals();
         if !signals.is_empty() {
             self.raise_all(signals);
@@ -172,7 +179,7 @@ impl Reactor {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             interval.tick().await;
-            self.now_us.set(unix_us());
+            self.read_clock();
             self.ticks.set(self.ticks.get() + 1);
             self.raise_all(Signal::Tick);
             if self.ticks.get().is_multiple_of(SHRINK_TICKS) {

@@ -228,6 +228,7 @@ impl Connection {
             return Poll::Ready(Ok((0, false)));
         }
         self.reads += 1;
+        reactor.read_clock();
         self.read_tick = reactor.ticks();
         let start = headroom - self.remainder.len();
         scratch[start..headroom].copy_from_slice(&self.remainder);
