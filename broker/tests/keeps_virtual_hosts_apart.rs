@@ -43,6 +43,16 @@ fn the_same_names_in_two_virtual_hosts_are_two_things() {
         client.close();
     }
     broker.stop();
+    for (flags, body) in [(&["--vhost=tenant"][..], "tenant"), (&[], "root")] {
+        let dumped = std::process::Command::new(env!("CARGO_BIN_EXE_broker"))
+            .args(["log", "dump", "--format=json", "--queue=q", "--data-dir"])
+            .arg(broker.data_dir())
+            .args(flags)
+            .output()
+            .unwrap();
+        let dumped = String::from_utf8(dumped.stdout).unwrap();
+        assert!(dumped.contains(&format!("\"{body}\"")), "{dumped}");
+    }
     broker.restart(&[]);
     for (virtual_host, body) in [("/", &b"root"[..]), ("tenant", b"tenant")] {
         let mut client = Client::connect_as(&broker, "ada", "a", virtual_host);
