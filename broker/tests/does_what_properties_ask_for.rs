@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{BrokerProcess, Client, Message};
+use support::{BrokerProcess, Client, Message, definitions};
 use wire::{BasicProperties, ContentHeader, FieldTable, FieldValue, Method, TableRef};
 
 fn keys(keys: &[&str]) -> FieldValue {
@@ -190,6 +190,25 @@ fn the_user_id_is_who_has_logged_in() {
             client.open_channel(1);
         }
     }
+    assert_eq!(client.ready(1, "q"), 1);
+}
+
+#[test]
+fn an_impersonator_may_publish_in_the_name_of_others() {
+    let (_file, flag) = definitions(
+        r#"{"users": [{"name": "ada", "tags": ["impersonator"],
+            "password_hash": "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR",
+            "hashing_algorithm": "rabbit_password_hashing_sha256"}],
+        "permissions": [{"user": "ada", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}]}"#,
+    );
+    let broker = BrokerProcess::start(&[&flag]);
+    let mut client = Client::connect_as(&broker, "ada", "test12", "/");
+    client.declare(1, "q");
+    let properties = BasicProperties {
+        user_id: Some("somebody else"),
+        ..BasicProperties::default()
+    };
+    client.publish_with(1, "", "q", &properties, b"x");
     assert_eq!(client.ready(1, "q"), 1);
 }
 
