@@ -87,10 +87,10 @@ fn nothing_more_is_read_once_the_broker_is_about_to_stop() {
         // Another connection gets answers meanwhile: this one would have had its own.
         connect(&broker, &reactor).await;
         reactor.raise_all(Signal::Shutdown);
-        let mut answers = Vec::new();
+        let mut answer = [0; 64];
         // The socket may end with a reset, because what was sent is not read.
-        let _ = late.read_to_end(&mut answers).await;
-        assert_eq!(answers, [0; 0]);
+        let read = late.read(&mut answer).await.unwrap_or(0);
+        assert_eq!(answer[..read], [0; 0]);
     });
 }
 
