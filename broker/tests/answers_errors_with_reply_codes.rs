@@ -253,6 +253,30 @@ fn a_message_over_the_limit_closes_the_channel() {
 }
 
 #[test]
+fn a_message_over_the_limit_is_read_to_its_end_before_its_channel_closes() {
+    let broker = BrokerProcess::start(&["--message-bytes-max", "1000"]);
+    let mut client = Client::connect(&broker);
+    client.open_channel(2);
+    let mut publish = Vec::new();
+    let method = Method::BasicPublish {
+        exchange: "",
+        routing_key: "q",
+        mandatory: false,
+        immediate: false,
+    };
+    method.encode(1, &mut publish);
+    wire::encode_content_header(&mut publish, 1, 3000, &BasicProperties::default());
+    wire::encode_body_frames(&mut publish, 1, &[0; 2000], 4096);
+    client.write(&publish);
+    // Answered by the time that channel 1 would have been closed.
+    client.declare(2, "q");
+    let mut rest = Vec::new();
+    wire::encode_body_frames(&mut rest, 1, &[0; 1000], 4096);
+    client.write(&rest);
+    assert!(client.expect_close(1, 406).contains("message size 3000"));
+}
+
+#[test]
 fn an_exclusive_consumer_keeps_others_out() {
     let broker = BrokerProcess::start(&[]);
     let mut client = Client::connect(&broker);

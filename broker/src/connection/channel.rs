@@ -76,6 +76,8 @@ pub(super) struct Content {
     pub(super) body: Vec<u8>,
     /// Body size that the header announced.
     pub(super) body_bytes: u64,
+    /// What of it has come. `body` keeps nothing of a message that is larger than allowed.
+    pub(super) come_bytes: u64,
     /// Bytes of the memory budget that `body` holds.
     pub(super) charged: usize,
 }

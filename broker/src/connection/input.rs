@@ -20,6 +20,10 @@ pub const INCOMPLETE_PUBLISH_BYTES_MAX: usize = 64 * 1024;
 /// Parked bytes of a connection that could free no ring by itself; more than this and it is not read.
 const PARKED_BYTES_MAX: usize = 256 * 1024;
 
+/// A body that is too large is read to its end, and forgotten, before its channel is closed. One that announces more than
+/// this is refused at once; no RabbitMQ can be configured to take it.
+const REFUSED_BODY_BYTES_MAX: u64 = 512 << 20;
+
 /// Octets of a content header that are kept without being charged while its body is on its way.
 const HEADER_BYTES_FREE: usize = 4096;
 
@@ -180,6 +184,7 @@ impl Connection {
                 header: Vec::new(),
                 body: Vec::new(),
                 body_bytes: 0,
+                come_bytes: 0,
                 charged: 0,
             });
             return Ok(());
@@ -255,17 +260,8 @@ impl Connection {
         let header = ContentHeader::decode(payload)
             .and_then(|header| wire::check_content_header(payload).map(|()| header))
             .map_err(|error| Failure::from(error).during(&basic_publish()))?;
-        if header.body_size > self.broker.config.message_bytes_max {
-            let text = format!(
-                "message size {} is larger than configured max size {}",
-                header.body_size, self.broker.config.message_bytes_max
-            );
-            self.drop_content(id);
-            return self.fail_channel(
-                id,
-                Failure::new(ReplyCode::PreconditionFailed, text),
-                basic_publish(),
-            );
+        if header.body_size > self.broker.config.message_bytes_max.max(REFUSED_BODY_BYTES_MAX) {
+            return self.refuse_size(id, header.body_size);
         }
         let charged = payload.len().saturating_sub(HEADER_BYTES_FREE);
         if !self.broker.pool.try_charge(charged) {
@@ -288,29 +284,45 @@ impl Connection {
             Some(content) if !content.header.is_empty() => content,
             other => return Err(not_expected(other.as_ref())),
         };
-        if (content.body.len() + payload.len()) as u64 > content.body_bytes {
+        content.come_bytes += payload.len() as u64;
+        if content.come_bytes > content.body_bytes {
             let text = format!(
                 "body longer than the {} bytes its header announced",
                 content.body_bytes
             );
             return Err(Failure::new(ReplyCode::FrameError, text).during(&basic_publish()));
         }
-        if !self.broker.pool.try_charge(payload.len()) {
-            return Err(budget_spent());
+        if content.body_bytes <= self.broker.config.message_bytes_max {
+            if !self.broker.pool.try_charge(payload.len()) {
+                return Err(budget_spent());
+            }
+            content.charged += payload.len();
+            content.body.extend_from_slice(payload);
         }
-        content.charged += payload.len();
-        content.body.extend_from_slice(payload);
         self.finish_content(id)
     }
 
-    /// Publishes the content when all of it is there.
+    fn refuse_size(&mut self, id: u16, body_bytes: u64) -> Result<(), Failure> {
+        let text = format!(
+            "message size {body_bytes} is larger than configured max size {}",
+            self.broker.config.message_bytes_max
+        );
+        let failure = Failure::new(ReplyCode::PreconditionFailed, text);
+        self.fail_channel(id, failure, basic_publish())
+    }
+
+    /// Publishes the content when all of it is there, or refuses it: not before, because a client that still has a part of
+    /// the body to send may take the close for the end of it and reuse the channel's number.
     fn finish_content(&mut self, id: u16) -> Result<(), Failure> {
         let channel = self.channels.get_mut(&id).expect("content of an open channel");
-        let complete = |content: &mut Content| content.body.len() as u64 == content.body_bytes;
+        let complete = |content: &mut Content| content.come_bytes == content.body_bytes;
         let Some(content) = channel.content.take_if(complete) else {
             return Ok(());
         };
         self.broker.pool.release(content.charged);
+        if content.body_bytes > self.broker.config.message_bytes_max {
+            return self.refuse_size(id, content.body_bytes);
+        }
         let mut frames =
             Vec::with_capacity(content.header.len() + content.body.len() + 2 * wire::FRAME_OVERHEAD);
         let whole = RecordContent::build(&mut frames, &content.header, &content.body);
