@@ -113,6 +113,10 @@ pub(crate) fn topology(broker: &Arc<Broker>, entities: Vec<Entity>) -> anyhow::R
             }
         }
     }
+    for vhost in broker.vhosts() {
+        // A crash may have come between a delayed exchange and its queue.
+        vhost.change_topology(Topology::renew_delays);
+    }
     warn_of_orphans(broker)?;
     if total > 0 {
         let (clean, elapsed) = (broker.store.was_clean(), start.elapsed());
@@ -136,6 +140,7 @@ fn declare(
     let mut topology = vhost.topology.write();
     change(&mut topology)?;
     topology.take_changes();
+    topology.take_delays();
     Ok(())
 }
 

@@ -5,22 +5,22 @@
 //!
 //! Lock order: `topology`, then a queue, then a connection's outbound; `connections` under none of them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use seglog::SeglogError;
-use wire::{BasicProperties, ContentHeader};
+use wire::{BasicProperties, ContentHeader, FieldTable};
 
 use crate::connection::{ConnectionId, ConsumerTarget, Link};
-use crate::queue::{Declaration, Queue};
+use crate::queue::{DELAYED_EXCHANGE, Declaration, Queue};
 use crate::queue_maker::{QueueMaker, Restored};
 use crate::record::Content;
 use crate::restore;
 use crate::store::metadata::{Entity, UserRecord, VhostLimits, VhostRecord};
 use crate::store::{Durability, Job, QueueEnd, Ticket};
-use crate::topology::Topology;
+use crate::topology::{DelayChange, Topology, delay_queue};
 
 /// The virtual host that is there from the start.
 pub const DEFAULT_VHOST: &str = "/";
@@ -36,6 +36,8 @@ pub struct VirtualHost {
     /// Changes when a route may have changed, so that publishers can check a remembered one without the lock.
     generation: AtomicU64,
     maker: Arc<QueueMaker>,
+    /// For its queues.
+    this: Weak<VirtualHost>,
     /// Connections that have opened it.
     connections: Mutex<FxHashMap<ConnectionId, Visitor>>,
     /// Set under `topology`: nothing is declared in it any more.
@@ -63,7 +65,8 @@ struct Visitor {
 impl VirtualHost {
     /// One with the predeclared exchanges only.
     pub fn new(record: VhostRecord, maker: Arc<QueueMaker>) -> Arc<VirtualHost> {
-        Arc::new(VirtualHost {
+        Arc::new_cyclic(|this| VirtualHost {
+            this: this.clone(),
             topology: RwLock::new(Topology::new(&record.name)),
             name: record.name.clone(),
             record: Mutex::new(record),
@@ -124,6 +127,11 @@ impl VirtualHost {
         let mut topology = self.topology.write();
         let (before, was_deleted) = (topology.generation(), self.is_deleted());
         let result = change(&mut topology);
+        let delays = topology.take_delays();
+        let delayed = delays
+            .into_iter()
+            .filter_map(|delay| self.follow(&mut topology, delay));
+        let delayed = delayed.last();
         if topology.generation() != before {
             self.generation.fetch_add(1, Ordering::Release);
         }
@@ -133,7 +141,44 @@ impl VirtualHost {
             .filter(|_| !was_deleted)
             .map(|change| restore::job_of(&self.name, change));
         let ticket = jobs.map(|job| self.maker.store().submit(job)).last();
-        (result, ticket)
+        (result, ticket.or(delayed))
+    }
+
+    /// Makes or ends the queue of a delayed exchange that came or went.
+    fn follow(&self, topology: &mut Topology<Arc<Queue>>, delay: DelayChange) -> Option<Ticket> {
+        match delay {
+            DelayChange::Came { exchange, durable } => {
+                let name = delay_queue(&exchange);
+                if topology.queue(&name).is_some() {
+                    return None;
+                }
+                let mut arguments = FieldTable::new();
+                arguments.insert(DELAYED_EXCHANGE, exchange);
+                let declaration = Declaration {
+                    durable,
+                    auto_delete: false,
+                    owner: None,
+                    arguments,
+                };
+                let durability = self.maker.store().durability();
+                let made = self
+                    .maker
+                    .make(self.this.clone(), name.clone(), declaration, durability);
+                let queue = made
+                    .inspect_err(
+                        |error| tracing::error!(queue = name, %error, "a delayed exchange can delay nothing"),
+                    )
+                    .ok()?;
+                topology.add_queue(&name, durable, Arc::clone(&queue));
+                let description = Entity::Queue(restore::description(&self.name, &queue));
+                durable.then(|| self.maker.store().submit(Job::Put(description, Some(queue))))
+            }
+            DelayChange::Went(exchange) => {
+                let queue = topology.queue(&delay_queue(&exchange)).cloned()?;
+                let ended = self.end_queue(topology, &queue, |_, _| Ok::<(), ()>(()));
+                ended.ok().and_then(|(_, ticket)| ticket)
+            }
+        }
     }
 
     /// A new, empty queue; the caller puts it into the topology and stores its description.
@@ -171,27 +216,35 @@ impl VirtualHost {
         queue: &Arc<Queue>,
         veto: impl FnOnce(usize, usize) -> Result<(), E>,
     ) -> Result<((usize, Vec<ConsumerTarget>), Option<Ticket>), E> {
-        let stored = queue.declaration().is_stored();
-        let (deleted, unbound) = self.change_topology(|topology| {
-            if queue.is_deleted() {
-                return Ok(((0, Vec::new()), None));
-            }
-            let deleted = queue.delete(veto)?;
-            let end = self.maker.store().submit(Job::End(QueueEnd {
-                id: queue.id().to_owned(),
-                log: Arc::clone(queue.log()),
-                description: stored.then(|| Entity::Queue(restore::description(&self.name, queue))),
-            }));
-            if topology
-                .queue(queue.name())
-                .is_some_and(|current| Arc::ptr_eq(current, queue))
-            {
-                topology.remove_queue(queue.name());
-            }
-            Ok((deleted, stored.then_some(end)))
-        });
+        let (deleted, unbound) = self.change_topology(|topology| self.end_queue(topology, queue, veto));
         let (deleted, end) = deleted?;
         Ok((deleted, unbound.or(end)))
+    }
+
+    #[allow(clippy::type_complexity, reason = "a result beside a ticket")]
+    fn end_queue<E>(
+        &self,
+        topology: &mut Topology<Arc<Queue>>,
+        queue: &Arc<Queue>,
+        veto: impl FnOnce(usize, usize) -> Result<(), E>,
+    ) -> Result<((usize, Vec<ConsumerTarget>), Option<Ticket>), E> {
+        let stored = queue.declaration().is_stored();
+        if queue.is_deleted() {
+            return Ok(((0, Vec::new()), None));
+        }
+        let deleted = queue.delete(veto)?;
+        let end = self.maker.store().submit(Job::End(QueueEnd {
+            id: queue.id().to_owned(),
+            log: Arc::clone(queue.log()),
+            description: stored.then(|| Entity::Queue(restore::description(&self.name, queue))),
+        }));
+        if topology
+            .queue(queue.name())
+            .is_some_and(|current| Arc::ptr_eq(current, queue))
+        {
+            topology.remove_queue(queue.name());
+        }
+        Ok((deleted, stored.then_some(end)))
     }
 
     /// The queues that one of the broker's own messages goes to, each once: one that was dead-lettered or delayed.

@@ -12,11 +12,11 @@ use super::replies::is_reply_queue;
 use super::task::Connection;
 use crate::auth::{Operation, Resource};
 use crate::broker::DURABILITY_ARGUMENT;
-use crate::queue::{ArgumentError, Declaration, Queue};
+use crate::queue::{ArgumentError, DELAYED_EXCHANGE, Declaration, Queue};
 use crate::restore::{description, durability_of};
 use crate::store::metadata::Entity;
 use crate::store::{Job, Ticket};
-use crate::topology::{ExchangeSpec, Topology, TopologyError};
+use crate::topology::{DELAY_QUEUE_PREFIX, ExchangeSpec, Topology, TopologyError};
 
 /// Arguments that a second declaration must give the same values; others are labels.
 const COMPARED_ARGUMENTS: [&str; 15] = [
@@ -216,6 +216,13 @@ impl Connection {
         let queue = topology
             .queue(name)
             .ok_or_else(|| no_queue(self.vhost().name(), name))?;
+        if name.starts_with(DELAY_QUEUE_PREFIX) {
+            let text = format!(
+                "queue '{name}' in vhost '{}' belongs to a delayed exchange",
+                self.vhost().name()
+            );
+            return Err(Failure::new(ReplyCode::AccessRefused, text));
+        }
         if queue.is_locked_for(self.link.id()) {
             return Err(locked(self.vhost().name(), name));
         }
@@ -294,6 +301,10 @@ impl Connection {
             owner: declare.exclusive.then_some(connection),
             arguments: declare.arguments.to_table(),
         };
+        if declaration.arguments.get(DELAYED_EXCHANGE).is_some() {
+            let text = format!("queue argument '{DELAYED_EXCHANGE}' is for the broker's own queues");
+            return Err(Failure::new(ReplyCode::PreconditionFailed, text));
+        }
         let durability = durability_of(&declaration.arguments, self.broker.config.durability)
             .map_err(|text| Failure::new(ReplyCode::PreconditionFailed, text))?;
         let (broker, vhost) = (Arc::clone(&self.broker), Arc::clone(self.vhost()));

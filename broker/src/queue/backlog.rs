@@ -117,6 +117,10 @@ impl Backlog {
         if let Some(sizes) = &mut special.sizes {
             sizes.push(offset, record.content.body_len());
         }
+        if let Some(delays) = &mut special.delays {
+            delays.push(offset, record);
+            self.cursor = offset.next();
+        }
         if let Some(lanes) = &mut special.lanes {
             let priority = properties(record).and_then(|properties| properties.priority);
             lanes.push(offset, priority.unwrap_or(0));
@@ -147,11 +151,8 @@ impl Backlog {
 
     /// Everything that a restart has left was passed to `index`.
     pub(super) fn end_index(&mut self) {
-        if self
-            .special
-            .as_ref()
-            .is_some_and(|special| special.lanes.is_some())
-        {
+        let special = self.special.as_ref();
+        if special.is_some_and(|special| special.lanes.is_some() || special.delays.is_some()) {
             self.cursor = self.ring.next_offset();
         }
     }
@@ -175,9 +176,13 @@ impl Backlog {
             .is_some_and(|special| special.is_each_looked_at())
     }
 
-    /// The next message; `None` when none is ready.
+    /// The next message; `None` when none is ready, or none may be taken because all are delayed.
     pub(super) fn head(&mut self) -> Option<Head> {
-        if self.ready_len() == 0 {
+        let is_delayed = self
+            .special
+            .as_ref()
+            .is_some_and(|special| special.delays.is_some());
+        if is_delayed || self.ready_len() == 0 {
             return None;
         }
         let (offset, again) = match self.special.as_ref().and_then(|special| special.lanes.as_ref()) {
@@ -313,6 +318,13 @@ impl Backlog {
     /// Kills the messages at the head whose time is over. When the next one's will be over, if that is known; or the
     /// offset that must be read from the log first.
     pub(super) fn expire(&mut self, now_ms: u64) -> Result<Option<u64>, Offset> {
+        if self
+            .special
+            .as_ref()
+            .is_some_and(|special| special.delays.is_some())
+        {
+            return Ok(self.release_due(now_ms));
+        }
         if !self.special.as_ref().is_some_and(|special| special.may_expire()) {
             return Ok(None);
         }
@@ -335,6 +347,17 @@ impl Backlog {
         Ok(None)
     }
 
+    /// Sends on what has been delayed for long enough, as dead letters are; when the next message is due.
+    fn release_due(&mut self, now_ms: u64) -> Option<u64> {
+        loop {
+            let delays = self.special.as_mut()?.delays.as_mut()?;
+            match delays.take_due(now_ms) {
+                Some(offset) => self.kill(offset, DeathReason::Due),
+                None => return delays.next_due_ms(),
+            }
+        }
+    }
+
     /// Drops the oldest ready messages while there are too many.
     pub(super) fn drop_surplus(&mut self) {
         loop {
@@ -353,8 +376,11 @@ impl Backlog {
     /// Settles every ready message and says how many there were. Unsettled and dead ones stay.
     pub(super) fn purge(&mut self) -> usize {
         let purged = self.ready_len();
-        let lanes = self.special.as_mut().and_then(|special| special.lanes.as_mut());
-        let indexed: Vec<Offset> = lanes.map(|lanes| lanes.drain().collect()).unwrap_or_default();
+        let mut indexed: Vec<Offset> = Vec::new();
+        if let Some(special) = &mut self.special {
+            indexed.extend(special.lanes.iter_mut().flat_map(|lanes| lanes.drain()));
+            indexed.extend(special.delays.iter_mut().flat_map(|delays| delays.drain()));
+        }
         let requeued = std::mem::take(&mut self.requeued);
         for offset in requeued.into_iter().chain(indexed) {
             self.settle_one(offset);

@@ -1,4 +1,5 @@
-//! Sending dead letters: from the queue where they died to where its dead-letter exchange routes them.
+//! Sending dead letters: from the queue where they died to where its dead-letter exchange routes them. Messages that a
+//! delayed exchange has held for long enough go the same way, unmarked.
 //!
 //! A letter stays in its queue, as a dead message, until every queue that it was sent to has it, as safe as that queue
 //! keeps what is confirmed; so a crash can double it, and cannot lose it. (RabbitMQ's classic queues may lose it then.)
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use ring::Offset;
 use smallvec::SmallVec;
-use wire::FieldTable;
+use wire::{FieldTable, FieldValue};
 
 use super::death::{Death, further_keys, goes_in_circles, record_death};
 use super::handle::{Placed, Queue};
@@ -19,6 +20,7 @@ use super::special::DeathReason;
 use super::waiter::Publisher;
 use crate::headers::edited;
 use crate::record::{Content, Record, RecordFields, join_names};
+use crate::topology::DELAY_HEADER;
 use crate::vhost::VirtualHost;
 
 /// Letters taken out at a time.
@@ -63,12 +65,24 @@ struct Posted {
     awaiting: bool,
 }
 
+/// Where a queue sends its letters.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Onward<'a> {
+    /// To its dead-letter exchange.
+    DeadLetters(&'a DeadLetterTarget),
+    /// To the bindings of the delayed exchange for which it holds them.
+    Delayed(&'a str),
+}
+
 /// A letter as it is written.
 struct Written<'a> {
     content: Content<'a>,
     headers: FieldTable,
-    routing_key: String,
-    further_keys: Vec<String>,
+    /// Exchange and routing key as readers will see them.
+    names: Vec<u8>,
+    /// The exchange that routes it.
+    exchange: &'a str,
+    routing_keys: Vec<String>,
 }
 
 impl Letters {
@@ -92,7 +106,7 @@ impl Letters {
 
 impl Queue {
     /// Sends what may be sent, and buries what is safe where it went. True when there is more to do at once.
-    pub(super) fn send_dead_letters(self: &Arc<Self>, target: &DeadLetterTarget, now_ms: u64) -> bool {
+    pub(super) fn send_dead_letters(self: &Arc<Self>, onward: Onward<'_>, now_ms: u64) -> bool {
         let Some((mut letters, mut posted)) = self.take_letters() else {
             return false;
         };
@@ -100,7 +114,7 @@ impl Queue {
         let mut is_full = false;
         while let Some(mut letter) = letters.pop_front() {
             let is_sent = match &vhost {
-                Some(vhost) => self.send(&mut letter, vhost, target, now_ms),
+                Some(vhost) => self.send(&mut letter, vhost, onward, now_ms),
                 None => true,
             };
             if !is_sent {
@@ -161,20 +175,23 @@ impl Queue {
         self: &Arc<Self>,
         letter: &mut Letter,
         vhost: &VirtualHost,
-        target: &DeadLetterTarget,
+        onward: Onward<'_>,
         now_ms: u64,
     ) -> bool {
         let record = Record::parse(&letter.record).expect("written by this broker");
         let mut buffer = Vec::new();
-        let Some(written) = self.write(&record, letter.reason, target, now_ms, &mut buffer) else {
+        let written = match onward {
+            Onward::DeadLetters(target) => self.write(&record, letter.reason, target, now_ms, &mut buffer),
+            Onward::Delayed(exchange) => forward(&record, exchange, &mut buffer),
+        };
+        let Some(written) = written else {
             return true;
         };
         let targets = match letter.remaining.take() {
             Some(remaining) => remaining,
-            None => self.targets(vhost, target, letter.reason, &written),
+            None => targets(vhost, letter.reason, &written),
         };
-        let names = join_names(&target.exchange, &written.routing_key);
-        let fields = RecordFields::new(now_ms, &names, written.content);
+        let fields = RecordFields::new(now_ms, &written.names, written.content);
         let mut remaining = SmallVec::new();
         for queue in targets {
             let published = queue.publish(std::iter::once(fields), Publisher::Queue(self), true);
@@ -197,7 +214,7 @@ impl Queue {
         &self,
         record: &Record<'_>,
         reason: DeathReason,
-        target: &DeadLetterTarget,
+        target: &'a DeadLetterTarget,
         now_ms: u64,
         buffer: &'a mut Vec<u8>,
     ) -> Option<Written<'a>> {
@@ -221,49 +238,17 @@ impl Queue {
                 |error| tracing::warn!(queue = self.name(), %error, "a dead letter cannot be written"),
             )
             .ok()?;
-        let further_keys = match &target.routing_key {
-            Some(_) => Vec::new(),
-            None => further_keys(&headers),
-        };
-        let routing_key = match &target.routing_key {
-            Some(key) => key.clone(),
-            None => routing_key.into_owned(),
+        let routing_keys = match &target.routing_key {
+            Some(key) => vec![key.clone()],
+            None => [vec![routing_key.into_owned()], further_keys(&headers)].concat(),
         };
         Some(Written {
             content,
             headers,
-            routing_key,
-            further_keys,
+            names: join_names(&target.exchange, &routing_keys[0]),
+            exchange: &target.exchange,
+            routing_keys,
         })
-    }
-
-    /// The queues that a letter goes to. None when the exchange does not exist.
-    fn targets(
-        &self,
-        vhost: &VirtualHost,
-        target: &DeadLetterTarget,
-        reason: DeathReason,
-        written: &Written<'_>,
-    ) -> SmallVec<[Arc<Queue>; 2]> {
-        let further = written.further_keys.iter().map(String::as_str);
-        let keys: Vec<&str> = std::iter::once(written.routing_key.as_str())
-            .chain(further)
-            .collect();
-        let routed = vhost.route_internally(&target.exchange, &keys, &written.content);
-        routed
-            .into_iter()
-            .filter(|queue| {
-                let circles =
-                    reason != DeathReason::Rejected && goes_in_circles(&written.headers, queue.name());
-                if circles {
-                    tracing::warn!(
-                        queue = queue.name(),
-                        "a dead letter that went round in a circle is dropped"
-                    );
-                }
-                !circles
-            })
-            .collect()
     }
 
     /// Takes out the letters that every queue keeps by now, in order, and asks to be called for the next one.
@@ -303,4 +288,48 @@ impl Queue {
         }
         has_room && inner.state.has_dead()
     }
+}
+
+/// A delayed message as its readers will see it: the delay is negative, since it is over.
+fn forward<'a>(record: &Record<'_>, exchange: &'a str, buffer: &'a mut Vec<u8>) -> Option<Written<'a>> {
+    let mut headers = FieldTable::new();
+    let content = edited(&record.content, buffer, |table, _| {
+        if let Some(delay) = table.get(DELAY_HEADER).and_then(FieldValue::as_i64) {
+            table.insert(DELAY_HEADER, -delay.abs());
+        } else {
+            table.remove(DELAY_HEADER);
+        }
+        headers = table.clone();
+    });
+    let (_, routing_key) = record.split_names();
+    let routing_key = String::from_utf8_lossy(routing_key).into_owned();
+    Some(Written {
+        content: content.ok()?,
+        names: record.names.to_vec(),
+        exchange,
+        routing_keys: [vec![routing_key], further_keys(&headers)].concat(),
+        headers,
+    })
+}
+
+/// The queues that a letter goes to. None when the exchange does not exist.
+fn targets(vhost: &VirtualHost, reason: DeathReason, written: &Written<'_>) -> SmallVec<[Arc<Queue>; 2]> {
+    let keys: Vec<&str> = written.routing_keys.iter().map(String::as_str).collect();
+    let mut queues = vhost.route_internally(written.exchange, &keys, &written.content);
+    if matches!(
+        reason,
+        DeathReason::Expired | DeathReason::MaxLength | DeathReason::DeliveryLimit
+    ) {
+        queues.retain(|queue| {
+            let circles = goes_in_circles(&written.headers, queue.name());
+            if circles {
+                tracing::warn!(
+                    queue = queue.name(),
+                    "a dead letter that went round in a circle is dropped"
+                );
+            }
+            !circles
+        });
+    }
+    queues.into()
 }

@@ -157,7 +157,7 @@ impl Queue {
         let state = QueueState::recovered(parts.config, Arc::clone(&parts.pool), &parts.remains);
         let inner = Mutex::new(Inner {
             state,
-            letters: options.dead_letter.as_ref().map(|_| Box::default()),
+            letters: options.onward().map(|_| Box::default()),
             used_ms: unix_ms(),
             waiting: Vec::new(),
             unkept: Vec::new(),
@@ -367,8 +367,8 @@ impl Queue {
         let has_letters = inner.has_letters();
         let lease_end_ms = self.lease_end_ms(&inner);
         drop(inner);
-        if let Some(target) = self.options.dead_letter.as_ref().filter(|_| has_letters) {
-            more |= self.send_dead_letters(target, now_ms);
+        if let Some(onward) = self.options.onward().filter(|_| has_letters) {
+            more |= self.send_dead_letters(onward, now_ms);
         }
         match lease_end_ms {
             Some(end_ms) if end_ms <= now_ms => self.end_lease(),

@@ -6,11 +6,15 @@
 use wire::FieldTable;
 
 use super::arguments::{ArgumentError, check_choice, flag, integer, number, text, typed_text};
+use super::dead_letters::Onward;
 
 /// Delivery limit of a quorum queue that does not name one, as in RabbitMQ 4.
 const DELIVERY_LIMIT_DEFAULT: u32 = 20;
 /// Largest number of milliseconds that RabbitMQ takes for a time to live: what an unsigned 32-bit number holds.
 const MILLISECONDS_MAX: u64 = u32::MAX as u64;
+
+/// Argument of the queues in which delayed messages wait.
+pub const DELAYED_EXCHANGE: &str = "x-delayed-exchange";
 
 /// Everything about a queue that its arguments decide.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -23,6 +27,8 @@ pub struct QueueOptions {
     pub expires_ms: Option<u64>,
     /// `x-dead-letter-exchange` and `x-dead-letter-routing-key`.
     pub dead_letter: Option<DeadLetterTarget>,
+    /// Its messages wait for a time, and then go on to this delayed exchange: an argument that only the broker gives.
+    pub delayed_exchange: Option<String>,
     /// `x-max-length`: ready messages.
     pub length_max: Option<u64>,
     /// `x-max-length-bytes`: bytes of the bodies of ready messages.
@@ -82,9 +88,15 @@ pub struct QueueFlags {
 }
 
 impl QueueOptions {
+    /// Where its messages go on to, if anywhere.
+    pub(super) fn onward(&self) -> Option<Onward<'_>> {
+        let delayed = self.delayed_exchange.as_deref().map(Onward::Delayed);
+        delayed.or_else(|| self.dead_letter.as_ref().map(Onward::DeadLetters))
+    }
+
     /// True when nothing but dealing and keeping messages is asked for.
     pub fn is_plain(&self) -> bool {
-        self.dead_letter.is_none() && self.expires_ms.is_none()
+        self.dead_letter.is_none() && self.expires_ms.is_none() && self.delayed_exchange.is_none()
     }
 
     /// Reads the arguments of a queue.
@@ -139,6 +151,7 @@ impl QueueOptions {
             ttl_ms: number(arguments, "x-message-ttl", 0, MILLISECONDS_MAX)?,
             expires_ms: number(arguments, "x-expires", 1, MILLISECONDS_MAX)?,
             dead_letter,
+            delayed_exchange: text(arguments, DELAYED_EXCHANGE)?.map(str::to_owned),
             length_max: number(arguments, "x-max-length", 0, u64::MAX)?,
             bytes_max: number(arguments, "x-max-length-bytes", 0, u64::MAX)?,
             overflow,
@@ -282,6 +295,7 @@ mod tests {
             ttl_ms: Some(0),
             expires_ms: Some(1000),
             dead_letter: Some(dead_letter),
+            delayed_exchange: None,
             length_max: Some(10),
             bytes_max: Some(1 << 40),
             overflow: Overflow::RejectPublishDlx,

@@ -8,6 +8,7 @@ use ring::Offset;
 use rustc_hash::FxHashMap;
 use wire::{BasicProperties, ContentHeader};
 
+use super::delays::Delays;
 use super::lanes::Lanes;
 use super::options::{Overflow, QueueOptions};
 use super::sizes::Sizes;
@@ -24,6 +25,8 @@ pub enum DeathReason {
     MaxLength,
     /// It came back too often.
     DeliveryLimit,
+    /// It did not die: it has waited in a delayed exchange for as long as it was to.
+    Due,
 }
 
 impl DeathReason {
@@ -34,6 +37,7 @@ impl DeathReason {
             DeathReason::Expired => "expired",
             DeathReason::MaxLength => "maxlen",
             DeathReason::DeliveryLimit => "delivery_limit",
+            DeathReason::Due => "due",
         }
     }
 }
@@ -50,6 +54,7 @@ pub(super) struct Special {
     bytes_max: Option<u64>,
     overflow: Overflow,
     pub(super) lanes: Option<Lanes>,
+    pub(super) delays: Option<Delays>,
     pub(super) sizes: Option<Sizes>,
     pub(super) attempts: Option<Attempts>,
     pub(super) dead: Option<Dead>,
@@ -80,12 +85,13 @@ impl Special {
             bytes_max: options.bytes_max,
             overflow: options.overflow,
             lanes: options.priority_max.map(Lanes::new),
+            delays: options.delayed_exchange.as_ref().map(|_| Delays::default()),
             sizes: options.bytes_max.map(|_| Sizes::new(first)),
             attempts: (options.kind == super::QueueKind::Quorum).then(|| Attempts {
                 limit: options.delivery_limit,
                 counts: FxHashMap::default(),
             }),
-            dead: options.dead_letter.as_ref().map(|_| Dead::default()),
+            dead: (options.dead_letter.is_some() || options.delayed_exchange.is_some()).then(Dead::default),
         };
         special.is_needed().then(|| Box::new(special))
     }
@@ -100,6 +106,7 @@ impl Special {
             bytes_max: None,
             overflow: Overflow::DropHead,
             lanes: None,
+            delays: None,
             sizes: None,
             attempts: None,
             dead: None,
@@ -113,12 +120,16 @@ impl Special {
 
     /// True when messages must be dealt one by one.
     pub(super) fn is_each_looked_at(&self) -> bool {
-        self.may_expire() || self.lanes.is_some() || self.sizes.is_some() || self.attempts.is_some()
+        self.may_expire()
+            || self.lanes.is_some()
+            || self.delays.is_some()
+            || self.sizes.is_some()
+            || self.attempts.is_some()
     }
 
     /// True when ready messages must be looked at before the queue can be used again after a restart.
     pub(super) fn wants_index(&self) -> bool {
-        self.lanes.is_some() || self.sizes.is_some()
+        self.lanes.is_some() || self.sizes.is_some() || self.delays.is_some()
     }
 
     /// True when some message may have an expiration of its own.

@@ -2,7 +2,7 @@
 
 use wire::FieldTable;
 
-use super::exchange::ExchangeSpec;
+use super::exchange::{ExchangeKind, ExchangeSpec};
 
 /// A binding by the names of its ends.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,4 +37,27 @@ pub enum TopologyChange {
     Bound(BindingSpec),
     /// A binding went.
     Unbound(BindingSpec),
+}
+
+/// A delayed exchange came or went, and with it the queue in which its messages wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DelayChange {
+    /// It was declared.
+    Came {
+        /// Its name.
+        exchange: String,
+        /// It survives a restart, and what waits there, too.
+        durable: bool,
+    },
+    /// It was deleted; its name.
+    Went(String),
+}
+
+impl DelayChange {
+    pub(super) fn came(spec: &ExchangeSpec) -> Option<DelayChange> {
+        (spec.kind == ExchangeKind::Delayed).then(|| DelayChange::Came {
+            exchange: spec.name.clone(),
+            durable: spec.durable,
+        })
+    }
 }

@@ -13,6 +13,15 @@ use crate::terms;
 
 /// Where a message goes that an exchange would otherwise drop: the argument that names another exchange.
 pub(super) const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
+/// How a delayed exchange routes in the end: the argument that names another kind.
+const DELAYED_KIND: &str = "x-delayed-type";
+/// Begins the names of the queues in which delayed messages wait. Clients cannot use them.
+pub const DELAY_QUEUE_PREFIX: &str = "amq.delayed.";
+
+/// The queue in which the messages of a delayed exchange wait.
+pub fn delay_queue(exchange: &str) -> String {
+    format!("{DELAY_QUEUE_PREFIX}{exchange}")
+}
 
 /// How an exchange chooses among its bindings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +36,8 @@ pub enum ExchangeKind {
     Headers,
     /// One binding for each message, by a hash and in proportion to the weights that are the binding keys.
     ConsistentHash,
+    /// As the kind that the argument `x-delayed-type` names, but a message with a header `x-delay` waits so long before.
+    Delayed,
 }
 
 impl ExchangeKind {
@@ -38,6 +49,7 @@ impl ExchangeKind {
             ExchangeKind::Topic => "topic",
             ExchangeKind::Headers => "headers",
             ExchangeKind::ConsistentHash => "x-consistent-hash",
+            ExchangeKind::Delayed => "x-delayed-message",
         }
     }
 }
@@ -58,6 +70,7 @@ impl FromStr for ExchangeKind {
             "topic" => ExchangeKind::Topic,
             "headers" => ExchangeKind::Headers,
             "x-consistent-hash" => ExchangeKind::ConsistentHash,
+            "x-delayed-message" => ExchangeKind::Delayed,
             unknown => return Err(TopologyError::unknown_kind(unknown)),
         })
     }
@@ -127,6 +140,24 @@ impl ExchangeSpec {
         }
     }
 
+    /// How it chooses among its bindings: for a delayed exchange what it was declared with.
+    ///
+    /// # Errors
+    /// When a delayed exchange names no kind, or none that can be delayed.
+    pub(super) fn matched_kind(&self) -> Result<ExchangeKind, TopologyError> {
+        if self.kind != ExchangeKind::Delayed {
+            return Ok(self.kind);
+        }
+        let named = self.arguments.get(DELAYED_KIND).and_then(|value| value.as_str());
+        match named.map(str::parse) {
+            Some(Ok(kind)) if kind != ExchangeKind::Delayed => Ok(kind),
+            _ => {
+                let text = format!("Invalid argument, '{DELAYED_KIND}' must be an existing exchange type");
+                Err(TopologyError::invalid_argument(text))
+            }
+        }
+    }
+
     /// The alternate exchange, if it has one.
     ///
     /// # Errors
@@ -154,6 +185,8 @@ impl ExchangeSpec {
 pub(super) struct Exchange {
     pub(super) spec: ExchangeSpec,
     pub(super) alternate: Option<String>,
+    /// Where messages wait that are to be delayed.
+    pub(super) delay_queue: Option<String>,
     pub(super) matcher: Matcher,
     /// Bindings from here to queues.
     pub(super) to_queues: FxHashSet<BindingId>,
@@ -166,11 +199,13 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new(vhost: &str, spec: ExchangeSpec) -> Result<Exchange, TopologyError> {
         let alternate = spec.alternate(vhost)?.map(str::to_owned);
-        let matcher = Matcher::new(spec.kind, &spec.arguments)?;
+        let matcher = Matcher::new(spec.matched_kind()?, &spec.arguments)?;
+        let delay_queue = (spec.kind == ExchangeKind::Delayed).then(|| delay_queue(&spec.name));
         let (to_queues, to_exchanges, incoming) = Default::default();
         Ok(Exchange {
             spec,
             alternate,
+            delay_queue,
             matcher,
             to_queues,
             to_exchanges,

@@ -7,7 +7,7 @@ use slab::Slab;
 use wire::FieldTable;
 
 use super::binding::{Binding, BindingId, Destination, ExchangeId, QueueId, Target};
-use super::change::{BindingSpec, DestinationName, TopologyChange};
+use super::change::{BindingSpec, DelayChange, DestinationName, TopologyChange};
 use super::error::TopologyError;
 use super::exchange::{Exchange, ExchangeKind, ExchangeSpec};
 
@@ -41,6 +41,8 @@ pub struct Topology<Q> {
     durable_bindings: FxHashMap<BindingId, BindingSpec>,
     /// See `take_changes`.
     changes: Vec<TopologyChange>,
+    /// See `take_delays`.
+    delays: Vec<DelayChange>,
     generation: u64,
 }
 
@@ -65,6 +67,7 @@ impl<Q: Clone> Topology<Q> {
             binding_ids: FxHashMap::default(),
             durable_bindings: FxHashMap::default(),
             changes: Vec::new(),
+            delays: Vec::new(),
             generation: 0,
         };
         for (name, kind) in PREDECLARED {
@@ -76,6 +79,20 @@ impl<Q: Clone> Topology<Q> {
         // They are there after every start.
         topology.changes.clear();
         topology
+    }
+
+    /// Delayed exchanges that came or went since the last call, in order.
+    pub fn take_delays(&mut self) -> Vec<DelayChange> {
+        std::mem::take(&mut self.delays)
+    }
+
+    /// Has `take_delays` name every delayed exchange as one that came.
+    pub fn renew_delays(&mut self) {
+        let came = self
+            .exchanges
+            .iter()
+            .filter_map(|(_, exchange)| DelayChange::came(&exchange.spec));
+        self.delays = came.collect();
     }
 
     /// What has changed of the durable part since the last call, in order.
@@ -364,6 +381,9 @@ impl<Q: Clone> Topology<Q> {
                 continue;
             };
             self.exchange_names.remove(&exchange.spec.name);
+            if exchange.delay_queue.is_some() {
+                self.delays.push(DelayChange::Went(exchange.spec.name.clone()));
+            }
             if exchange.spec.durable {
                 self.changes.push(TopologyChange::Deleted(exchange.spec));
             }
@@ -381,8 +401,10 @@ impl<Q: Clone> Topology<Q> {
     fn insert_exchange(&mut self, spec: ExchangeSpec) -> Result<(), TopologyError> {
         let name = spec.name.clone();
         let declared = spec.durable.then(|| TopologyChange::Declared(spec.clone()));
+        let came = DelayChange::came(&spec);
         let id = self.exchanges.insert(Exchange::new(&self.vhost, spec)?);
         self.changes.extend(declared);
+        self.delays.extend(came);
         self.exchange_names.insert(name, ExchangeId(small(id)));
         self.generation += 1;
         Ok(())

@@ -27,6 +27,7 @@ impl Matcher {
     ///
     /// # Errors
     /// 406 when the arguments make no sense for the type.
+    /// `kind`: see [`ExchangeSpec::matched_kind`](super::exchange::ExchangeSpec::matched_kind).
     pub(super) fn new(kind: ExchangeKind, arguments: &FieldTable) -> Result<Matcher, TopologyError> {
         Ok(match kind {
             ExchangeKind::Direct => Matcher::Direct(FxHashMap::default()),
@@ -34,6 +35,7 @@ impl Matcher {
             ExchangeKind::Topic => Matcher::Topic(TopicTrie::default()),
             ExchangeKind::Headers => Matcher::Headers(HeaderBindings::default()),
             ExchangeKind::ConsistentHash => Matcher::ConsistentHash(HashBindings::new(arguments)?),
+            ExchangeKind::Delayed => unreachable!("stands for another kind"),
         })
     }
 

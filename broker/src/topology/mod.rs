@@ -37,8 +37,8 @@ mod route;
 mod tests;
 mod topic;
 
-pub use change::{BindingSpec, DestinationName, TopologyChange};
+pub use change::{BindingSpec, DelayChange, DestinationName, TopologyChange};
 pub use error::TopologyError;
-pub use exchange::{ExchangeKind, ExchangeSpec};
+pub use exchange::{DELAY_QUEUE_PREFIX, ExchangeKind, ExchangeSpec, delay_queue};
 pub use graph::Topology;
-pub use route::Route;
+pub use route::{DELAY_HEADER, Route, delay_ms};

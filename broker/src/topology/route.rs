@@ -11,6 +11,16 @@ use super::graph::{DEFAULT_EXCHANGE, Topology};
 /// The queues a message goes to, each once, in no particular order.
 pub type Route<Q> = SmallVec<[Q; 4]>;
 
+/// Header that says for how many milliseconds a delayed exchange holds a message.
+pub const DELAY_HEADER: &str = "x-delay";
+
+/// How long a delayed exchange holds a message, if it does: for a positive number of milliseconds that fits into 32 bits.
+pub fn delay_ms(properties: &BasicProperties<'_>) -> Option<u64> {
+    let value = properties.headers?.get(DELAY_HEADER)?;
+    let delay = value.as_i64().or_else(|| value.as_str()?.parse().ok())?;
+    u32::try_from(delay).ok().filter(|&ms| ms > 0).map(u64::from)
+}
+
 impl<Q: Clone> Topology<Q> {
     /// The queues for a message published to `exchange`.
     ///
@@ -55,6 +65,12 @@ impl<Q: Clone> Topology<Q> {
         let mut walk = Walk::from(first);
         while let Some(id) = walk.next() {
             let exchange = self.exchange_at(id);
+            if let Some(delay_queue) = exchange.delay_queue.as_deref()
+                && delay_ms(properties).is_some()
+            {
+                queues.extend(self.queue_id(delay_queue));
+                continue;
+            }
             let mut matched = false;
             exchange.matcher.visit(routing_key, properties, |destination| {
                 matched = true;
@@ -88,7 +104,7 @@ impl<Q: Clone> Topology<Q> {
         let mut walk = Walk::from(first);
         while let Some(id) = walk.next() {
             let exchange = self.exchange_at(id);
-            if exchange.matcher.reads_properties() {
+            if exchange.delay_queue.is_some() || exchange.matcher.reads_properties() {
                 return true;
             }
             for &binding in &exchange.to_exchanges {
