@@ -252,28 +252,6 @@ fn a_message_over_the_limit_closes_the_channel() {
     assert_eq!(client.ready(1, "q"), 1);
 }
 
-/// amqplib's order: a channel that is opened anew overtakes what is left of a large body, and the close-ok behind it.
-#[test]
-fn a_channel_may_be_opened_anew_before_its_close_is_answered() {
-    let broker = BrokerProcess::start(&["--message-bytes-max", "1000"]);
-    let mut client = Client::connect(&broker);
-    let mut bytes = Vec::new();
-    let publish = Method::BasicPublish {
-        exchange: "",
-        routing_key: "q",
-        mandatory: false,
-        immediate: false,
-    };
-    publish.encode(1, &mut bytes);
-    wire::encode_content_header(&mut bytes, 1, 2000, &BasicProperties::default());
-    Method::ChannelOpen.encode(1, &mut bytes);
-    wire::encode_body_frames(&mut bytes, 1, &[0; 2000], 1008);
-    client.write(&bytes);
-    client.expect_close(1, 406);
-    client.expect(1, Method::ChannelOpenOk);
-    client.declare(1, "q");
-}
-
 #[test]
 fn a_message_over_the_limit_is_read_to_its_end_before_its_channel_closes() {
     let broker = BrokerProcess::start(&["--message-bytes-max", "1000"]);

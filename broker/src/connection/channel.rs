@@ -29,8 +29,6 @@ pub(super) struct Channel {
     pub(super) ages: Ages,
     /// The server has sent `channel.close`; everything but close-ok is discarded.
     pub(super) closing: bool,
-    /// While it closes, the client has opened its number anew: done once close-ok has come.
-    pub(super) reopen: bool,
     /// Prefetch of consumers yet to come (`basic.qos`, not global); 0 = no limit.
     pub(super) prefetch: u16,
     /// Name of the queue declared last: what an empty queue name means.
@@ -156,7 +154,6 @@ impl Channel {
             ages: Ages::default(),
             _user_share: user_share,
             closing: false,
-            reopen: false,
             prefetch: 0,
             queue_last: String::new(),
             consumers: FxHashMap::default(),

@@ -76,15 +76,8 @@ impl Connection {
     pub(super) fn on_closing_channel(&mut self, id: u16, method: &Method<'_>) -> Result<(), Failure> {
         match method {
             Method::ChannelCloseOk => {
-                let reopen = self.channels.remove(&id).is_some_and(|channel| channel.reopen);
-                if reopen {
-                    return self.open_channel(id);
-                }
+                self.channels.remove(&id);
             }
-            // A client that mixes the frames of its channels fairly sends this before a large body of the old channel is
-            // out, with close-ok behind it. A broker that refuses a body when all of it has come never sees that; refused by
-            // its header, it must not leave the client without an answer.
-            Method::ChannelOpen => self.channel_mut(id).reopen = true,
             // Both sides closed at once: answer, and go on waiting for our own close-ok.
             Method::ChannelClose { .. } => self.reply(id, Method::ChannelCloseOk),
             _ => {}
