@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use crate::auth::{GUEST, User};
-use crate::config::Config;
+use crate::config::{Config, Product};
 use crate::data_dir::DataDir;
 use crate::definitions::{self, Definitions, DefinitionsCommand};
 use crate::log_command::{self, LogCommand};
@@ -71,6 +71,10 @@ struct Flags {
     /// Largest message body.
     #[arg(long, value_name = "SIZE", default_value = size_text(Config::default().message_bytes_max), value_parser = bytes_u64)]
     message_bytes_max: u64,
+
+    /// Product and version told to clients, some of which choose their behaviour by it.
+    #[arg(long, value_name = "NAME/VERSION", default_value_t)]
+    product: Product,
 
     /// Time a client has from connecting to an open connection.
     #[arg(long, value_name = "TIME", default_value = duration_text(Config::default().handshake_timeout),
@@ -185,6 +189,7 @@ impl Flags {
             },
             channel_max: self.channel_max,
             frame_max: self.frame_max,
+            product: self.product,
             message_bytes_max: self.message_bytes_max,
             handshake_timeout: self.handshake_timeout,
             consumer_timeout: self.consumer_timeout,
@@ -328,6 +333,7 @@ mod tests {
             "--consumers-per-channel-max=9",
             "--channel-max=8",
             "--frame-max=8KiB",
+            "--product=Broker/1.2",
             "--message-bytes-max=1MB",
             "--handshake-timeout=2min",
             "--consumer-timeout=1min",
@@ -355,6 +361,7 @@ mod tests {
             consumers_per_channel_max: 9,
             channel_max: 8,
             frame_max: 8 << 10,
+            product: "Broker/1.2".parse().unwrap(),
             message_bytes_max: 1_000_000,
             handshake_timeout: Duration::from_secs(120),
             consumer_timeout: Duration::from_secs(60),

@@ -38,6 +38,8 @@ pub struct Config {
     pub channel_max: u16,
     /// Largest frame, its 8 bytes of overhead included.
     pub frame_max: u32,
+    /// What the broker calls itself in `connection.start`.
+    pub product: Product,
     /// Largest message body.
     pub message_bytes_max: u64,
     /// Time from accept to `connection.open`.
@@ -87,6 +89,7 @@ impl Default for Config {
             connections_max: 10_000,
             channel_max: 2047,
             frame_max: 128 << 10,
+            product: Product::default(),
             message_bytes_max: 16 << 20,
             handshake_timeout: Duration::from_secs(10),
             consumer_timeout: Duration::from_secs(30 * 60),
@@ -188,6 +191,47 @@ impl Config {
             return refuse("--channel-max", 0, "must be at least 1".to_owned());
         }
         Ok(())
+    }
+}
+
+/// Product and version in `server-properties`. Client libraries look there to learn how a broker behaves: kombu, for one,
+/// takes `basic.qos` for what RabbitMQ makes of it only where it reads "RabbitMQ". So that is what the default says; the
+/// broker's own name and version are in `platform`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// Name.
+    pub name: String,
+    /// Version, numbers and dots.
+    pub version: String,
+}
+
+impl Default for Product {
+    /// RabbitMQ in the version whose behaviour is followed.
+    fn default() -> Product {
+        Product {
+            name: "RabbitMQ".to_owned(),
+            version: "4.1.0".to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Product {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.name, self.version)
+    }
+}
+
+impl std::str::FromStr for Product {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Product, String> {
+        match text.split_once('/') {
+            Some((name, version)) if !name.is_empty() && !version.is_empty() => Ok(Product {
+                name: name.to_owned(),
+                version: version.to_owned(),
+            }),
+            _ => Err("expected NAME/VERSION, for example RabbitMQ/4.1.0".to_owned()),
+        }
     }
 }
 

@@ -87,6 +87,20 @@ impl<'a> Content<'a> {
         &self.frames[FRAME_HEADER_SIZE..FRAME_HEADER_SIZE + self.header_len]
     }
 
+    /// The `FLAG_…` bits that follow from the properties.
+    #[inline]
+    pub fn record_flags(&self) -> u16 {
+        let header = self.header();
+        let mut flags = 0;
+        if wire::delivery_mode(header) == 2 {
+            flags |= FLAG_PERSISTENT;
+        }
+        if wire::property_flags(header) & wire::FLAG_EXPIRATION != 0 {
+            flags |= FLAG_EXPIRES;
+        }
+        flags
+    }
+
     /// The body.
     #[inline]
     pub fn body(&self) -> &'a [u8] {
@@ -134,17 +148,9 @@ impl<'a> RecordFields<'a> {
     /// A message as it is published; the flags follow from its properties. `names`: see [`join_names`].
     #[inline]
     pub fn new(timestamp_ms: u64, names: &'a [u8], content: Content<'a>) -> RecordFields<'a> {
-        let header = content.header();
-        let mut flags = 0;
-        if wire::delivery_mode(header) == 2 {
-            flags |= FLAG_PERSISTENT;
-        }
-        if wire::property_flags(header) & wire::FLAG_EXPIRATION != 0 {
-            flags |= FLAG_EXPIRES;
-        }
         RecordFields {
             timestamp_ms,
-            flags,
+            flags: content.record_flags(),
             names,
             content,
         }

@@ -60,3 +60,15 @@ fn heartbeats_are_sent_and_expected() {
         "{bytes:?}"
     );
 }
+
+#[test]
+fn who_answers_the_close_need_not_wait_for_who_does_not() {
+    let mut broker = BrokerProcess::start(&[]);
+    let mut polite = Client::connect(&broker);
+    let silent = Client::connect(&broker);
+    broker.terminate();
+    polite.expect_close(0, 320);
+    assert_eq!(polite.try_frame(), None, "its connection has ended");
+    drop(silent);
+    assert!(broker.wait().success());
+}

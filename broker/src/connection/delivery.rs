@@ -74,7 +74,8 @@ impl ConsumerTarget {
         true
     }
 
-    #[inline]
+    // Always: it is one function with the delivery loop, or a tenth of the throughput is lost.
+    #[inline(always)]
     fn encode(&self, outbound: &mut Outbound, tag: u64, redelivered: bool, record: &Record<'_>) {
         let content = &record.content;
         let out = &mut outbound.pending;
@@ -150,7 +151,7 @@ pub struct ConsumerSession<'a> {
 }
 
 impl DeliverySession for ConsumerSession<'_> {
-    #[inline]
+    #[inline(always)]
     fn deliver(&mut self, offset: Offset, redelivered: bool, record: &Record<'_>) -> Accepted {
         let target = self.target;
         let outbound = &mut *self.outbound;

@@ -12,7 +12,7 @@ use super::replies::is_reply_queue;
 use super::task::Connection;
 use crate::auth::{Operation, Resource};
 use crate::broker::DURABILITY_ARGUMENT;
-use crate::queue::{ArgumentError, DELAYED_EXCHANGE, Declaration, Queue};
+use crate::queue::{ArgumentError, DELAYED_EXCHANGE, Declaration, Queue, QueueKind};
 use crate::restore::{description, durability_of};
 use crate::store::metadata::Entity;
 use crate::store::{Job, Ticket};
@@ -335,9 +335,13 @@ impl Connection {
                 let text = format!("vhost '{}' is deleted", vhost.name());
                 return Err(Failure::new(ReplyCode::ConnectionForced, text));
             }
-            declaration
+            let options = declaration
                 .options()
                 .map_err(|error| invalid_argument(vhost.name(), &name, &error))?;
+            if generated && options.kind == QueueKind::Quorum {
+                let text = "Cannot declare a server-named queue for type rabbit_quorum_queue";
+                return Err(Failure::new(ReplyCode::PreconditionFailed, text));
+            }
             if let Some(max) = vhost.limits().queues_max
                 && topology.queue_count() as u64 >= max
             {

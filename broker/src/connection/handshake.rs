@@ -19,6 +19,7 @@ use super::failure::Failure;
 use super::input::decode_method;
 use super::task::{Connection, Stage};
 use crate::auth::MECHANISMS;
+use crate::config::Product;
 use crate::store::Durability;
 use crate::vhost::{Joined, VirtualHost};
 
@@ -50,7 +51,8 @@ impl Connection {
         if compared < PROTOCOL_HEADER.len() {
             return None;
         }
-        let properties = server_properties(self.broker.store.durability()).to_bytes();
+        let properties =
+            server_properties(&self.broker.config.product, self.broker.store.durability()).to_bytes();
         let start = Method::ConnectionStart {
             version_major: 0,
             version_minor: 9,
@@ -257,15 +259,23 @@ impl Connection {
     }
 }
 
-fn server_properties(durability: Durability) -> FieldTable {
+fn server_properties(product: &Product, durability: Durability) -> FieldTable {
     let mut capabilities = FieldTable::new();
     for name in CAPABILITIES {
         capabilities.insert(name, true);
     }
     let mut properties = FieldTable::new();
-    properties.insert("product", "AMQP performance lab reference broker");
-    properties.insert("version", env!("CARGO_PKG_VERSION"));
-    properties.insert("platform", concat!("Rust ", env!("CARGO_PKG_RUST_VERSION")));
+    properties.insert("product", product.name.as_str());
+    properties.insert("version", product.version.as_str());
+    properties.insert(
+        "platform",
+        concat!(
+            "AMQP performance lab reference broker ",
+            env!("CARGO_PKG_VERSION"),
+            ", Rust ",
+            env!("CARGO_PKG_RUST_VERSION")
+        ),
+    );
     properties.insert(
         "copyright",
         concat!("The authors of the ", env!("CARGO_PKG_NAME")),

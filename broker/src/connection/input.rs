@@ -326,7 +326,7 @@ impl Connection {
         let mut frames =
             Vec::with_capacity(content.header.len() + content.body.len() + 2 * wire::FRAME_OVERHEAD);
         let whole = RecordContent::build(&mut frames, &content.header, &content.body);
-        match self.publish(id, &content.method, &[whole]) {
+        match self.publish(id, &content.method, &[whole], true) {
             Ok(()) => Ok(()),
             Err(failure) => self.fail_channel(id, failure, basic_publish()),
         }
@@ -405,7 +405,8 @@ impl Connection {
 
     /// True while the connection may read on: see the `publish` module about back-pressure.
     pub(super) fn may_read(&self) -> bool {
-        if self.quiet {
+        // Of a connection that closes, the end of that is still read.
+        if self.quiet && self.stage != Stage::Closing {
             return false;
         }
         // A client that asks and asks and never reads the answers.

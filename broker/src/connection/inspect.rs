@@ -59,13 +59,13 @@ impl Connection {
             if matches!(special, Ok(None)) {
                 continue;
             }
-            self.place_or_hold(id, route, &run[plain..index], in_transaction)?;
+            self.place_or_hold(id, route, &run[plain..index], false, in_transaction)?;
             plain = index + 1;
             if let Some(special) = special? {
                 self.publish_alone(id, route, content, &special, in_transaction)?;
             }
         }
-        self.place_or_hold(id, route, &run[plain..], in_transaction)
+        self.place_or_hold(id, route, &run[plain..], false, in_transaction)
     }
 
     /// `None` for a message that goes where its method says, as it is.
@@ -160,7 +160,7 @@ impl Connection {
             queues,
             by_headers: true,
         });
-        self.place_or_hold(id, &routed, std::slice::from_ref(&content), in_transaction)
+        self.place_or_hold(id, &routed, std::slice::from_ref(&content), true, in_transaction)
     }
 }
 

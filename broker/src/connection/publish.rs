@@ -33,6 +33,7 @@ impl Connection {
     pub(super) fn publish_run(&mut self, first: PublishScan<'_>, input: &[u8]) -> Result<usize, Failure> {
         let mut run: SmallVec<[Content<'_>; 64]> = SmallVec::new();
         let mut consumed = first.len;
+        let mut uniform = true;
         run.push(Content::from_frames(first.frames, first.header.len()));
         while run.len() < RUN_MESSAGES_MAX {
             match fast::scan_publish(&input[consumed..], self.frame_bytes_max) {
@@ -40,7 +41,10 @@ impl Connection {
                     if next.channel == first.channel
                         && next.method == first.method
                         && next.body.len() as u64 <= self.broker.config.message_bytes_max
-                        && wire::check_content_header(next.header).is_ok() =>
+                        && (wire::is_like_sound_header(next.header, first.header) || {
+                            uniform = false;
+                            wire::check_content_header(next.header).is_ok()
+                        }) =>
                 {
                     consumed += next.len;
                     run.push(Content::from_frames(next.frames, next.header.len()));
@@ -48,17 +52,25 @@ impl Connection {
                 _ => break,
             }
         }
-        self.publish(first.channel, first.method, &run)?;
+        self.publish(first.channel, first.method, &run, uniform)?;
         Ok(consumed)
     }
 
-    /// Publishes messages of one channel that share a method frame.
-    pub(super) fn publish(&mut self, id: u16, method: &[u8], run: &[Content<'_>]) -> Result<(), Failure> {
+    /// Publishes messages of one channel that share a method frame. `uniform`: their content headers have the same properties,
+    /// so that one look tells what all of them ask for (see [`wire::is_like_sound_header`]).
+    pub(super) fn publish(
+        &mut self,
+        id: u16,
+        method: &[u8],
+        run: &[Content<'_>],
+        uniform: bool,
+    ) -> Result<(), Failure> {
         let (route, in_transaction) = self.route(id, method)?;
+        let looked_at = if uniform { &run[..1] } else { run };
         let flags = |flags, content: &Content<'_>| flags | property_flags(content.header());
-        let inspected = run.iter().fold(0, flags) & INSPECTED_FLAGS != 0;
+        let inspected = looked_at.iter().fold(0, flags) & INSPECTED_FLAGS != 0;
         if !inspected && !route.by_headers {
-            return self.place_or_hold(id, &route, run, in_transaction);
+            return self.place_or_hold(id, &route, run, uniform, in_transaction);
         }
         self.publish_inspected(id, &route, run, in_transaction)
     }
@@ -69,6 +81,7 @@ impl Connection {
         id: u16,
         route: &Rc<Route>,
         run: &[Content<'_>],
+        uniform: bool,
         in_transaction: bool,
     ) -> Result<(), Failure> {
         if run.is_empty() {
@@ -77,7 +90,7 @@ impl Connection {
         if in_transaction {
             return self.hold_publishes(id, route, run);
         }
-        self.place(id, route, run)
+        self.place(id, route, run, uniform)
     }
 
     /// The route of a publish method, from the channel's memory or from the topology; and whether the channel is
@@ -130,7 +143,13 @@ impl Connection {
     }
 
     /// Appends a run to every queue of its route.
-    pub(super) fn place(&mut self, id: u16, route: &Rc<Route>, run: &[Content<'_>]) -> Result<(), Failure> {
+    pub(super) fn place(
+        &mut self,
+        id: u16,
+        route: &Rc<Route>,
+        run: &[Content<'_>],
+        uniform: bool,
+    ) -> Result<(), Failure> {
         let Connection {
             channels,
             link,
@@ -155,12 +174,16 @@ impl Connection {
             return Ok(());
         }
         let now_ms = reactor.now_ms();
+        let flags = uniform.then(|| run[0].record_flags());
         let mut placed_by_all = run.len();
         let mut short: SmallVec<[(usize, usize); 4]> = SmallVec::new();
         for (index, queue) in route.queues.iter().enumerate() {
-            let fields = run
-                .iter()
-                .map(|&content| RecordFields::new(now_ms, &route.names, content));
+            let fields = run.iter().map(|&content| RecordFields {
+                timestamp_ms: now_ms,
+                flags: flags.unwrap_or_else(|| content.record_flags()),
+                names: &route.names,
+                content,
+            });
             let published = queue.publish(fields, Publisher::Link(link), first.is_some());
             if let Placed::First(count) = published.placed {
                 short.push((index, count));

@@ -109,7 +109,7 @@ impl Connection {
         self.broker.pool.release(charged);
         for run in publishes.chunk_by(|a, b| Rc::ptr_eq(&a.route, &b.route)) {
             let contents: SmallVec<[Content<'_>; 64]> = run.iter().map(HeldPublish::content).collect();
-            self.place(id, &run[0].route, &contents)?;
+            self.place(id, &run[0].route, &contents, false)?;
         }
         for settlement in settlements {
             self.settle_tags(id, &settlement.tags, settlement.fate);

@@ -96,7 +96,7 @@ impl Backlog {
     }
 
     /// Appends one message, or says what is full; then nothing has changed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn publish(&mut self, fields: &RecordFields<'_>) -> Result<Offset, RingFull> {
         let head = fields.head();
         let offset = self
@@ -109,6 +109,7 @@ impl Backlog {
     }
 
     /// What only some queues remember of a message.
+    #[cold]
     fn note(&mut self, offset: Offset, record: &Record<'_>) {
         if record.flags & FLAG_EXPIRES != 0 {
             self.set_expiring();

@@ -191,7 +191,7 @@ impl<T: DeliveryTarget> QueueState<T> {
                 wanted = Some(offset);
                 break;
             };
-            if dealing.hand_over(offset, true, &parse(record)) {
+            if dealing.hand_over_bytes(offset, true, record) {
                 requeued.pop_first();
                 if no_ack {
                     again.push(offset);
@@ -215,11 +215,10 @@ impl<T: DeliveryTarget> QueueState<T> {
                 if settled.is_settled(offset) {
                     continue;
                 }
-                let record = parse(record);
                 // From before a crash: nobody remembered.
-                expiring = record.flags & FLAG_EXPIRES != 0;
+                expiring = parse(record).flags & FLAG_EXPIRES != 0;
                 let redelivered = offset < *redeliver_below;
-                if expiring || !dealing.goes_on() || !dealing.hand_over(offset, redelivered, &record) {
+                if expiring || !dealing.goes_on() || !dealing.hand_over_bytes(offset, redelivered, record) {
                     through = offset;
                     break;
                 }
@@ -230,7 +229,7 @@ impl<T: DeliveryTarget> QueueState<T> {
         if wanted.is_none() && *cursor >= journal.gate() && dealing.goes_on() {
             for (offset, record) in ring.records_from(*cursor) {
                 let redelivered = offset < *redeliver_below;
-                if !dealing.goes_on() || !dealing.hand_over(offset, redelivered, &parse(record)) {
+                if !dealing.goes_on() || !dealing.hand_over_bytes(offset, redelivered, record) {
                     break;
                 }
                 fresh_count += 1;
@@ -341,7 +340,15 @@ impl<S: DeliverySession> Dealing<S> {
     }
 
     /// False when the consumer has no room: it did not get the message.
-    #[inline]
+    ///
+    /// The hot part of several loops: one copy of it, with the delivery inside.
+    #[inline(never)]
+    fn hand_over_bytes(&mut self, offset: Offset, redelivered: bool, record: &[u8]) -> bool {
+        self.hand_over(offset, redelivered, &parse(record))
+    }
+
+    /// As `hand_over_bytes`, for a record that was looked at.
+    #[inline(always)]
     fn hand_over(&mut self, offset: Offset, redelivered: bool, record: &Record<'_>) -> bool {
         self.full = self.session.deliver(offset, redelivered, record) == Accepted::Full;
         if !self.full {

@@ -97,7 +97,7 @@ impl<T: DeliveryTarget> QueueState<T> {
     }
 
     /// Appends one message, or says why not; then nothing has changed.
-    #[inline]
+    #[inline(always)]
     pub fn publish(&mut self, fields: &RecordFields<'_>) -> Result<Offset, Refusal> {
         if self.backlog.special.is_some() && self.refuses(fields) {
             return Err(Refusal::OverLimit);
@@ -105,6 +105,7 @@ impl<T: DeliveryTarget> QueueState<T> {
         self.backlog.publish(fields).map_err(Refusal::Full)
     }
 
+    #[cold]
     /// True when the queue refuses what it cannot hold, and consumers would not take the message from it at once.
     fn refuses(&self, fields: &RecordFields<'_>) -> bool {
         let special = self.backlog.special.as_ref().expect("asked by the caller");

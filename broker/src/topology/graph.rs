@@ -16,13 +16,16 @@ pub(super) const DEFAULT_EXCHANGE: &str = "";
 /// Names that clients may not declare.
 const RESERVED_PREFIX: &str = "amq.";
 /// There from the start, durable, and never deleted.
-const PREDECLARED: [(&str, ExchangeKind); 5] = [
+const PREDECLARED: [(&str, ExchangeKind); 6] = [
     ("amq.direct", ExchangeKind::Direct),
     ("amq.fanout", ExchangeKind::Fanout),
     ("amq.topic", ExchangeKind::Topic),
     ("amq.headers", ExchangeKind::Headers),
     ("amq.match", ExchangeKind::Headers),
+    (TRACE_EXCHANGE, ExchangeKind::Topic),
 ];
+/// For the broker's own messages in RabbitMQ, therefore internal. Nothing is traced here; clients look for it all the same.
+const TRACE_EXCHANGE: &str = "amq.rabbitmq.trace";
 
 /// Exchanges, queues and bindings of one virtual host; see [the module](super).
 ///
@@ -71,7 +74,8 @@ impl<Q: Clone> Topology<Q> {
             generation: 0,
         };
         for (name, kind) in PREDECLARED {
-            let spec = ExchangeSpec::predeclared(name, kind);
+            let mut spec = ExchangeSpec::predeclared(name, kind);
+            spec.internal = name == TRACE_EXCHANGE;
             topology
                 .insert_exchange(spec)
                 .expect("predeclared exchanges have no arguments");

@@ -32,6 +32,7 @@ pub use frame::{
 pub use method::Method;
 pub use properties::{
     BasicProperties, CONTENT_PREFIX_SIZE, ContentHeader, FLAG_EXPIRATION, FLAG_HEADERS, FLAG_REPLY_TO,
-    FLAG_USER_ID, check_content_header, delivery_mode, encode_content_header, property_flags,
+    FLAG_USER_ID, check_content_header, delivery_mode, encode_content_header, is_like_sound_header,
+    property_flags,
 };
 pub use table::{ArrayRef, FieldTable, FieldValue, TABLE_DEPTH_MAX, TableRef, ValueRef};

@@ -180,6 +180,25 @@ pub fn check_content_header(header_payload: &[u8]) -> Result<(), WireError> {
     BasicProperties::decode_all(properties).map(|_| ())
 }
 
+/// Whether a content header has the same properties as one that [`check_content_header`] has found sound, the same delivery
+/// mode, and nothing but properties of a fixed size: then it is sound as well, and asks for the same. The body sizes and
+/// the values of the other properties may differ. A few comparisons, for the common case of a run of like messages.
+#[inline]
+pub fn is_like_sound_header(header_payload: &[u8], sound: &[u8]) -> bool {
+    let (Some(theirs), Some(ours)) = (
+        header_payload.first_chunk::<{ CONTENT_PREFIX_SIZE + 2 }>(),
+        sound.first_chunk::<{ CONTENT_PREFIX_SIZE + 2 }>(),
+    ) else {
+        return false;
+    };
+    let flags = |header: &[u8; CONTENT_PREFIX_SIZE + 2]| u16::from_be_bytes([header[12], header[13]]);
+    header_payload.len() == sound.len()
+        && [theirs[0], theirs[1]] == [ours[0], ours[1]]
+        && flags(theirs) == flags(ours)
+        && flags(theirs) & !FIXED_FLAGS == 0
+        && header_payload.get(CONTENT_PREFIX_SIZE + 2) == sound.get(CONTENT_PREFIX_SIZE + 2)
+}
+
 /// Flag of the property `headers` in [`property_flags`].
 pub const FLAG_HEADERS: u16 = 1 << 13;
 /// Flag of the property `reply_to`.
@@ -269,6 +288,29 @@ mod tests {
             let longer = check_content_header(&[payload.as_slice(), b"x"].concat());
             assert_eq!(longer, Err(WireError::TrailingOctets { octets: 1 }));
         }
+        let mut fixed = Vec::new();
+        few.encode(&mut fixed);
+        let sound = header(&fixed);
+        let mut other = sound.clone();
+        *other.last_mut().unwrap() = 9;
+        other[11] = 200;
+        assert!(
+            is_like_sound_header(&other, &sound),
+            "another size, another timestamp"
+        );
+        for index in [1, 12, 13, 14] {
+            let mut other = sound.clone();
+            other[index] ^= 1;
+            assert!(!is_like_sound_header(&other, &sound), "octet {index}");
+        }
+        assert!(!is_like_sound_header(&sound[..sound.len() - 1], &sound));
+        let mut with_headers = Vec::new();
+        many.encode(&mut with_headers);
+        let with_headers = header(&with_headers);
+        assert!(
+            !is_like_sound_header(&with_headers, &with_headers),
+            "may differ in what it asks for"
+        );
         let mut queue = header(&[0, 0]);
         queue[1] = 50;
         assert_eq!(

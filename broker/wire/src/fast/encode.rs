@@ -162,7 +162,7 @@ impl DeliverTemplate {
     ///
     /// # Panics
     /// When `header_len`, the header frame's payload size, does not fit `frames`.
-    #[inline]
+    #[inline(always)]
     pub fn encode_frames(
         &self,
         out: &mut Vec<u8>,
