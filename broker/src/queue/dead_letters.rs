@@ -14,8 +14,9 @@ use smallvec::SmallVec;
 use wire::{FieldTable, FieldValue};
 
 use super::death::{Death, further_keys, goes_in_circles, record_death};
-use super::handle::{Placed, Queue};
+use super::handle::Queue;
 use super::options::DeadLetterTarget;
+use super::parts::Placed;
 use super::special::DeathReason;
 use super::waiter::Publisher;
 use crate::headers::edited;

@@ -2,19 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, MutexGuard};
 use ring::{ChunkPool, Offset, RingFull};
-use seglog::{Records, SeglogError};
 
 use super::consumer::ConsumerId;
 use super::dead_letters::Letters;
 use super::dealing::Got;
 use super::declaration::Declaration;
+use super::lease::unix_ms;
 use super::options::{Overflow, QueueOptions};
+use super::parts::{Placed, Published, QueueParts, Subscription, Turned};
 use super::starved::Starved;
-use super::state::{QueueConfig, QueueState, Refusal, Remains, Snapshot};
+use super::state::{QueueState, Refusal, Snapshot};
 use super::waiter::{Publisher, Waiter};
 use crate::connection::{ConnectionId, ConsumerTarget, Link, Signal};
 use crate::inbox::Inbox;
@@ -26,54 +26,11 @@ use crate::vhost::VirtualHost;
 /// queue from waking them for every message that leaves.
 const RETRY_FILL_RATIO: f64 = 0.75;
 /// Bytes read from the log at once.
-const COLD_READ_BYTES: usize = 256 << 10;
+pub(super) const COLD_READ_BYTES: usize = 256 << 10;
 /// The same when the memory of all queues is short.
 const COLD_READ_BYTES_PRESSED: usize = 16 << 10;
 /// Reads from the log in one dispatch; after that the other queues and connections get their turn.
 const COLD_READS_MAX: usize = 4;
-
-/// A batch of messages as a queue took it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// How much of it found its place.
-    pub placed: Placed,
-    /// One past the offset of the last message that did.
-    pub next: Offset,
-    /// Positions of those that the queue refused because of its length limit; they count as placed.
-    pub refused: Vec<usize>,
-}
-
-/// What a dispatch has left to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turned {
-    /// There is more to do, as soon as others had their turn.
-    pub more: bool,
-    /// The queue is to be dispatched again then: milliseconds since the Unix epoch.
-    pub wake_at_ms: Option<u64>,
-}
-
-/// How much of a batch found its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placed {
-    /// Every message.
-    All,
-    /// The first so many; then the ring was full. The publisher is called back with
-    /// [`Signal::RetryPublish`].
-    First(usize),
-}
-
-/// A consumer to add.
-#[derive(Debug)]
-pub struct Subscription {
-    /// Where deliveries go.
-    pub target: ConsumerTarget,
-    /// Unsettled messages it may hold; 0 = no limit.
-    pub prefetch: u16,
-    /// Higher ones are served first.
-    pub priority: i32,
-    /// It must be the only one.
-    pub exclusive: bool,
-}
 
 /// One queue of the broker, shared by the topology, its publishers and its consumers.
 #[derive(Debug)]
@@ -91,9 +48,9 @@ pub struct Queue {
     pool: Arc<ChunkPool>,
     starved: Arc<Starved>,
     /// Of the last checkpoint.
-    generation: AtomicU64,
+    pub(super) generation: AtomicU64,
     /// When the queue is to be dispatched again, as reactors were told; 0 when they were not.
-    wake_at_ms: AtomicU64,
+    pub(super) wake_at_ms: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -107,7 +64,7 @@ pub(super) struct Inner {
     /// Publishers to call back once every message below an offset is kept.
     unkept: Vec<(Offset, Waiter)>,
     /// When somebody last declared it, consumed or got from it: milliseconds since the Unix epoch.
-    used_ms: u64,
+    pub(super) used_ms: u64,
     /// A publisher with confirms has published since the last time something was handed to the log.
     urgent: bool,
     /// Somebody reads from the log, outside of this lock.
@@ -115,39 +72,10 @@ pub(super) struct Inner {
     /// The log could not be read: nothing cold is delivered any more.
     unreadable: bool,
     /// See [`Queue::note_stored`].
-    stored: bool,
+    pub(super) stored: bool,
     /// What the last checkpoint says.
-    checkpointed: Option<Snapshot>,
-    deleted: bool,
-}
-
-/// What makes a queue.
-#[derive(Debug)]
-pub struct QueueParts {
-    /// Where it belongs.
-    pub vhost: Weak<VirtualHost>,
-    /// Unique in the vhost.
-    pub name: String,
-    /// Unique among all queues that ever were; names its log and its checkpoint.
-    pub id: String,
-    /// What it was declared with.
-    pub declaration: Declaration,
-    /// Limits.
-    pub config: QueueConfig,
-    /// The memory of all queues.
-    pub pool: Arc<ChunkPool>,
-    /// Publishers that wait for it.
-    pub starved: Arc<Starved>,
-    /// See [`Queue`].
-    pub home: Arc<Inbox>,
-    /// Its log.
-    pub log: Arc<QueueLog>,
-    /// What a restart has left of it.
-    pub remains: Remains,
-    /// Its description is stored, or need not be.
-    pub stored: bool,
-    /// Generation of its last checkpoint.
-    pub generation: u64,
+    pub(super) checkpointed: Option<Snapshot>,
+    pub(super) deleted: bool,
 }
 
 impl Queue {
@@ -230,33 +158,6 @@ impl Queue {
     /// True when `connection` may not use it because another one holds it exclusively.
     pub fn is_locked_for(&self, connection: ConnectionId) -> bool {
         self.declaration.owner.is_some_and(|owner| owner != connection)
-    }
-
-    /// Reads through what a restart has left, where the queue must know each message: its priority, its size.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub fn index_backlog(&self) -> Result<(), SeglogError> {
-        let mut inner = self.inner.lock();
-        if !inner.state.wants_index() {
-            return Ok(());
-        }
-        let end = inner.state.next_offset();
-        let mut from = inner.state.frontier();
-        let mut buffer = Vec::new();
-        while from < end {
-            buffer.clear();
-            let next = self.log.read(from, COLD_READ_BYTES, &mut buffer)?;
-            for (offset, bytes) in Records::new(&buffer) {
-                if let Some(record) = Record::parse(bytes) {
-                    inner.state.index(Offset(offset), &record);
-                }
-            }
-            // Nothing is left from there on.
-            from = if next > from { next } else { end };
-        }
-        inner.state.end_index();
-        Ok(())
     }
 
     /// Notes that there is something to dispatch; true for the first to say so since the last
@@ -376,42 +277,6 @@ impl Queue {
             None => {}
         }
         Turned { more, wake_at_ms }
-    }
-
-    /// When the queue goes because nobody uses it (`x-expires`), as far as that can be told.
-    fn lease_end_ms(&self, inner: &Inner) -> Option<u64> {
-        let expires_ms = self.options.expires_ms?;
-        (!inner.deleted && inner.state.consumer_count() == 0).then_some(inner.used_ms + expires_ms)
-    }
-
-    fn end_lease(self: &Arc<Self>) {
-        let Some(vhost) = self.vhost() else { return };
-        let veto = |_, consumers| if consumers > 0 { Err(()) } else { Ok(()) };
-        if vhost.delete_queue(self, veto).is_ok() {
-            tracing::debug!(queue = self.name, "deleted because nobody used it");
-        }
-    }
-
-    /// Somebody uses the queue: its lease (`x-expires`) begins again.
-    pub fn touch(&self) {
-        if self.options.expires_ms.is_some() {
-            self.inner.lock().used_ms = unix_ms();
-        }
-    }
-
-    /// Notes that some reactor will dispatch the queue at that time; false when one will earlier, so that nobody need.
-    pub fn schedule(&self, wake_at_ms: u64) -> bool {
-        let current = self.wake_at_ms.load(Ordering::Relaxed);
-        let is_news = current == 0 || wake_at_ms < current;
-        if is_news {
-            self.wake_at_ms.store(wake_at_ms, Ordering::Relaxed);
-        }
-        is_news
-    }
-
-    /// The time that `schedule` noted has come.
-    pub fn wake(&self) {
-        self.wake_at_ms.store(0, Ordering::Relaxed);
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -586,58 +451,6 @@ impl Queue {
         purged
     }
 
-    /// Gives memory back that an idle queue does not need; to be called about once a second.
-    pub fn trim(&self) {
-        self.inner.lock().state.trim();
-    }
-
-    /// What is settled, if that has changed since the last call that answered.
-    pub fn changed_snapshot(&self) -> Option<Snapshot> {
-        let mut inner = self.inner.lock();
-        let snapshot = inner.state.snapshot();
-        // A queue that never had a message needs no checkpoint.
-        if inner.deleted || snapshot.next == Offset::ZERO || inner.checkpointed.as_ref() == Some(&snapshot) {
-            return None;
-        }
-        inner.checkpointed = Some(snapshot.clone());
-        Some(snapshot)
-    }
-
-    /// The next [`Queue::changed_snapshot`] answers, whatever has changed.
-    pub fn forget_snapshot(&self) {
-        self.inner.lock().checkpointed = None;
-    }
-
-    /// A number for the next checkpoint, one higher than the last.
-    pub fn next_generation(&self) -> u64 {
-        self.generation.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// What is settled now.
-    pub fn snapshot(&self) -> Snapshot {
-        self.inner.lock().state.snapshot()
-    }
-
-    /// True when the log of a durable queue has all its messages, as safe as the queue asks for.
-    pub fn is_kept(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.deleted
-            || !self.declaration.is_stored()
-            || inner.state.kept_through() >= inner.state.next_offset()
-    }
-
-    /// True when nothing is delivered and not settled.
-    pub fn is_given_back(&self) -> bool {
-        self.inner.lock().state.unsettled_len() == 0
-    }
-
-    /// Messages ready, and consumers.
-    pub fn counts(&self) -> (usize, usize) {
-        let mut inner = self.inner.lock();
-        inner.state.trim_surplus();
-        (inner.state.ready_len(), inner.state.consumer_count())
-    }
-
     /// True once it is deleted.
     pub fn is_deleted(&self) -> bool {
         self.inner.lock().deleted
@@ -723,10 +536,4 @@ impl Inner {
             !called
         });
     }
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_millis() as u64)
 }

@@ -105,8 +105,8 @@ impl<T: DeliveryTarget> QueueState<T> {
         self.backlog.publish(fields).map_err(Refusal::Full)
     }
 
-    #[cold]
     /// True when the queue refuses what it cannot hold, and consumers would not take the message from it at once.
+    #[cold]
     fn refuses(&self, fields: &RecordFields<'_>) -> bool {
         let special = self.backlog.special.as_ref().expect("asked by the caller");
         let ready = self.backlog.ready_len();
