@@ -67,6 +67,9 @@ pub fn init(filter: &LogFilter) {
     let filter = EnvFilter::new(&filter.0);
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A line that cannot be written, because the disk is full, say, is lost. To complain of that on standard error
+        // as well would panic the thread that wrote it: the log thread, just when it has to tell of a failure.
+        .log_internal_errors(false)
         .with_writer(stderr);
     // Refused only when the process logs already, as a test's may.
     let _ = subscriber.with_ansi(stderr().is_terminal()).try_init();

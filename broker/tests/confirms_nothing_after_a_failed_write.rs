@@ -7,10 +7,26 @@ use wire::{FieldTable, Method};
 
 /// A shell that limits the size of the files its command can write; a write beyond fails with EFBIG.
 const SMALL_FILES: [&str; 4] = ["sh", "-c", "trap '' XFSZ; ulimit -f 64; exec \"$@\"", "sh"];
+/// The same on a disk so full that not even the broker's words about it can be written.
+const NO_WORDS: [&str; 4] = [
+    "sh",
+    "-c",
+    "trap '' XFSZ; ulimit -f 64; exec \"$@\" 2>/dev/full",
+    "sh",
+];
 
 #[test]
 fn publishers_get_an_error_and_consumers_drain() {
-    let broker = BrokerProcess::start_under(&SMALL_FILES, &[]);
+    fails_in_good_order(&SMALL_FILES);
+}
+
+#[test]
+fn a_broker_that_cannot_even_complain_does_the_same() {
+    fails_in_good_order(&NO_WORDS);
+}
+
+fn fails_in_good_order(wrapper: &[&str]) {
+    let broker = BrokerProcess::start_under(wrapper, &[]);
     let mut consumer = Client::connect(&broker);
     let mut client = Client::connect(&broker);
     // Descriptions are small: they can be written. A segment is not.
