@@ -1,4 +1,5 @@
 //! A write that fails poisons the log: publishers learn it, nothing more is confirmed, consumers may drain.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
