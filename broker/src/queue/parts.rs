@@ -38,7 +38,7 @@ pub enum Placed {
     /// Every message.
     All,
     /// The first so many; then the ring was full. The publisher is called back with
-    /// [`Signal::RetryPublish`].
+    /// [`Signal::RetryPublish`](crate::connection::Signal::RetryPublish).
     First(usize),
 }
 
@@ -72,7 +72,7 @@ pub struct QueueParts {
     pub pool: Arc<ChunkPool>,
     /// Publishers that wait for it.
     pub starved: Arc<Starved>,
-    /// See [`Queue`].
+    /// See [`Queue`](super::Queue).
     pub home: Arc<Inbox>,
     /// Its log.
     pub log: Arc<QueueLog>,
