@@ -206,11 +206,11 @@ pub struct Product {
 }
 
 impl Default for Product {
-    /// RabbitMQ in the version whose behaviour is followed.
+    /// RabbitMQ in its last version with a prefetch for a whole channel, which this broker keeps: from 4.0 on kombu does without.
     fn default() -> Product {
         Product {
             name: "RabbitMQ".to_owned(),
-            version: "4.1.0".to_owned(),
+            version: "3.13.7".to_owned(),
         }
     }
 }
@@ -230,7 +230,7 @@ impl std::str::FromStr for Product {
                 name: name.to_owned(),
                 version: version.to_owned(),
             }),
-            _ => Err("expected NAME/VERSION, for example RabbitMQ/4.1.0".to_owned()),
+            _ => Err("expected NAME/VERSION, for example RabbitMQ/3.13.7".to_owned()),
         }
     }
 }
