@@ -163,6 +163,11 @@ impl Connection {
             declare.queue.to_owned()
         };
         self.check_queue_declare(&name, &declaration.arguments)?;
+        // Also when it exists: a name that the server gave is only for passive declarations.
+        if !generated && name.starts_with("amq.") {
+            let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");
+            return Err(Failure::new(ReplyCode::AccessRefused, text));
+        }
         let (declared, _) = vhost.change_topology(|topology| -> Result<_, Failure> {
             if let Some(queue) = topology.queue(&name) {
                 if queue.is_locked_for(connection) {
@@ -174,10 +179,6 @@ impl Connection {
                     Arc::clone(queue),
                     self.ticket_or_last(None, queue.declaration().is_stored()),
                 ));
-            }
-            if !generated && name.starts_with("amq.") {
-                let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");
-                return Err(Failure::new(ReplyCode::AccessRefused, text));
             }
             if vhost.is_deleted() {
                 let text = format!("vhost '{}' is deleted", vhost.name());

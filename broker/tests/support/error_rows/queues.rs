@@ -158,6 +158,18 @@ fn declarations() -> Vec<Row> {
                 "ACCESS_REFUSED - queue name 'amq.error' contains reserved prefix 'amq.*'",
             ),
         ),
+        row(
+            "declaring again what the server has named",
+            |client| {
+                let (name, _) = client.declare(1, "");
+                client.send(1, declare_own(&name));
+            },
+            channel(
+                403,
+                DECLARE,
+                "ACCESS_REFUSED - queue name 'amq.gen-*' contains reserved prefix 'amq.*'",
+            ),
+        ),
         locked(
             "declaring what another connection holds",
             declare_own("error-locked"),
