@@ -6,23 +6,6 @@ mod support;
 use support::{BrokerProcess, Client, Message};
 use wire::{BasicProperties, ContentHeader, FieldTable, FieldValue, Method, TableRef};
 
-const PERSISTENT: BasicProperties<'static> = BasicProperties {
-    delivery_mode: Some(2),
-    content_type: None,
-    content_encoding: None,
-    headers: None,
-    priority: None,
-    correlation_id: None,
-    reply_to: None,
-    expiration: None,
-    message_id: None,
-    timestamp: None,
-    kind: None,
-    user_id: None,
-    app_id: None,
-    cluster_id: None,
-};
-
 fn arguments(entries: &[(&str, FieldValue)]) -> FieldTable {
     let mut table = FieldTable::new();
     for (name, value) in entries {
@@ -117,7 +100,8 @@ fn rejected_expired_and_surplus_messages_arrive_with_their_history() {
 
     let expiring = BasicProperties {
         expiration: Some("60000"),
-        ..PERSISTENT
+        delivery_mode: Some(2),
+        ..BasicProperties::default()
     };
     client.publish_with(1, "", "expiring", &expiring, b"old");
     let message = client.message();

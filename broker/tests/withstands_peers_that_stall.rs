@@ -22,6 +22,19 @@ const RESIDENT_BYTES_MAX: u64 = 80 << 20;
 /// How long a write must be stuck to say that the broker does not read.
 const STUCK: Duration = Duration::from_millis(500);
 
+/// A client that writes and never reads is stopped before long; others are served, and the broker's memory stays small.
+fn is_stopped(broker: &BrokerProcess, witness: &mut Witness, client: &mut Client, bytes: &[u8]) {
+    let most = 256 << 20;
+    let written = write_until_stuck(client, bytes, most);
+    assert!(written < most, "it was never stopped");
+    witness.works();
+    assert!(
+        broker.resident_bytes() < RESIDENT_BYTES_MAX,
+        "{}",
+        broker.resident_bytes()
+    );
+}
+
 /// Writes `bytes` again and again until the broker reads no more; at most `most` octets. Returns how many it took.
 fn write_until_stuck(client: &mut Client, bytes: &[u8], most: usize) -> usize {
     client.stream.set_write_timeout(Some(STUCK)).unwrap();
@@ -151,15 +164,7 @@ fn a_client_that_asks_and_never_reads_is_read_no_more() {
         arguments: TableRef::EMPTY,
     };
     (0..1000).for_each(|_| passive.encode(1, &mut question));
-    let most = 256 << 20;
-    let written = write_until_stuck(&mut client, &question, most);
-    assert!(written < most, "it was never stopped");
-    witness.works();
-    assert!(
-        broker.resident_bytes() < RESIDENT_BYTES_MAX,
-        "{}",
-        broker.resident_bytes()
-    );
+    is_stopped(&broker, &mut witness, &mut client, &question);
 }
 
 #[test]
@@ -177,15 +182,7 @@ fn returns_that_nobody_reads_stop_their_publisher() {
         &[0; 60_000],
         client.frame_bytes_max,
     );
-    let most = 256 << 20;
-    let written = write_until_stuck(&mut client, &publish, most);
-    assert!(written < most, "it was never stopped");
-    witness.works();
-    assert!(
-        broker.resident_bytes() < RESIDENT_BYTES_MAX,
-        "{}",
-        broker.resident_bytes()
-    );
+    is_stopped(&broker, &mut witness, &mut client, &publish);
 }
 
 #[test]

@@ -46,10 +46,8 @@ pub(crate) fn checkpoint_write(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A segment that a crash left without a footer: every record is read, then the segment is sealed.
-pub(crate) fn unsealed(criterion: &mut Criterion) {
-    const RECORD_BYTES: usize = 100;
-    let segment_bytes = sized(64 << 20, 1 << 20);
+/// An empty log with segments of one size.
+fn new_log(segment_bytes: u64) -> (LogDirectory, Log) {
     let options = LogOptions {
         segment_bytes_first: segment_bytes,
         segment_bytes_max: segment_bytes,
@@ -57,6 +55,14 @@ pub(crate) fn unsealed(criterion: &mut Criterion) {
     };
     let directory = LogDirectory::new(Path::new(PARENT), options);
     let log = Log::create(&directory.open(), "q").expect("a new directory");
+    (directory, log)
+}
+
+/// A segment that a crash left without a footer: every record is read, then the segment is sealed.
+pub(crate) fn unsealed(criterion: &mut Criterion) {
+    const RECORD_BYTES: usize = 100;
+    let segment_bytes = sized(64 << 20, 1 << 20);
+    let (directory, log) = new_log(segment_bytes);
     // Leaves room for the footer, whose size goes with the segment's.
     let records = Filler::new(RECORD_BYTES).append(&log, segment_bytes as usize / 64 * 62);
     drop(log);
@@ -98,13 +104,7 @@ pub(crate) fn unsealed(criterion: &mut Criterion) {
 pub(crate) fn sealed(criterion: &mut Criterion) {
     const SEGMENTS: usize = 16;
     let segment_bytes = sized(4 << 20, 64 << 10);
-    let options = LogOptions {
-        segment_bytes_first: segment_bytes,
-        segment_bytes_max: segment_bytes,
-        ..LogOptions::default()
-    };
-    let directory = LogDirectory::new(Path::new(PARENT), options);
-    let log = Log::create(&directory.open(), "q").expect("a new directory");
+    let (directory, log) = new_log(segment_bytes);
     let records = Filler::new(1024).append(
         &log,
         segment_bytes as usize * SEGMENTS - segment_bytes as usize / 2,
