@@ -196,7 +196,7 @@ impl Config {
 
 /// Product and version in `server-properties`. Client libraries look there to learn how a broker behaves: kombu, for one,
 /// takes `basic.qos` for what RabbitMQ makes of it only where it reads "RabbitMQ". So that is what the default says; the
-/// broker's own name and version are in `platform`.
+/// broker's own name and version are in `implementation` and `implementation_version`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
     /// Name.

@@ -50,7 +50,7 @@ fn peer(address: std::net::SocketAddr) -> Peer {
             .unwrap_or_default()
     };
     match property("product") {
-        "RabbitMQ" if !property("platform").starts_with("AMQP performance lab") => {
+        "RabbitMQ" if property("implementation").is_empty() => {
             let version = property("version");
             let major = version.split('.').next().unwrap().parse().unwrap();
             println!("RabbitMQ {version}");

@@ -190,6 +190,8 @@ fn the_broker_introduces_itself() {
     for name in [
         "product",
         "version",
+        "implementation",
+        "implementation_version",
         "platform",
         "copyright",
         "information",

@@ -59,6 +59,12 @@ fn one_command_measures_the_embedded_broker_and_keeps_everything() {
         (&summary["verdict"], &summary["target"]),
         (&json!("pass"), &json!("embedded"))
     );
+    // Whatever product it tells client libraries that it is.
+    let server = summary["server"].as_str().unwrap();
+    assert!(
+        server.starts_with("AMQP performance lab reference broker "),
+        "{server}"
+    );
     assert_eq!(summary["ledger"]["published"], 6_000);
     assert_eq!(summary["ledger"]["received"], 6_000);
     assert_eq!(summary["ledger"]["confirmed"], 6_000);

@@ -267,15 +267,10 @@ fn server_properties(product: &Product, durability: Durability) -> FieldTable {
     let mut properties = FieldTable::new();
     properties.insert("product", product.name.as_str());
     properties.insert("version", product.version.as_str());
-    properties.insert(
-        "platform",
-        concat!(
-            "AMQP performance lab reference broker ",
-            env!("CARGO_PKG_VERSION"),
-            ", Rust ",
-            env!("CARGO_PKG_RUST_VERSION")
-        ),
-    );
+    // Who it really is, whatever `product` says.
+    properties.insert("implementation", "AMQP performance lab reference broker");
+    properties.insert("implementation_version", env!("CARGO_PKG_VERSION"));
+    properties.insert("platform", concat!("Rust ", env!("CARGO_PKG_RUST_VERSION")));
     properties.insert(
         "copyright",
         concat!("The authors of the ", env!("CARGO_PKG_NAME")),

@@ -8,9 +8,9 @@ use crate::live::Interval;
 /// How the broker introduced itself in `connection.start`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerProperties {
-    /// Its `product`, e.g. `RabbitMQ`.
+    /// Its `implementation`, where it names one, or its `product`, e.g. `RabbitMQ`.
     pub product: String,
-    /// Its `version`.
+    /// Its `implementation_version` or its `version`.
     pub version: String,
     /// Its `durability`: what has happened to a persistent message on a durable queue when it is confirmed. `None` when
     /// the broker does not say.

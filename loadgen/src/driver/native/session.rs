@@ -55,8 +55,8 @@ impl Session {
             Method::ConnectionStart {
                 server_properties, ..
             } => Some(ServerProperties {
-                product: text(server_properties, "product"),
-                version: text(server_properties, "version"),
+                product: first_text(server_properties, ["implementation", "product"]),
+                version: first_text(server_properties, ["implementation_version", "version"]),
                 durability: Some(text(server_properties, "durability")).filter(|level| !level.is_empty()),
             }),
             _ => None,
@@ -341,6 +341,16 @@ fn client_properties() -> FieldTable {
     properties.insert("version", env!("CARGO_PKG_VERSION"));
     properties.insert("capabilities", capabilities);
     properties
+}
+
+/// The first of these that is there: a broker may call itself another's `product` for the sake of client libraries, and tell
+/// in `implementation` who it is.
+fn first_text(table: &TableRef<'_>, names: [&str; 2]) -> String {
+    let texts = names.map(|name| text(table, name));
+    texts
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
 }
 
 fn text(properties: &TableRef<'_>, key: &str) -> String {
