@@ -150,7 +150,7 @@ impl Reactor {
                 self.mark_dirty(&queue);
             }
             if let Some(at_ms) = turned.wake_at_ms {
-                self.timers.add(&queue, at_ms);
+                self.timers.add(&queue, at_ms, self.now_ms());
             }
         }
         let mut links = self.unflushed.take();

@@ -36,6 +36,9 @@ pub const FLAG_PERSISTENT: u16 = seglog::FLAG_KEEP;
 /// Set when the message has an expiration of its own: whoever deals it has to look at its properties.
 pub const FLAG_EXPIRES: u16 = 1 << 1;
 
+/// Set on a dead letter: the broker itself wrote its `x-death`. What a client writes there is not believed.
+pub const FLAG_DEAD_LETTER: u16 = 1 << 2;
+
 /// A message's content header and body as frames; see the module documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Content<'a> {

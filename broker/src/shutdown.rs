@@ -11,6 +11,8 @@ use crate::store::{Maintenance, checkpoint_changed};
 const KEEP_DEADLINE: Duration = Duration::from_secs(10);
 /// How long deliveries may take to come back.
 const GIVE_BACK_DEADLINE: Duration = Duration::from_secs(2);
+/// How long dead letters may take to arrive where they go.
+const LETTERS_DEADLINE: Duration = Duration::from_secs(2);
 /// How often the progress of a phase is looked at.
 const POLL: Duration = Duration::from_millis(2);
 
@@ -24,6 +26,9 @@ pub async fn quiesce(broker: &Broker) {
     raise(broker, Signal::GiveBack);
     if !all(broker, Queue::is_given_back, GIVE_BACK_DEADLINE).await {
         tracing::warn!("not every delivery came back in time: they are delivered again after the start");
+    }
+    if !all(broker, Queue::has_no_letters, LETTERS_DEADLINE).await {
+        tracing::warn!("not every dead letter found room in time: they go back to their queues");
     }
 }
 

@@ -12,6 +12,10 @@ use crate::queue::Queue;
 /// Longest sleep: the clock of the wall, which this follows, may be set meanwhile.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// No queue is noted for a later time than this from now: it is looked at again then. So no entry, and no deleted queue, stays
+/// longer.
+const AHEAD_MAX_MS: u64 = 60_000;
+
 /// One reactor's alarm clock. Milliseconds since the Unix epoch.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
@@ -23,7 +27,8 @@ pub(crate) struct Timers {
 
 impl Timers {
     /// The queue is to be dispatched at that time, unless it will be earlier anyway.
-    pub(crate) fn add(&self, queue: &Arc<Queue>, at_ms: u64) {
+    pub(crate) fn add(&self, queue: &Arc<Queue>, at_ms: u64, now_ms: u64) {
+        let at_ms = at_ms.min(now_ms + AHEAD_MAX_MS);
         if !queue.schedule(at_ms) {
             return;
         }

@@ -221,3 +221,77 @@ fn a_full_queue_refuses_by_nack_and_passes_on_what_it_refused() {
     client.consume(1, "dead", "undertaker", true);
     assert_eq!(client.bodies(2), [b"3", b"4"]);
 }
+
+#[test]
+fn a_letter_that_a_client_publishes_again_begins_a_new_life() {
+    let broker = BrokerProcess::start(&[]);
+    let mut client = Client::connect(&broker);
+    client.declare_durable(1, "dead", &FieldTable::new());
+    client.declare_durable(1, "work", &dying_into("dead", &[]));
+    client.consume(1, "dead", "undertaker", true);
+    client.publish_persistent(1, "", "work", b"job");
+    for _ in 0..2 {
+        let got = client.get(1, "work").unwrap();
+        nack(&mut client, got.tag().0, false);
+        let letter = client.message();
+        assert_eq!(deaths(&letter), [death("rejected", "work", 1)]);
+        let headers = headers(&letter).to_bytes();
+        let again = BasicProperties {
+            headers: TableRef::parse(&headers).ok(),
+            ..BasicProperties::default()
+        };
+        client.publish_with(1, "", "work", &again, &letter.body);
+    }
+}
+
+#[test]
+fn what_expires_by_itself_does_so_after_a_crash_too() {
+    let mut broker = BrokerProcess::start(&["--offset-checkpoint-interval=0"]);
+    let mut client = Client::connect(&broker);
+    client.declare_durable(1, "dead", &FieldTable::new());
+    client.declare_durable(1, "waiting", &dying_into("dead", &[]));
+    client.confirm_select(1);
+    let brief = BasicProperties {
+        expiration: Some("250"),
+        delivery_mode: Some(2),
+        ..BasicProperties::default()
+    };
+    client.publish_with(1, "", "waiting", &brief, b"nobody looks at me");
+    client.await_confirms(1);
+    broker.kill();
+    broker.restart(&[]);
+    let mut client = Client::connect(&broker);
+    client.consume(1, "dead", "undertaker", true);
+    let letter = client.message();
+    assert_eq!(deaths(&letter), [death("expired", "waiting", 1)]);
+}
+
+#[test]
+fn an_orderly_stop_lets_letters_arrive() {
+    const MESSAGES: u32 = 300;
+    let mut broker = BrokerProcess::start(&[]);
+    let mut client = Client::connect(&broker);
+    client.declare_durable(1, "dead", &FieldTable::new());
+    client.declare_durable(1, "source", &dying_into("dead", &[]));
+    client.confirm_select(1);
+    for index in 0..MESSAGES {
+        client.publish_persistent(1, "", "source", &index.to_be_bytes());
+    }
+    client.await_confirms(MESSAGES.into());
+    client.consume(1, "source", "c", false);
+    client.bodies(MESSAGES as usize);
+    client.send(
+        1,
+        Method::BasicNack {
+            delivery_tag: 0,
+            multiple: true,
+            requeue: false,
+        },
+    );
+    client.ready(1, "dead");
+    broker.stop();
+    broker.restart(&[]);
+    let mut client = Client::connect(&broker);
+    assert_eq!(client.ready(1, "source"), 0);
+    assert_eq!(client.ready(1, "dead"), MESSAGES, "each once");
+}

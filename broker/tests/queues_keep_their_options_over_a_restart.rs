@@ -150,3 +150,22 @@ fn what_has_expired_meanwhile_is_gone_and_an_unused_queue_goes() {
     client.consume(1, "leased", "c", true);
     assert!(exists(&mut client, "leased"));
 }
+
+#[test]
+fn a_priority_queue_knows_what_it_has_never_delivered() {
+    let priorities = arguments(&[("x-max-priority", FieldValue::I32(9))]);
+    let mut broker = BrokerProcess::start(&[]);
+    let mut client = Client::connect(&broker);
+    client.declare_durable(1, "ranked", &priorities);
+    client.confirm_select(1);
+    for body in [b"first", b"other"] {
+        client.publish_persistent(1, "", "ranked", body);
+    }
+    client.await_confirms(2);
+    assert_eq!(client.get(1, "ranked").unwrap().tag(), (1, false));
+    broker.stop();
+    broker.restart(&[]);
+    let mut client = Client::connect(&broker);
+    let flags = [0, 0].map(|_| client.get(1, "ranked").unwrap().tag().1);
+    assert_eq!(flags, [true, false]);
+}

@@ -80,7 +80,8 @@ impl Backlog {
                 .set_expiring(true);
         }
         if let Some(attempts) = special.as_mut().and_then(|special| special.attempts.as_mut()) {
-            attempts.restore(remains.attempts.iter().copied());
+            let counts = remains.attempts.iter().copied();
+            attempts.restore(counts.filter(|&(offset, _)| !settled.is_settled(offset)));
         }
         Backlog {
             ring: Ring::new(config.ring, pool, remains.next),
@@ -158,6 +159,14 @@ impl Backlog {
         }
     }
 
+    /// First offset that was never delivered, nor any after it.
+    pub(super) fn dispatched(&self) -> Offset {
+        match self.special.as_ref().and_then(|special| special.lanes.as_ref()) {
+            Some(lanes) => lanes.taken_through().max(self.redeliver_below),
+            None => self.cursor,
+        }
+    }
+
     /// Messages published and not settled.
     pub(super) fn live_len(&self) -> usize {
         let above = self.ring.next_offset().distance_from(self.settled.frontier());
@@ -168,6 +177,13 @@ impl Backlog {
     pub(super) fn ready_len(&self) -> usize {
         let dead = self.special.as_ref().map_or(0, |special| special.dead_len());
         self.live_len() - self.unsettled - dead
+    }
+
+    /// True when no more messages should die for now than must.
+    pub(super) fn is_full_of_dead(&self) -> bool {
+        self.special
+            .as_ref()
+            .is_some_and(|special| special.is_full_of_dead())
     }
 
     /// True when messages must be dealt one by one, by way of `head` and `take`.
@@ -300,7 +316,7 @@ impl Backlog {
     /// Ends a message that is neither ready nor unsettled any more.
     pub(super) fn kill(&mut self, offset: Offset, reason: DeathReason) {
         match self.special.as_mut().and_then(|special| special.dead.as_mut()) {
-            Some(dead) => assert!(dead.waiting.insert(offset, reason).is_none(), "died twice"),
+            Some(dead) => dead.waiting.push_back((offset, reason)),
             None => self.settle_one(offset),
         }
     }
@@ -332,6 +348,9 @@ impl Backlog {
         while let Some(head) = self.head() {
             let record = self.record(head.offset).ok_or(head.offset)?;
             let special = self.special.as_ref().expect("looked at above");
+            if special.is_full_of_dead() {
+                return Ok(None);
+            }
             if !special.is_expired(head.offset, &record, now_ms) {
                 return Ok(special.deadline_ms(&record));
             }
@@ -351,7 +370,11 @@ impl Backlog {
     /// Sends on what has been delayed for long enough, as dead letters are; when the next message is due.
     fn release_due(&mut self, now_ms: u64) -> Option<u64> {
         loop {
-            let delays = self.special.as_mut()?.delays.as_mut()?;
+            let special = self.special.as_mut()?;
+            if special.is_full_of_dead() {
+                return None;
+            }
+            let delays = special.delays.as_mut()?;
             match delays.take_due(now_ms) {
                 Some(offset) => self.kill(offset, DeathReason::Due),
                 None => return delays.next_due_ms(),
@@ -363,8 +386,11 @@ impl Backlog {
     pub(super) fn drop_surplus(&mut self) {
         loop {
             let ready = self.ready_len();
-            let is_over =
-                |special: &Special| special.overflow() == Overflow::DropHead && special.is_over(ready);
+            let is_over = |special: &Special| {
+                special.overflow() == Overflow::DropHead
+                    && special.is_over(ready)
+                    && !special.is_full_of_dead()
+            };
             if !self.special.as_ref().is_some_and(|special| is_over(special)) {
                 return;
             }
@@ -396,8 +422,26 @@ impl Backlog {
             sizes.clear_ready();
             sizes.forget_below(self.settled.frontier());
         }
+        if let Some(attempts) = self
+            .special
+            .as_mut()
+            .and_then(|special| special.attempts.as_mut())
+        {
+            attempts.retain(|offset| !self.settled.is_settled(offset));
+        }
         self.cold = None;
         purged
+    }
+
+    /// Settles the dead that wait: the queue is deleted.
+    pub(super) fn forget_dead(&mut self) {
+        let dead = self.special.as_mut().and_then(|special| special.dead.as_mut());
+        let waiting = dead
+            .map(|dead| std::mem::take(&mut dead.waiting))
+            .unwrap_or_default();
+        for (offset, _) in waiting {
+            self.settle_one(offset);
+        }
     }
 
     /// What a restart has left may have gaps right after the cursor: once the frontier passes over them, so does the cursor.

@@ -4,7 +4,8 @@
 //! A letter stays in its queue, as a dead message, until every queue that it was sent to has it, as safe as that queue
 //! keeps what is confirmed; so a crash can double it, and cannot lose it. (RabbitMQ's classic queues may lose it then.)
 //! Nothing is done under two queues' locks: letters are copied out under the one, sent under the other, and buried
-//! under the first again. Few are under way at a time; the others wait where they are.
+//! under the first again. Few are under way at a time; the others wait where they are, and of refused ones, which lie nowhere, the
+//! surplus is dropped. An orderly stop waits for them, as long as their targets have room.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,14 +14,14 @@ use ring::Offset;
 use smallvec::SmallVec;
 use wire::{FieldTable, FieldValue};
 
-use super::death::{Death, further_keys, goes_in_circles, record_death};
+use super::death::{Death, forget_deaths, further_keys, goes_in_circles, record_death};
 use super::handle::Queue;
 use super::options::DeadLetterTarget;
 use super::parts::Placed;
 use super::special::DeathReason;
 use super::waiter::Publisher;
 use crate::headers::edited;
-use crate::record::{Content, Record, RecordFields, join_names};
+use crate::record::{Content, FLAG_DEAD_LETTER, Record, RecordFields, join_names};
 use crate::topology::DELAY_HEADER;
 use crate::vhost::VirtualHost;
 
@@ -36,6 +37,10 @@ const UNDER_WAY_MAX: usize = 4096;
 pub(super) struct Letters {
     /// Somebody sends them at this moment, outside of the queue's lock.
     pub(super) sending: bool,
+    /// Somebody wanted to, meanwhile: whoever sends must look again.
+    again: bool,
+    /// So many were refused that further ones are dropped.
+    overflowed: bool,
     /// Taken out and not sent yet, because a queue had no room for the first of them.
     unsent: VecDeque<Letter>,
     /// Sent; waiting to be kept.
@@ -87,8 +92,16 @@ struct Written<'a> {
 }
 
 impl Letters {
-    /// A message that the queue refused.
+    /// A message that the queue refused; dropped when too many wait already, since their publishers wait for nothing.
     pub(super) fn add_refused(&mut self, fields: &RecordFields<'_>) {
+        if self.unsent.len() >= UNDER_WAY_MAX {
+            if !std::mem::replace(&mut self.overflowed, true) {
+                tracing::warn!(
+                    "more messages are refused than their dead-letter exchange takes: some are dropped"
+                );
+            }
+            return;
+        }
         let record = [&fields.head()[..], fields.names, fields.content.frames()].concat();
         self.unsent.push_back(Letter {
             source: None,
@@ -108,7 +121,7 @@ impl Letters {
 impl Queue {
     /// Sends what may be sent, and buries what is safe where it went. True when there is more to do at once.
     pub(super) fn send_dead_letters(self: &Arc<Self>, onward: Onward<'_>, now_ms: u64) -> bool {
-        let Some((mut letters, mut posted)) = self.take_letters() else {
+        let Some((mut letters, mut posted, is_cold)) = self.take_letters() else {
             return false;
         };
         let vhost = self.vhost();
@@ -130,20 +143,24 @@ impl Queue {
             });
         }
         let safe = self.collect_safe(&mut posted);
-        let more = self.put_letters_back(letters, posted, &safe);
-        more && !is_full
+        self.put_letters_back(letters, posted, &safe, is_full || is_cold)
     }
 
-    /// The letters to send now, and those that were sent; `None` while somebody else has them.
-    fn take_letters(self: &Arc<Self>) -> Option<(VecDeque<Letter>, VecDeque<Posted>)> {
+    /// The letters to send now, those that were sent, and whether the next one cannot be read for now; `None` while somebody
+    /// else has them.
+    fn take_letters(self: &Arc<Self>) -> Option<(VecDeque<Letter>, VecDeque<Posted>, bool)> {
         let mut inner = self.lock();
-        let letters = inner.letters.as_mut().filter(|letters| !letters.sending)?;
+        let letters = inner.letters.as_mut()?;
+        if letters.sending {
+            letters.again = true;
+            return None;
+        }
         letters.sending = true;
         let mut batch = std::mem::take(&mut letters.unsent);
         let posted = std::mem::take(&mut letters.posted);
         // What had no room before is tried alone: the others wait behind it anyway.
         let is_blocked = batch.front().is_some_and(|letter| letter.remaining.is_some());
-        let mut bytes = 0;
+        let (mut bytes, mut is_cold) = (0, false);
         while !is_blocked
             && batch.len() < BATCH_MESSAGES
             && bytes < BATCH_BYTES
@@ -165,10 +182,14 @@ impl Queue {
                     inner.state.post_dead_head();
                 }
                 Some(Err(from)) if inner.may_read() => inner = self.read_cold(inner, from),
-                Some(Err(_)) => break,
+                Some(Err(_)) => {
+                    inner.wants_read |= inner.reading;
+                    is_cold = true;
+                    break;
+                }
             }
         }
-        Some((batch, posted))
+        Some((batch, posted, is_cold))
     }
 
     /// Sends a letter to every queue that it is routed to; false when one has no room, which calls back.
@@ -192,7 +213,11 @@ impl Queue {
             Some(remaining) => remaining,
             None => targets(vhost, letter.reason, &written),
         };
-        let fields = RecordFields::new(now_ms, &written.names, written.content);
+        let mut fields = RecordFields::new(now_ms, &written.names, written.content);
+        fields.flags |= match onward {
+            Onward::DeadLetters(_) => FLAG_DEAD_LETTER,
+            Onward::Delayed(_) => record.flags & FLAG_DEAD_LETTER,
+        };
         let mut remaining = SmallVec::new();
         for queue in targets {
             let published = queue.publish(std::iter::once(fields), Publisher::Queue(self), true);
@@ -231,6 +256,9 @@ impl Queue {
         };
         let mut headers = FieldTable::new();
         let content = edited(&record.content, buffer, |table, properties| {
+            if record.flags & FLAG_DEAD_LETTER == 0 {
+                forget_deaths(table);
+            }
             record_death(table, properties, &death);
             headers = table.clone();
         });
@@ -273,21 +301,32 @@ impl Queue {
         safe
     }
 
-    /// Ends what `take_letters` began. True when there are more to be taken.
-    fn put_letters_back(&self, unsent: VecDeque<Letter>, posted: VecDeque<Posted>, safe: &[Offset]) -> bool {
+    /// Ends what `take_letters` began. True when there is more to do at once; not what has to wait (`is_stopped`) for
+    /// room in another queue or for a read, unless somebody has looked in vain meanwhile.
+    fn put_letters_back(
+        &self,
+        unsent: VecDeque<Letter>,
+        posted: VecDeque<Posted>,
+        safe: &[Offset],
+        is_stopped: bool,
+    ) -> bool {
         let mut inner = self.lock();
         for &offset in safe {
             inner.state.bury(offset);
         }
-        let has_room = posted.len() < UNDER_WAY_MAX;
+        let mut more = posted.len() < UNDER_WAY_MAX && inner.state.has_dead();
+        let mut again = false;
         if let Some(letters) = &mut inner.letters {
             letters.sending = false;
             // Whatever was refused meanwhile comes after what was taken.
             let refused = std::mem::replace(&mut letters.unsent, unsent);
+            more |= !refused.is_empty();
             letters.unsent.extend(refused);
+            letters.overflowed &= !letters.unsent.is_empty();
             letters.posted = posted;
+            again = std::mem::take(&mut letters.again);
         }
-        has_room && inner.state.has_dead()
+        !inner.deleted && (more && !is_stopped || again)
     }
 }
 

@@ -6,7 +6,7 @@ use super::backlog::{Backlog, lookup, parse};
 use super::consumer::{Accepted, DeliverySession, DeliveryTarget};
 use super::special::DeathReason;
 use super::state::QueueState;
-use crate::record::{FLAG_EXPIRES, Record};
+use crate::record::Record;
 
 /// Most messages dealt to one consumer before the next one gets its turn.
 pub const DEAL_MESSAGES_MAX: usize = 512;
@@ -74,8 +74,10 @@ impl<T: DeliveryTarget> QueueState<T> {
         if let Some(special) = &mut self.backlog.special {
             special.set_seen(next);
         }
+        // What is too old is not what is too much.
+        let wake_at_ms = self.backlog.expire(now_ms)?;
         self.backlog.drop_surplus();
-        self.backlog.expire(now_ms)
+        Ok(wake_at_ms)
     }
 
     /// Deals to the consumers of one priority; the offset that must be read from the log before they can go on.
@@ -180,7 +182,6 @@ impl<T: DeliveryTarget> QueueState<T> {
         };
         let mut dealing = Dealing::new(session, count_max);
         let mut wanted = None;
-        let mut expiring = false;
         let no_ack = consumer.target.no_ack();
 
         let mut again = Vec::new();
@@ -201,7 +202,7 @@ impl<T: DeliveryTarget> QueueState<T> {
 
         let fresh = *cursor;
         let mut fresh_count = 0;
-        while wanted.is_none() && *cursor < journal.gate() && dealing.goes_on() && !expiring {
+        while wanted.is_none() && *cursor < journal.gate() && dealing.goes_on() {
             let Some(window) = cold.as_ref().filter(|window| window.covers(*cursor)) else {
                 wanted = Some(*cursor);
                 break;
@@ -215,10 +216,8 @@ impl<T: DeliveryTarget> QueueState<T> {
                 if settled.is_settled(offset) {
                     continue;
                 }
-                // From before a crash: nobody remembered.
-                expiring = parse(record).flags & FLAG_EXPIRES != 0;
                 let redelivered = offset < *redeliver_below;
-                if expiring || !dealing.goes_on() || !dealing.hand_over_bytes(offset, redelivered, record) {
+                if !dealing.goes_on() || !dealing.hand_over_bytes(offset, redelivered, record) {
                     through = offset;
                     break;
                 }
@@ -247,9 +246,6 @@ impl<T: DeliveryTarget> QueueState<T> {
                 self.backlog.settle_run(offset, 1);
             }
             self.settle_dealt(fresh, fresh_count);
-        }
-        if expiring {
-            self.backlog.set_expiring();
         }
         (count, wanted)
     }
@@ -291,6 +287,9 @@ impl<T: DeliveryTarget> QueueState<T> {
                 break;
             };
             if backlog.is_expired(head.offset, &record, now_ms) {
+                if backlog.is_full_of_dead() {
+                    break;
+                }
                 backlog.take(head);
                 backlog.kill(head.offset, DeathReason::Expired);
                 continue;

@@ -28,6 +28,16 @@ pub(super) struct Death<'a> {
     pub(super) rerouted: bool,
 }
 
+/// Removes what a client wrote where only the broker writes: a letter that it publishes again begins a new life.
+pub(super) fn forget_deaths(headers: &mut FieldTable) {
+    headers.remove(DEATHS);
+    for which in ["first", "last"] {
+        for detail in ["reason", "queue", "exchange"] {
+            headers.remove(&format!("x-{which}-death-{detail}"));
+        }
+    }
+}
+
 /// Writes a death into the headers of a message. Its expiration goes, so that the letter does not expire as well.
 pub(super) fn record_death(
     headers: &mut FieldTable,

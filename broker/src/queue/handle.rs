@@ -51,6 +51,8 @@ pub struct Queue {
     pub(super) generation: AtomicU64,
     /// When the queue is to be dispatched again, as reactors were told; 0 when they were not.
     pub(super) wake_at_ms: AtomicU64,
+    /// When somebody last declared it, consumed or got from it: milliseconds since the Unix epoch.
+    pub(super) used_ms: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -63,12 +65,12 @@ pub(super) struct Inner {
     waiting: Vec<Waiter>,
     /// Publishers to call back once every message below an offset is kept.
     unkept: Vec<(Offset, Waiter)>,
-    /// When somebody last declared it, consumed or got from it: milliseconds since the Unix epoch.
-    pub(super) used_ms: u64,
     /// A publisher with confirms has published since the last time something was handed to the log.
     urgent: bool,
     /// Somebody reads from the log, outside of this lock.
-    reading: bool,
+    pub(super) reading: bool,
+    /// Somebody else wanted to, meanwhile: the queue is dispatched once more when that read has ended.
+    pub(super) wants_read: bool,
     /// The log could not be read: nothing cold is delivered any more.
     unreadable: bool,
     /// See [`Queue::note_stored`].
@@ -86,11 +88,11 @@ impl Queue {
         let inner = Mutex::new(Inner {
             state,
             letters: options.onward().map(|_| Box::default()),
-            used_ms: unix_ms(),
             waiting: Vec::new(),
             unkept: Vec::new(),
             urgent: false,
             reading: false,
+            wants_read: false,
             unreadable: false,
             stored: parts.stored,
             checkpointed: None,
@@ -103,6 +105,7 @@ impl Queue {
             declaration: parts.declaration,
             options,
             wake_at_ms: AtomicU64::new(0),
+            used_ms: AtomicU64::new(unix_ms()),
             dirty: AtomicBool::new(false),
             home: parts.home,
             log: parts.log,
@@ -256,6 +259,7 @@ impl Queue {
             inner = self.read_cold(inner, from);
         }
         let mut more = dispatched.cold.is_some() && inner.may_read();
+        inner.wants_read |= dispatched.cold.is_some() && inner.reading;
         self.starved.call_back(&self.pool);
         self.hand_to_log(&mut inner);
         inner.call_back_publishers();
@@ -308,7 +312,7 @@ impl Queue {
 
     /// Reads a stretch of the log, from an offset that is not in memory; the lock is not held meanwhile.
     pub(super) fn read_cold<'a>(
-        &'a self,
+        self: &'a Arc<Self>,
         mut inner: MutexGuard<'a, Inner>,
         from: Offset,
     ) -> MutexGuard<'a, Inner> {
@@ -324,6 +328,9 @@ impl Queue {
         let read = self.log.read(from, bytes_max, &mut buffer);
         let mut inner = self.inner.lock();
         inner.reading = false;
+        if std::mem::take(&mut inner.wants_read) {
+            self.dispatch_at_home();
+        }
         match read {
             Ok(next) => inner.state.install_cold(from, next, buffer),
             Err(error) => {
@@ -374,6 +381,8 @@ impl Queue {
         for &(first, count) in runs {
             inner.state.requeue(consumer, first, count);
         }
+        inner.call_back_publishers();
+        inner.call_back_kept(false);
         inner.has_work()
     }
 
@@ -405,8 +414,8 @@ impl Queue {
     pub fn unsubscribe(&self, id: ConsumerId) -> bool {
         let mut inner = self.inner.lock();
         let removed = inner.state.unsubscribe(id).is_some();
-        if removed && self.options.expires_ms.is_some() {
-            inner.used_ms = unix_ms();
+        if removed {
+            self.touch();
         }
         removed && self.declaration.auto_delete && inner.state.consumer_count() == 0
     }
@@ -424,7 +433,7 @@ impl Queue {
         mut take: impl FnMut(Offset, bool, &Record<'_>, usize) -> R,
     ) -> Option<R> {
         let mut inner = self.inner.lock();
-        inner.used_ms = now_ms;
+        self.touch();
         let got = loop {
             match inner.state.get(no_ack, now_ms, &mut take) {
                 Got::Message(result) => {
@@ -432,6 +441,10 @@ impl Queue {
                     break Some(result);
                 }
                 Got::Cold(from) if inner.may_read() => inner = self.read_cold(inner, from),
+                Got::Cold(_) if inner.reading && !inner.deleted => {
+                    // As long as its own read would take.
+                    MutexGuard::unlocked(&mut inner, std::thread::yield_now);
+                }
                 Got::Cold(_) | Got::Empty => break None,
             }
         };
@@ -448,6 +461,7 @@ impl Queue {
         let mut inner = self.inner.lock();
         let purged = inner.state.purge();
         inner.call_back_publishers();
+        inner.call_back_kept(false);
         purged
     }
 
@@ -470,6 +484,7 @@ impl Queue {
             publisher.raise(Signal::RetryPublish);
         }
         let purged = inner.state.purge();
+        inner.state.forget_dead();
         inner.call_back_kept(true);
         Ok((purged, inner.state.unsubscribe_all()))
     }
@@ -492,7 +507,7 @@ impl Queue {
 
 impl Inner {
     /// True when dead letters wait or are on their way.
-    fn has_letters(&self) -> bool {
+    pub(super) fn has_letters(&self) -> bool {
         self.state.has_dead() || self.letters.as_ref().is_some_and(|letters| !letters.is_idle())
     }
 

@@ -14,6 +14,8 @@ pub(super) struct Lanes {
     lanes: Vec<Lane>,
     /// Priorities of the messages that were taken and are not settled.
     taken: FxHashMap<Offset, u8>,
+    /// One past the youngest message that ever was taken.
+    taken_through: Offset,
 }
 
 /// Ready messages of one priority.
@@ -31,6 +33,7 @@ impl Lanes {
         Lanes {
             lanes: (0..=max).map(|_| Lane::default()).collect(),
             taken: FxHashMap::default(),
+            taken_through: Offset::ZERO,
         }
     }
 
@@ -53,9 +56,15 @@ impl Lanes {
         for (priority, lane) in self.lanes.iter_mut().enumerate().rev() {
             if let Some(offset) = lane.again.pop_first().or_else(|| lane.fresh.pop_front()) {
                 self.taken.insert(offset, priority as u8);
+                self.taken_through = self.taken_through.max(offset.next());
                 return;
             }
         }
+    }
+
+    /// One past the youngest message that ever was taken.
+    pub(super) fn taken_through(&self) -> Offset {
+        self.taken_through
     }
 
     /// Gives a message back that was taken.

@@ -10,12 +10,23 @@ impl Queue {
     /// When the queue goes because nobody uses it (`x-expires`), as far as that can be told.
     pub(super) fn lease_end_ms(&self, inner: &Inner) -> Option<u64> {
         let expires_ms = self.options().expires_ms?;
-        (!inner.deleted && inner.state.consumer_count() == 0).then_some(inner.used_ms + expires_ms)
+        (!inner.deleted && inner.state.consumer_count() == 0)
+            .then_some(self.used_ms.load(Ordering::Relaxed) + expires_ms)
     }
 
     pub(super) fn end_lease(self: &Arc<Self>) {
-        let Some(vhost) = self.vhost() else { return };
-        let veto = |_, consumers| if consumers > 0 { Err(()) } else { Ok(()) };
+        let Some((vhost, expires_ms)) = self.vhost().zip(self.options().expires_ms) else {
+            return;
+        };
+        // Whoever has begun to use it meanwhile did so before the deletion, or finds no queue.
+        let veto = |_, consumers| {
+            let is_over = self.used_ms.load(Ordering::Relaxed) + expires_ms <= unix_ms();
+            if is_over && consumers == 0 {
+                Ok(())
+            } else {
+                Err(())
+            }
+        };
         if vhost.delete_queue(self, veto).is_ok() {
             tracing::debug!(queue = self.name(), "deleted because nobody used it");
         }
@@ -24,7 +35,7 @@ impl Queue {
     /// Somebody uses the queue: its lease (`x-expires`) begins again.
     pub fn touch(&self) {
         if self.options().expires_ms.is_some() {
-            self.lock().used_ms = unix_ms();
+            self.used_ms.store(unix_ms(), Ordering::Relaxed);
         }
     }
 

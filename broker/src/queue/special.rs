@@ -1,8 +1,8 @@
 //! What only some queues need to know about their messages: times to live, limits, priorities, delivery counts, dead letters.
 //!
-//! A queue that uses none of it has no [`Special`] at all, and its path knows no more of it than one null check a batch.
+//! A queue that uses none of it has no [`Special`] at all, and its path knows no more of it than two null checks a message.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 
 use ring::Offset;
 use rustc_hash::FxHashMap;
@@ -42,6 +42,10 @@ impl DeathReason {
     }
 }
 
+/// Dead messages that wait at the same time: what is too old or too much besides stays where it is until some of them are
+/// gone, since it cannot be delivered any more anyway. Rejected ones are not counted.
+const DEAD_WAITING_MAX: usize = 4096;
+
 /// See the module documentation.
 #[derive(Debug)]
 pub(super) struct Special {
@@ -70,7 +74,8 @@ pub(super) struct Attempts {
 /// Messages that are to be dead-lettered, or were and are not yet safe where they went.
 #[derive(Debug, Default)]
 pub(super) struct Dead {
-    pub(super) waiting: BTreeMap<Offset, DeathReason>,
+    /// In the order of their deaths.
+    pub(super) waiting: VecDeque<(Offset, DeathReason)>,
     pub(super) posted: BTreeSet<Offset>,
 }
 
@@ -217,6 +222,13 @@ impl Special {
         self.lanes.is_some() || self.attempts.is_some() || self.sizes.is_some()
     }
 
+    /// True when no more messages should die for now than must.
+    pub(super) fn is_full_of_dead(&self) -> bool {
+        self.dead
+            .as_ref()
+            .is_some_and(|dead| dead.waiting.len() >= DEAD_WAITING_MAX)
+    }
+
     /// Messages that are dead and not settled.
     pub(super) fn dead_len(&self) -> usize {
         self.dead
@@ -241,6 +253,11 @@ impl Attempts {
     /// As counted before a restart.
     pub(super) fn restore(&mut self, counts: impl Iterator<Item = (Offset, u32)>) {
         self.counts.extend(counts);
+    }
+
+    /// Keeps the counts of these messages only.
+    pub(super) fn retain(&mut self, keeps: impl Fn(Offset) -> bool) {
+        self.counts.retain(|&offset, _| keeps(offset));
     }
 
     /// All counts, by offset.

@@ -159,7 +159,7 @@ impl<T: DeliveryTarget> QueueState<T> {
         let attempts = special.and_then(|special| special.attempts.as_ref());
         Snapshot {
             next: backlog.ring.next_offset(),
-            dispatched: backlog.cursor,
+            dispatched: backlog.dispatched(),
             frontier: backlog.settled.frontier(),
             settled: backlog.settled.ranges().collect(),
             attempts: attempts.map(|attempts| attempts.counts()).unwrap_or_default(),
@@ -247,7 +247,7 @@ impl<T: DeliveryTarget> QueueState<T> {
         self.roster.remove(id)
     }
 
-    /// Removes every consumer and returns their targets in subscription order.
+    /// Removes every consumer and returns their targets, highest priority first, then in subscription order.
     pub fn unsubscribe_all(&mut self) -> Vec<T> {
         self.roster.remove_all()
     }
@@ -305,7 +305,7 @@ impl<T: DeliveryTarget> QueueState<T> {
     /// The oldest message that is to be dead-lettered, if it is in memory; otherwise the offset to be read first.
     pub fn dead_head(&self) -> Option<Result<(Offset, DeathReason, Record<'_>), Offset>> {
         let dead = self.backlog.special.as_ref()?.dead.as_ref()?;
-        let (&offset, &reason) = dead.waiting.first_key_value()?;
+        let &(offset, reason) = dead.waiting.front()?;
         let record = self.backlog.record(offset).ok_or(offset);
         Some(record.map(|record| (offset, reason, record)))
     }
@@ -314,7 +314,7 @@ impl<T: DeliveryTarget> QueueState<T> {
     pub fn post_dead_head(&mut self) {
         let special = self.backlog.special.as_mut();
         if let Some(dead) = special.and_then(|special| special.dead.as_mut())
-            && let Some((offset, _)) = dead.waiting.pop_first()
+            && let Some((offset, _)) = dead.waiting.pop_front()
         {
             dead.posted.insert(offset);
         }
@@ -327,6 +327,11 @@ impl<T: DeliveryTarget> QueueState<T> {
         let posted = dead.is_some_and(|dead| dead.posted.remove(&offset));
         assert!(posted, "buried what was not posted");
         self.backlog.settle_one(offset);
+    }
+
+    /// Settles the dead that wait: the queue is deleted.
+    pub fn forget_dead(&mut self) {
+        self.backlog.forget_dead();
     }
 
     /// True when some message waits to be dead-lettered.

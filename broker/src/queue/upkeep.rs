@@ -77,6 +77,12 @@ impl Queue {
             || inner.state.kept_through() >= inner.state.next_offset()
     }
 
+    /// True when no dead letter waits or is on its way.
+    pub fn has_no_letters(&self) -> bool {
+        let inner = self.lock();
+        inner.deleted || !inner.has_letters()
+    }
+
     /// True when nothing is delivered and not settled.
     pub fn is_given_back(&self) -> bool {
         self.lock().state.unsettled_len() == 0

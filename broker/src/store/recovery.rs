@@ -79,7 +79,8 @@ pub fn recover_queue(
             live: subtract(&recovered.kept, settled),
             redeliver_below: Offset(delivered),
             attempts: attempts.collect(),
-            expiring: checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.expiring),
+            // What a crash has left may hold what no checkpoint knew of.
+            expiring: !after_clean_stop || checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.expiring),
         },
         cuts: recovered.cuts,
         generation: checkpoint.map_or(0, |checkpoint| checkpoint.generation),
