@@ -6,6 +6,7 @@ use wire::BasicProperties;
 
 use super::binding::{Destination, ExchangeId, QueueId};
 use super::error::TopologyError;
+use super::exchange::DELAY_QUEUE_PREFIX;
 use super::graph::{DEFAULT_EXCHANGE, Topology};
 
 /// The queues a message goes to, each once, in no particular order.
@@ -36,7 +37,7 @@ impl<Q: Clone> Topology<Q> {
         properties: &BasicProperties<'_>,
     ) -> Result<Route<Q>, TopologyError> {
         if exchange == DEFAULT_EXCHANGE {
-            return Ok(self.queue(routing_key).cloned().into_iter().collect());
+            return Ok(self.route_by_name(routing_key));
         }
         let first = self.exchange_id(exchange)?;
         if self.exchange_at(first).spec.internal {
@@ -54,10 +55,23 @@ impl<Q: Clone> Topology<Q> {
         properties: &BasicProperties<'_>,
     ) -> Route<Q> {
         match self.exchange_id(exchange) {
-            _ if exchange == DEFAULT_EXCHANGE => self.queue(routing_key).cloned().into_iter().collect(),
+            _ if exchange == DEFAULT_EXCHANGE => self.route_by_name(routing_key),
             Ok(first) => self.route_from(first, routing_key, properties),
             Err(_) => Route::new(),
         }
+    }
+
+    /// What the default exchange does.
+    fn route_by_name(&self, routing_key: &str) -> Route<Q> {
+        let queue = self.queue_named(routing_key);
+        queue.map(|id| self.queue_at(id).clone()).into_iter().collect()
+    }
+
+    /// The queue that a routing key names, unless it is one in which delayed messages wait: who may not publish to the delayed
+    /// exchange would get in there by the back door.
+    fn queue_named(&self, routing_key: &str) -> Option<QueueId> {
+        self.queue_id(routing_key)
+            .filter(|_| !routing_key.starts_with(DELAY_QUEUE_PREFIX))
     }
 
     fn route_from(&self, first: ExchangeId, routing_key: &str, properties: &BasicProperties<'_>) -> Route<Q> {
@@ -80,7 +94,7 @@ impl<Q: Clone> Topology<Q> {
                 }
             });
             match exchange.alternate.as_deref() {
-                Some(DEFAULT_EXCHANGE) if !matched => queues.extend(self.queue_id(routing_key)),
+                Some(DEFAULT_EXCHANGE) if !matched => queues.extend(self.queue_named(routing_key)),
                 Some(alternate) if !matched => {
                     // It may be declared later, or never.
                     if let Ok(alternate) = self.exchange_id(alternate) {

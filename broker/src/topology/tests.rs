@@ -69,6 +69,18 @@ fn the_default_exchange_routes_to_the_queue_of_that_name() {
 }
 
 #[test]
+fn nobody_gets_into_a_delayed_exchange_by_the_queue_behind_it() {
+    let mut topology = with_queues(&["amq.delayed.later"]);
+    assert!(route(&topology, "", "amq.delayed.later").is_empty());
+    let internally = topology.route_internally("", "amq.delayed.later", &BasicProperties::default());
+    assert!(internally.is_empty());
+    let mut alternate = spec("x", ExchangeKind::Direct);
+    alternate.arguments.insert("alternate-exchange", "");
+    topology.declare_exchange(alternate).unwrap();
+    assert!(route(&topology, "x", "amq.delayed.later").is_empty());
+}
+
+#[test]
 fn every_predeclared_exchange_routes_by_its_type() {
     let mut topology = with_queues(&["a", "b"]);
     bind(&mut topology, "a", "amq.direct", "k");
