@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::scenario::Overrides;
+use crate::subject::Subject;
 use crate::target::Target;
 
 /// Drives an AMQP 0-9-1 broker with a load and says what became of every message.
@@ -15,8 +16,30 @@ use crate::target::Target;
 /// missed or messages harmed, 2 wrong usage, 3 invalid run (the generator or the machine was the bottleneck, or it was
 /// cut short), 4 the broker failed. With --repeat the worst of all runs counts, in the order 4, 1, 3, 0.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "loadgen", version, max_term_width = 110)]
+#[command(
+    name = "loadgen",
+    version,
+    max_term_width = 110,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub struct Cli {
+    /// What to do instead of running one scenario.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// One scenario, run and judged.
+    #[command(flatten)]
+    pub run: RunArguments,
+}
+
+/// Everything that is not simply a run.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {}
+
+/// `loadgen --scenario NAME`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArguments {
     /// Name of a scenario (see --list) or path of a scenario file.
     #[arg(long, value_name = "NAME|PATH", required_unless_present = "list")]
     pub scenario: Option<String>,
@@ -25,22 +48,9 @@ pub struct Cli {
     #[arg(long, conflicts_with = "scenario")]
     pub list: bool,
 
-    /// Drive this broker instead of the embedded one: `amqp://[user[:password]@]host[:port][/vhost]`.
-    #[arg(long, value_name = "URL")]
-    pub url: Option<Target>,
-
-    /// Process of the broker behind --url, whose memory and CPU are to be measured; found by itself on loopback.
-    #[arg(long, value_name = "PID", requires = "url", value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
-    pub broker_pid: Option<u32>,
-
-    /// Further flag for the embedded broker, e.g. --broker-arg=--reactors=2; may be repeated.
-    #[arg(long, value_name = "FLAG", conflicts_with = "url", allow_hyphen_values = true)]
-    pub broker_arg: Vec<OsString>,
-
-    /// Where the embedded broker's temporary data directory is made; by default where temporary files go (TMPDIR).
-    /// It must be a disk, not memory, if the scenario asks for durability.
-    #[arg(long, value_name = "DIR", conflicts_with = "url")]
-    pub data_dir_parent: Option<PathBuf>,
+    /// Whom to drive.
+    #[command(flatten)]
+    pub subject: SubjectArguments,
 
     /// Seed of the schedule's phases, of the message bodies and of the moments at which the broker is killed.
     #[arg(long, value_name = "SEED", default_value_t = 1)]
@@ -50,6 +60,47 @@ pub struct Cli {
     #[arg(long, value_name = "RUNS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repeat: u32,
 
+    /// Where results go, and how they are shown.
+    #[command(flatten)]
+    pub output: OutputArguments,
+
+    /// What differs from the scenario's file.
+    #[command(flatten)]
+    pub changes: Changes,
+}
+
+/// Whom to drive.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SubjectArguments {
+    /// Drive this broker instead of the embedded one: `amqp://[user[:password]@]host[:port][/vhost]`.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<Target>,
+
+    /// Process of the broker behind --url, whose memory and CPU are to be measured; found by itself on loopback.
+    #[arg(long, value_name = "PID", requires = "url", value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
+    pub broker_pid: Option<u32>,
+
+    /// Start this build of the reference broker instead of the one built in: a `broker` executable.
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    pub broker: Option<PathBuf>,
+
+    /// The commit that --broker was built from, for the history.
+    #[arg(long, value_name = "COMMIT", requires = "broker")]
+    pub broker_commit: Option<String>,
+
+    /// Further flag for the broker that is started, e.g. --broker-arg=--reactors=2; may be repeated.
+    #[arg(long, value_name = "FLAG", conflicts_with = "url", allow_hyphen_values = true)]
+    pub broker_arg: Vec<OsString>,
+
+    /// Where the started broker's temporary data directory is made; by default where temporary files go (TMPDIR).
+    /// It must be a disk, not memory, if the scenario asks for durability.
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    pub data_dir_parent: Option<PathBuf>,
+}
+
+/// Where results go, and how they are shown.
+#[derive(Clone, Debug, Args)]
+pub struct OutputArguments {
     /// Where runs, history and charts are kept.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
@@ -61,9 +112,6 @@ pub struct Cli {
     /// Show no progress.
     #[arg(long)]
     pub quiet: bool,
-
-    #[command(flatten)]
-    changes: Changes,
 }
 
 /// How the result is printed.
@@ -76,9 +124,9 @@ pub enum Format {
 }
 
 /// Flags that change the scenario. Ranges are checked with the scenario, by the same rules as its file.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Changes to the scenario (the run then counts as another load)")]
-struct Changes {
+pub struct Changes {
     /// Producers, each with its own connection.
     #[arg(long, value_name = "COUNT")]
     producers: Option<u64>,
@@ -126,11 +174,30 @@ struct Changes {
     driver: Option<String>,
 }
 
-impl Cli {
+impl SubjectArguments {
+    /// The broker that these flags name.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        match &self.url {
+            Some(target) => Subject::External {
+                target: target.clone(),
+                pid: self.broker_pid,
+            },
+            None => Subject::Started {
+                program: self.broker.clone(),
+                commit: self.broker_commit.clone(),
+                arguments: self.broker_arg.clone(),
+                data_dir_parent: self.data_dir_parent.clone(),
+            },
+        }
+    }
+}
+
+impl Changes {
     /// The values that replace the scenario's own.
     #[must_use]
     pub fn overrides(&self) -> Overrides {
-        let changes = self.changes.clone();
+        let changes = self.clone();
         Overrides {
             producers: changes.producers,
             consumers: changes.consumers,
@@ -199,15 +266,15 @@ mod tests {
             confirm_window: Some(0),
             ..Overrides::default()
         };
-        assert_eq!(cli.overrides(), expected);
+        assert_eq!(cli.run.changes.overrides(), expected);
         let broker =
             Cli::try_parse_from(["loadgen", "--scenario", "x", "--broker-arg", "--reactors=2"]).unwrap();
-        assert_eq!(broker.broker_arg, ["--reactors=2"]);
+        assert_eq!(broker.run.subject.broker_arg, ["--reactors=2"]);
     }
 
     #[test]
     fn wrong_usage_is_refused_with_code_2() {
-        let cases: [&[&str]; 8] = [
+        let cases: [&[&str]; 10] = [
             &[],
             &["--scenario", "x", "--producers", "many"],
             &["--scenario", "x", "--url", "http://x"],
@@ -216,6 +283,8 @@ mod tests {
             &["--scenario", "x", "--duration", "-3"],
             &["--scenario", "x", "--repeat", "0"],
             &["--scenario", "x", "--url", "amqp://x", "--data-dir-parent", "/"],
+            &["--scenario", "x", "--url", "amqp://x", "--broker", "b"],
+            &["--scenario", "x", "--broker-commit", "abc"],
         ];
         for arguments in cases {
             let error = Cli::try_parse_from([&["loadgen"], arguments].concat()).unwrap_err();

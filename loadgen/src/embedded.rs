@@ -17,10 +17,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use thiserror::Error;
 
-/// The hidden subcommand.
-pub const SUBCOMMAND: &str = "broker";
+/// The hidden subcommand that is the broker.
+const SUBCOMMAND: &str = "broker";
+/// The hidden subcommand that becomes another build of the broker.
+const EXEC_SUBCOMMAND: &str = "exec-broker";
 
 /// How long the broker may take until it listens.
 const LISTEN_DEADLINE: Duration = Duration::from_secs(30);
@@ -78,6 +81,8 @@ struct Process {
     child: Child,
     /// Held open: its end tells the child to stop.
     stdin: Option<ChildStdin>,
+    /// Whether it is a program of its own, not this executable.
+    is_other_build: bool,
     address: SocketAddr,
     log: Arc<Mutex<VecDeque<String>>>,
     log_reader: JoinHandle<()>,
@@ -85,13 +90,21 @@ struct Process {
 
 impl EmbeddedBroker {
     /// Starts the broker on a free loopback port with an empty data directory, made in `parent` or where temporary files
-    /// go. `arguments` are further broker flags.
+    /// go. `program` is a build of the broker other than this executable's; `arguments` are further broker flags.
     ///
     /// # Errors
     /// When it cannot start, ends early or does not listen in time.
-    pub fn start(arguments: &[OsString], parent: Option<&Path>) -> Result<Self, BrokerError> {
+    pub fn start(
+        program: Option<&Path>,
+        arguments: &[OsString],
+        parent: Option<&Path>,
+    ) -> Result<Self, BrokerError> {
         let executable = std::env::current_exe().map_err(BrokerError::Start)?;
-        Self::spawn(executable, &[SUBCOMMAND.into()], arguments, parent)
+        let leading: Vec<OsString> = match program {
+            None => vec![SUBCOMMAND.into()],
+            Some(program) => vec![EXEC_SUBCOMMAND.into(), program.into()],
+        };
+        Self::spawn(executable, &leading, arguments, parent)
     }
 
     fn spawn(
@@ -192,6 +205,7 @@ impl Process {
         let mut process = Self {
             child,
             stdin,
+            is_other_build: arguments.first().is_some_and(|first| first == EXEC_SUBCOMMAND),
             address: unresolved,
             log,
             log_reader,
@@ -220,6 +234,10 @@ impl Process {
 
     fn stop(mut self) -> Result<(), BrokerError> {
         self.stdin = None;
+        if self.is_other_build {
+            // It does not watch its input. The signal fails only when it has ended, which is found out below.
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        }
         let deadline = Instant::now() + STOP_DEADLINE;
         loop {
             match self.child.try_wait().map_err(BrokerError::Start)? {
@@ -259,9 +277,33 @@ impl Drop for Process {
     }
 }
 
-/// Runs the broker in this process: what the child does. Ends when standard input ends.
+/// What the child does, if `arguments` (the program's name first) say that this process is one.
 #[must_use]
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn run_hidden(arguments: &[OsString]) -> Option<ExitCode> {
+    let first = arguments.get(1)?;
+    if first == SUBCOMMAND {
+        return Some(run(arguments.iter().skip(1).cloned()));
+    }
+    (first == EXEC_SUBCOMMAND).then(|| exec(&arguments[2..]))
+}
+
+/// Becomes another program, which ends when the parent does.
+fn exec(command: &[OsString]) -> ExitCode {
+    let Some((program, arguments)) = command.split_first() else {
+        eprintln!("{EXEC_SUBCOMMAND}: no program");
+        return ExitCode::from(2);
+    };
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
+        eprintln!("cannot tie the broker to its parent: {error}");
+        return ExitCode::FAILURE;
+    }
+    let error = Command::new(program).args(arguments).exec();
+    eprintln!("cannot run {}: {error}", program.display());
+    ExitCode::FAILURE
+}
+
+/// Runs the broker in this process. Ends when standard input ends.
+fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     thread::spawn(|| {
         // An error means the same as the end: nobody holds the other side.
         let _ = io::copy(&mut io::stdin(), &mut io::sink());

@@ -16,12 +16,13 @@ use crate::live::Interval;
 use crate::recovery::{self, KillFigures};
 use crate::sampler::Sample;
 use crate::scenario::{DriverKind, Overridden, Scenario};
+use crate::subject::Subject;
 use crate::usage::{ProcessUsage, Usage};
 use crate::utc::Utc;
 use crate::verdict::{Check, Outcome, Verdict};
 
 /// Version of `run.json` and of the history's lines; grows with every change that a reader must know of.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// Quantiles of a latency in µs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -141,6 +142,10 @@ pub struct Summary {
     pub overrides: Vec<String>,
     /// The broker's URL without credentials, or `embedded`.
     pub target: String,
+    /// Commit that the broker was built from, in few digits and marked `+` when the tree was modified; as the user stated it for a
+    /// build given with `--broker`, `None` for a broker that was there already.
+    #[serde(default)]
+    pub broker_commit: Option<String>,
     /// The driver.
     pub driver: DriverKind,
     /// The broker's own product and version.
@@ -249,10 +254,8 @@ pub struct Given<'a> {
     pub overridden: &'a Overridden,
     /// Seed.
     pub seed: u64,
-    /// The broker's URL without credentials, or `embedded`.
-    pub target: String,
-    /// Further flags for the embedded broker.
-    pub broker_arguments: Vec<String>,
+    /// Whom it drove.
+    pub subject: &'a Subject,
     /// When it began.
     pub started: Utc,
     /// Where.
@@ -275,7 +278,7 @@ impl RunResult {
             seed: given.seed,
             environment: given.environment.clone(),
             effective_scenario: scenario.clone(),
-            broker_arguments: given.broker_arguments.clone(),
+            broker_arguments: given.subject.arguments(),
             summary: summary(given, conducted, usage.as_ref(), &verdict),
             checks: verdict.checks,
             window_s: (
@@ -348,7 +351,8 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
         scenario: scenario.name.clone(),
         scenario_hash: scenario.hash(),
         overrides: changes.clone(),
-        target: given.target.clone(),
+        target: given.subject.name(),
+        broker_commit: given.subject.commit(&given.environment.commit_short()),
         driver: scenario.driver,
         server: format!("{} {}", server.product, server.version)
             .trim()
@@ -433,8 +437,7 @@ pub(crate) mod tests {
         let given = Given {
             overridden: &overridden,
             seed: 1,
-            target: "embedded".into(),
-            broker_arguments: vec![],
+            subject: &Subject::embedded(),
             started: Utc::now(),
             environment: Environment::detect(),
         };

@@ -1,0 +1,207 @@
+//! The runner: one run, from the broker's start to the files. What every command that measures is made of.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::charts;
+use crate::conductor::{Conducted, Events, Peer, conduct};
+use crate::driver::{Driver, LapinDriver, NativeDriver};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::history;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::result::{Given, RunResult};
+use crate::scenario::{DriverKind, Overridden};
+use crate::storage;
+use crate::subject::Subject;
+use crate::utc::Utc;
+use crate::verdict::Outcome;
+
+/// What becomes of a run beside its own directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// A valid run of a release build enters the history and, unless overridden, becomes its scenario's chart.
+    History,
+    /// It is one of several that only mean something together: files of its own, nothing else.
+    Files,
+}
+
+/// Makes runs.
+#[derive(Debug)]
+pub struct Runner<'a> {
+    /// Where runs, history and charts are kept.
+    pub results: &'a Path,
+    /// What becomes of them.
+    pub keep: Keep,
+    /// Whether runs show no progress.
+    pub quiet: bool,
+    /// Where interrupts arrive.
+    pub events: &'a Events,
+}
+
+/// A run and where its files are.
+#[derive(Debug)]
+pub struct Measured {
+    /// Everything about it.
+    pub run: RunResult,
+    /// Its directory.
+    pub directory: PathBuf,
+}
+
+impl Runner<'_> {
+    /// Refuses what cannot be measured, before any work, and makes the directory for the results.
+    ///
+    /// # Errors
+    /// When `subject` cannot be treated as `overridden` asks, or files cannot be written.
+    pub fn prepare(&self, overridden: &Overridden, subject: &Subject) -> Result<(), Failure> {
+        let scenario = &overridden.scenario;
+        match subject {
+            Subject::External { target, .. } if !scenario.faults.is_empty() => {
+                return Err(Failure::usage(anyhow::anyhow!(
+                    "{} kills and restarts the broker, which loadgen does only to its own: leave --url {target} out",
+                    scenario.name
+                )));
+            }
+            Subject::External { .. } => {}
+            Subject::Started { data_dir_parent, .. } => {
+                storage::check(scenario, data_dir_parent.as_deref()).map_err(Failure::usage)?;
+            }
+        }
+        let runs = self.runs();
+        std::fs::create_dir_all(&runs)
+            .with_context(|| format!("cannot create the results directory {}", runs.display()))
+            .map_err(Failure::usage)
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// When the broker fails, the driver gives up, or the files cannot be written.
+    pub fn measure(
+        &self,
+        overridden: &Overridden,
+        seed: u64,
+        subject: &Subject,
+    ) -> Result<Measured, Failure> {
+        let started = Utc::now();
+        let environment = Environment::detect();
+        let mut progress = Progress::new(self.quiet);
+        if !environment.is_release() {
+            progress.note("this is a debug build: its figures mean little and enter no history");
+        }
+        let (target, mut peer) = subject.start().map_err(Failure::broker)?;
+        let tag = format!("{}.{}", started.compact(), std::process::id());
+        let plan = Plan::new(&overridden.scenario, seed, &tag);
+        let mut driver = driver(overridden.scenario.driver);
+        let conducted = conduct(
+            driver.as_mut(),
+            &plan,
+            &target,
+            &mut peer,
+            &mut progress,
+            self.events,
+        )?;
+        let stopped = match peer {
+            Peer::Embedded(broker) => broker.stop(),
+            Peer::External(_) => Ok(()),
+        };
+        let given = Given {
+            overridden,
+            seed,
+            subject,
+            started,
+            environment,
+        };
+        let run = RunResult::new(&given, &conducted);
+        let measured = self
+            .keep(run, &conducted, stopped.is_ok())
+            .map_err(Failure::results)?;
+        stopped.map_err(|error| {
+            Failure::broker(anyhow::Error::new(error).context("the run is complete, but"))
+        })?;
+        Ok(measured)
+    }
+
+    fn runs(&self) -> PathBuf {
+        self.results.join("runs")
+    }
+
+    /// Writes the run's files, and what else [`Keep`] asks for.
+    fn keep(
+        &self,
+        mut run: RunResult,
+        conducted: &Conducted,
+        broker_stopped: bool,
+    ) -> anyhow::Result<Measured> {
+        let (id, directory) = create_directory(&self.runs(), &run.id)?;
+        run.id = id;
+        let writing = || format!("cannot write to {}", directory.display());
+        run.write(&directory).with_context(writing)?;
+        charts::write_run(&directory, &run, &conducted.recording).with_context(writing)?;
+        let is_valid =
+            run.summary.verdict != Outcome::Invalid && run.environment.is_release() && broker_stopped;
+        if self.keep == Keep::History && is_valid {
+            history::append(self.results, &run).with_context(|| {
+                format!("cannot append to {}", self.results.join(history::FILE).display())
+            })?;
+            if run.summary.overrides.is_empty() {
+                let charts_directory = self.results.join("charts");
+                let file = charts_directory.join(format!("{}.svg", run.summary.scenario));
+                std::fs::create_dir_all(&charts_directory)
+                    .and_then(|()| charts::write_overview(&file, &run, &conducted.recording))
+                    .with_context(|| format!("cannot write {}", file.display()))?;
+            }
+        }
+        Ok(Measured { run, directory })
+    }
+}
+
+fn driver(kind: DriverKind) -> Box<dyn Driver + Send> {
+    match kind {
+        DriverKind::Native => Box::new(NativeDriver),
+        DriverKind::Lapin => Box::new(LapinDriver),
+    }
+}
+
+/// A directory of its own for each run: those that begin within the same second are numbered.
+fn create_directory(runs: &Path, id: &str) -> anyhow::Result<(String, PathBuf)> {
+    const RUNS_A_SECOND_MAX: usize = 100;
+    for number in 1..=RUNS_A_SECOND_MAX {
+        let id = if number == 1 {
+            id.to_string()
+        } else {
+            format!("{id}-{number}")
+        };
+        let directory = runs.join(&id);
+        match std::fs::create_dir(&directory) {
+            Ok(()) => return Ok((id, directory)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot create {}", directory.display()));
+            }
+        }
+    }
+    anyhow::bail!(
+        "{} runs named {id} exist in {}",
+        RUNS_A_SECOND_MAX,
+        runs.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_the_same_second_do_not_overwrite_each_other() {
+        let runs = tempfile::tempdir().unwrap();
+        let ids: Vec<_> = (0..3)
+            .map(|_| create_directory(runs.path(), "x").unwrap().0)
+            .collect();
+        assert_eq!(ids, ["x", "x-2", "x-3"]);
+        assert!(create_directory(&runs.path().join("missing"), "x").is_err());
+    }
+}
