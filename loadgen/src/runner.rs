@@ -23,7 +23,8 @@ use crate::verdict::Outcome;
 /// What becomes of a run beside its own directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// A valid run of a release build enters the history and, unless overridden, becomes its scenario's chart.
+    /// A valid run of a release build enters the history. With the broker in this executable and nothing overridden, it also
+    /// becomes its scenario's chart.
     History,
     /// It is one of several that only mean something together: files of its own, nothing else.
     Files,
@@ -117,7 +118,7 @@ impl Runner<'_> {
         };
         let run = RunResult::new(&given, &conducted);
         let measured = self
-            .keep(run, &conducted, stopped.is_ok())
+            .keep(run, &conducted, subject, stopped.is_ok())
             .map_err(Failure::results)?;
         stopped.map_err(|error| {
             Failure::broker(anyhow::Error::new(error).context("the run is complete, but"))
@@ -134,6 +135,7 @@ impl Runner<'_> {
         &self,
         mut run: RunResult,
         conducted: &Conducted,
+        subject: &Subject,
         broker_stopped: bool,
     ) -> anyhow::Result<Measured> {
         let (id, directory) = create_directory(&self.runs(), &run.id)?;
@@ -147,7 +149,7 @@ impl Runner<'_> {
             history::append(self.results, &run).with_context(|| {
                 format!("cannot append to {}", self.results.join(history::FILE).display())
             })?;
-            if run.summary.overrides.is_empty() {
+            if run.summary.overrides.is_empty() && *subject == Subject::embedded() {
                 let charts_directory = self.results.join("charts");
                 let file = charts_directory.join(format!("{}.svg", run.summary.scenario));
                 std::fs::create_dir_all(&charts_directory)
