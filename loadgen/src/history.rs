@@ -27,6 +27,9 @@ pub struct Line {
     pub started: String,
     /// Seed of its plan.
     pub seed: u64,
+    /// The command line, without passwords; empty in lines older than it.
+    #[serde(default)]
+    pub command: Vec<String>,
     /// Commit, machine, kernel, toolchain.
     pub environment: Environment,
     /// What came of it.
@@ -74,6 +77,7 @@ impl From<&RunResult> for Line {
             id: run.id.clone(),
             started: run.started.clone(),
             seed: run.seed,
+            command: run.command.clone(),
             environment: run.environment.clone(),
             summary: run.summary.clone(),
         }

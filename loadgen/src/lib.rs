@@ -18,6 +18,7 @@ pub mod failure;
 #[cfg(test)]
 mod fixtures;
 pub mod history;
+pub mod invocation;
 pub mod ledger;
 pub mod listener;
 pub mod live;

@@ -219,6 +219,9 @@ pub struct RunResult {
     pub started: String,
     /// Seed of the plan.
     pub seed: u64,
+    /// The command line, without passwords.
+    #[serde(default)]
+    pub command: Vec<String>,
     /// Commit, machine, kernel, toolchain.
     pub environment: Environment,
     /// The effective scenario, overrides applied.
@@ -254,6 +257,8 @@ pub struct Given<'a> {
     pub overridden: &'a Overridden,
     /// Seed.
     pub seed: u64,
+    /// The command line, without passwords.
+    pub command: Vec<String>,
     /// Whom it drove.
     pub subject: &'a Subject,
     /// When it began.
@@ -276,6 +281,7 @@ impl RunResult {
             id: run_id(given),
             started: given.started.iso(),
             seed: given.seed,
+            command: given.command.clone(),
             environment: given.environment.clone(),
             effective_scenario: scenario.clone(),
             broker_arguments: given.subject.arguments(),
@@ -437,6 +443,7 @@ pub(crate) mod tests {
         let given = Given {
             overridden: &overridden,
             seed: 1,
+            command: vec!["loadgen".into(), "--scenario".into(), name.into()],
             subject: &Subject::embedded(),
             started: Utc::now(),
             environment: Environment::detect(),

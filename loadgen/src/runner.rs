@@ -11,6 +11,7 @@ use crate::driver::{Driver, LapinDriver, NativeDriver};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::history;
+use crate::invocation;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::result::{Given, RunResult};
@@ -112,6 +113,7 @@ impl Runner<'_> {
         let given = Given {
             overridden,
             seed,
+            command: invocation::command(),
             subject,
             started,
             environment,

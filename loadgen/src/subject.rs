@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::conductor::{Peer, target_of};
 use crate::embedded::{BrokerError, EmbeddedBroker};
+use crate::invocation;
 use crate::listener::listener_pid;
 use crate::target::Target;
 
@@ -65,14 +66,11 @@ impl Subject {
         matches!(self, Self::Started { .. })
     }
 
-    /// Its further flags, for the record.
+    /// Its further flags, for the record: without passwords.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
         match self {
-            Self::Started { arguments, .. } => arguments
-                .iter()
-                .map(|flag| flag.to_string_lossy().into_owned())
-                .collect(),
+            Self::Started { arguments, .. } => invocation::without_secrets(arguments.iter().cloned()),
             Self::External { .. } => Vec::new(),
         }
     }

@@ -3,6 +3,8 @@
 //! A page is a header (scenario, verdict, commit, machine, date) above one or more plots.
 
 mod axis;
+pub mod bars;
+pub mod curve;
 mod panel;
 mod views;
 
