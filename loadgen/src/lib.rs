@@ -33,6 +33,7 @@ pub mod runner;
 pub mod sampler;
 pub mod scenario;
 mod sequence_set;
+pub mod statistics;
 pub mod storage;
 pub mod subject;
 pub mod summary;
