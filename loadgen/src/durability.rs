@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::recorder::ServerProperties;
-use crate::scenario::Scenario;
+use crate::scenario::{QueueType, Scenario};
 use crate::units::count;
 
 /// What a rate or a latency was paid for with.
@@ -14,6 +14,9 @@ pub struct Durability {
     pub persistent: bool,
     /// Whether the queues are durable.
     pub durable: bool,
+    /// What the queues were declared as; `None` = the broker's own choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_type: Option<QueueType>,
     /// Unconfirmed messages that a producer may have outstanding; `None` without confirms.
     pub confirm_window: Option<u32>,
     /// The broker's own level, e.g. `none`, `write` or `sync`; `None` when it does not say.
@@ -27,6 +30,7 @@ impl Durability {
         Self {
             persistent: scenario.persistent,
             durable: scenario.durable,
+            queue_type: scenario.queue_type,
             confirm_window: scenario.confirm_window,
             durability: server.durability.clone(),
         }
@@ -35,10 +39,12 @@ impl Durability {
     /// `persistent messages on durable queues · confirms, window 1,000 · broker durability: sync`
     #[must_use]
     pub fn describe(&self) -> String {
+        let kind = self.queue_type.map_or("", QueueType::name);
+        let space = if kind.is_empty() { "" } else { " " };
         let messages = match (self.persistent, self.durable) {
-            (true, _) => "persistent messages on durable queues",
-            (false, true) => "transient messages on durable queues",
-            (false, false) => "transient messages",
+            (true, _) => format!("persistent messages on durable {kind}{space}queues"),
+            (false, true) => format!("transient messages on durable {kind}{space}queues"),
+            (false, false) => "transient messages".to_owned(),
         };
         let confirms = match self.confirm_window {
             Some(window) => format!("confirms, window {}", count(window.into())),
@@ -66,6 +72,13 @@ mod tests {
         assert_eq!(
             describe("20p20c-durable", Some("sync")),
             "persistent messages on durable queues · confirms, window 1,000 · broker durability: sync"
+        );
+        let mut quorum = built_in("20p20c-durable").unwrap();
+        quorum.queue_type = Some(QueueType::Quorum);
+        let described = Durability::of(&quorum, &ServerProperties::default()).describe();
+        assert!(
+            described.starts_with("persistent messages on durable quorum queues · "),
+            "{described}"
         );
         assert_eq!(
             describe("20p20c", None),

@@ -122,6 +122,19 @@ fn confirms_persistence_and_single_acks() {
 }
 
 #[test]
+fn queues_are_of_the_type_that_the_scenario_names() {
+    for (changes, quorum_queues) in [
+        (json!({}), 0),
+        (json!({"queue_type": "classic"}), 0),
+        (json!({"queue_type": "quorum", "durable": true, "queues": 2}), 2),
+    ] {
+        carry(&scenario(changes), &Faults::default(), |name, _, seen| {
+            assert_eq!(Seen::get(&seen.quorum_queues), quorum_queues, "{name}");
+        });
+    }
+}
+
+#[test]
 fn bodies_in_several_frames() {
     let changes = json!({"size_bytes": 20_000, "load": {"shape": "saturating", "in_flight": 4}});
     // The smallest frames that lapin agrees to.

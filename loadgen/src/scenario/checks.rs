@@ -1,6 +1,6 @@
 //! Checks across fields: combinations that cannot work, or that would measure something else than they say.
 
-use super::{BrokerFault, DriverKind, Fault, Load, Routing, Scenario};
+use super::{BrokerFault, DriverKind, Fault, Load, QueueType, Routing, Scenario};
 
 /// Sequences are 32 bits a producer (see `body`).
 const MESSAGES_PER_PRODUCER_MAX: f64 = u32::MAX as f64;
@@ -18,6 +18,10 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     if scenario.persistent && !scenario.durable {
         let allowed = "false, or durable = true: on a transient queue persistence means nothing";
         return Err(Fault::new("persistent", true, allowed));
+    }
+    if scenario.queue_type == Some(QueueType::Quorum) && !scenario.durable {
+        let allowed = "classic, or durable = true: brokers refuse a quorum queue that is not durable";
+        return Err(Fault::new("queue_type", "\"quorum\"", allowed));
     }
     Ok(())
 }
@@ -276,6 +280,10 @@ mod tests {
         assert_eq!(refused(|s| s.queues = 21), pair("queues", "21"));
         assert_eq!(refused(|s| (s.producers, s.queues) = (3, 5)), pair("queues", "5"));
         assert_eq!(refused(|s| s.persistent = true), pair("persistent", "true"));
+        assert_eq!(
+            refused(|s| s.queue_type = Some(QueueType::Quorum)),
+            pair("queue_type", "\"quorum\"")
+        );
         assert_eq!(
             refused(|s| s.load = Load::Saturating { in_flight: 19 }),
             pair("load.in_flight", "19")

@@ -80,6 +80,7 @@ const SCENARIO: &[Field] = &[
     optional("confirm_window", Allowed::IntegerOrNull(1, 1_000_000)),
     optional("persistent", Allowed::Flag),
     optional("durable", Allowed::Flag),
+    optional("queue_type", Allowed::OneOf(&["classic", "quorum"])),
     optional("faults", Allowed::Each(FAULTS_MAX, "kind", FAULTS)),
     optional("targets", Allowed::Fields(TARGETS)),
     optional("validity", Allowed::Fields(VALIDITY)),
@@ -288,6 +289,7 @@ mod tests {
             ("duration_s", json!(-1), "-1", "a number from 0.1 to 36000"),
             ("routing", json!("topic"), "\"topic\"", "queue or fanout"),
             ("persistent", json!(1), "1", "true or false"),
+            ("queue_type", json!("stream"), "\"stream\"", "classic or quorum"),
             (
                 "confirm_window",
                 json!(0),

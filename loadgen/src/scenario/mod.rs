@@ -77,6 +77,9 @@ pub struct Scenario {
     /// Durable queues (and exchange).
     #[serde(default)]
     pub durable: bool,
+    /// What the queues are declared as (`x-queue-type`); `None` = what the broker makes of a queue that says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_type: Option<QueueType>,
     /// What is done to the (embedded) broker within the measured window, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<BrokerFault>,
@@ -128,6 +131,30 @@ pub enum Routing {
     Queue,
     /// One fanout exchange bound to every queue: each message is copied to all of them.
     Fanout,
+}
+
+/// The kind of queue, in RabbitMQ's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueType {
+    /// Lives on one node.
+    Classic,
+    /// A replicated log; durable. RabbitMQ syncs it to the disk before it confirms, also where there is one node only.
+    Quorum,
+}
+
+impl QueueType {
+    /// The argument of `queue.declare` that asks for it.
+    pub const ARGUMENT: &str = "x-queue-type";
+
+    /// The name in scenarios, and the argument's value.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Quorum => "quorum",
+        }
+    }
 }
 
 /// When messages are sent.

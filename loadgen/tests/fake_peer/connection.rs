@@ -166,7 +166,11 @@ impl Connection<'_> {
                 routes.lock().unwrap().delete_exchange(exchange);
                 self.send(channel, &Method::ExchangeDeleteOk);
             }
-            Method::QueueDeclare { queue, .. } => {
+            Method::QueueDeclare { queue, arguments, .. } => {
+                let kind = arguments.get("x-queue-type").and_then(|kind| kind.as_str());
+                if kind == Some("quorum") {
+                    self.shared.seen.quorum_queues.fetch_add(1, Ordering::AcqRel);
+                }
                 let message_count = routes.lock().unwrap().declare_queue(queue);
                 self.send(
                     channel,

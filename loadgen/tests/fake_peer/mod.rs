@@ -83,6 +83,8 @@ pub struct Seen {
     pub connections: AtomicU64,
     /// Delivery mode of the last message.
     pub delivery_mode: AtomicU64,
+    /// Declarations of quorum queues.
+    pub quorum_queues: AtomicU64,
 }
 
 impl Seen {

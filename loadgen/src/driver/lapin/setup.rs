@@ -6,12 +6,13 @@ use std::time::Duration;
 use lapin::options::{
     ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 
 use crate::driver::DriverError;
 use crate::plan::Plan;
+use crate::scenario::QueueType;
 use crate::target::Target;
 
 /// How long the broker may take for one answer.
@@ -128,7 +129,7 @@ pub(super) async fn declare(plan: &Plan, target: &Target) -> Result<(), DriverEr
         };
         let declaring = link
             .channel
-            .queue_declare(name.into(), options, FieldTable::default());
+            .queue_declare(name.into(), options, queue_arguments(plan));
         answered(TOPOLOGY, "queue.declare", declaring).await?;
         if let Some(exchange) = &plan.exchange {
             let binding = link.channel.queue_bind(
@@ -143,6 +144,17 @@ pub(super) async fn declare(plan: &Plan, target: &Target) -> Result<(), DriverEr
     }
     link.close().await;
     Ok(())
+}
+
+fn queue_arguments(plan: &Plan) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    if let Some(kind) = plan.scenario.queue_type {
+        arguments.insert(
+            QueueType::ARGUMENT.into(),
+            AMQPValue::LongString(kind.name().into()),
+        );
+    }
+    arguments
 }
 
 /// Deletes them, with whatever is still in the queues.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use wire::{Method, TableRef};
+use wire::{FieldTable, Method, TableRef};
 
 use super::session::Session;
 use crate::driver::DriverError;
 use crate::plan::Plan;
 use crate::recorder::ServerProperties;
+use crate::scenario::QueueType;
 use crate::target::Target;
 
 const CONNECTION: &str = "the topology";
@@ -44,6 +45,7 @@ pub(super) fn declare(plan: &Plan, target: &Target) -> Result<Declared, DriverEr
             matches!(method, Method::ExchangeDeclareOk).then_some(())
         })?;
     }
+    let arguments = queue_arguments(plan).to_bytes();
     for queue in &plan.queues {
         let declare = Method::QueueDeclare {
             queue: &queue.name,
@@ -52,7 +54,7 @@ pub(super) fn declare(plan: &Plan, target: &Target) -> Result<Declared, DriverEr
             exclusive: false,
             auto_delete: false,
             no_wait: false,
-            arguments: TableRef::EMPTY,
+            arguments: TableRef::parse(&arguments).expect("a table this crate encoded is valid"),
         };
         queued += session.call(&declare, |method| match *method {
             Method::QueueDeclareOk { message_count, .. } => Some(u64::from(message_count)),
@@ -74,6 +76,14 @@ pub(super) fn declare(plan: &Plan, target: &Target) -> Result<Declared, DriverEr
     let server = session.server.clone();
     session.close();
     Ok(Declared { server, queued })
+}
+
+fn queue_arguments(plan: &Plan) -> FieldTable {
+    let mut arguments = FieldTable::new();
+    if let Some(kind) = plan.scenario.queue_type {
+        arguments.insert(QueueType::ARGUMENT, kind.name());
+    }
+    arguments
 }
 
 /// Deletes them, with whatever is still in the queues.
