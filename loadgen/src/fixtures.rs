@@ -3,8 +3,9 @@
 use crate::conductor::Kill;
 use crate::ledger::LedgerSummary;
 use crate::live::{Interval, Quantiles};
+use crate::process_meter::{Counters, ProcessSample};
 use crate::recorder::{Recording, Recovery, ServerProperties, histogram};
-use crate::sampler::{MachineSample, ProcessSample, Sample};
+use crate::sampler::{MachineSample, Sample};
 use crate::scenario::{Load, Scenario};
 use crate::usage::{ProcessUsage, Usage};
 
@@ -122,6 +123,9 @@ pub(crate) fn usage() -> Usage {
         rss_anon_bytes_max: anon,
         rss_file_bytes_max: 6 << 20,
         rss_bytes_max: anon + (6 << 20),
+        rss_anon_bytes_first: anon / 2,
+        counters: counters(60),
+        sampled_s: 60.0,
     };
     Usage {
         broker: Some(process(0.8, 40 << 20)),
@@ -140,6 +144,7 @@ pub(crate) fn samples(seconds: u64) -> Vec<Sample> {
                 cpu_s: cores * s + 0.02 * (s * 1.7).sin(),
                 rss_anon_bytes: (anon_mib << 20) + (quarter % 9) * (1 << 18),
                 rss_file_bytes: 6 << 20,
+                counters: counters(quarter),
             };
             Sample {
                 at_ns: quarter * SECOND_NS / 4,
@@ -153,4 +158,17 @@ pub(crate) fn samples(seconds: u64) -> Vec<Sample> {
             }
         })
         .collect()
+}
+
+/// What a process does in `times` equal spans.
+fn counters(times: u64) -> Counters {
+    Counters {
+        written_bytes: Some(4_096 * times),
+        read_bytes: Some(0),
+        read_calls: Some(20_000 * times),
+        write_calls: Some(10_000 * times),
+        voluntary_switches: Some(900 * times),
+        involuntary_switches: Some(30 * times),
+        major_faults: Some(0),
+    }
 }

@@ -10,6 +10,7 @@ use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 use serde::{Deserialize, Serialize};
 
 use crate::conductor::Conducted;
+use crate::cost::Cost;
 use crate::durability::Durability;
 use crate::environment::Environment;
 use crate::live::Interval;
@@ -17,7 +18,7 @@ use crate::recovery::{self, KillFigures};
 use crate::sampler::Sample;
 use crate::scenario::{DriverKind, Overridden, Scenario};
 use crate::subject::Subject;
-use crate::usage::{ProcessUsage, Usage};
+use crate::usage::Usage;
 use crate::utc::Utc;
 use crate::verdict::{Check, Outcome, Verdict};
 
@@ -184,6 +185,9 @@ pub struct Summary {
     pub generator: GeneratorFigures,
     /// The machine.
     pub machine: MachineFigures,
+    /// What each message cost.
+    #[serde(default)]
+    pub cost: Cost,
 }
 
 /// Histograms in HdrHistogram's V2 encoding, base64; values in ns.
@@ -347,7 +351,7 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
     } else {
         consume_rate
     };
-    let cpu_us = |process: ProcessUsage| (message_rate > 0.0).then(|| process.cpu_cores * 1e6 / message_rate);
+    let cost = Cost::of(usage, message_rate, &recording.intervals);
     let broker = usage.and_then(|usage| usage.broker);
     let generator = usage.map(|usage| usage.generator);
     let per_call = |messages: u64, calls: u64| (calls > 0).then(|| messages as f64 / calls as f64);
@@ -395,11 +399,11 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
             rss_file_bytes_max: broker.map(|it| it.rss_file_bytes_max),
             rss_bytes_max: broker.map(|it| it.rss_bytes_max),
             cpu_cores: broker.map(|it| it.cpu_cores),
-            cpu_us_per_message: broker.and_then(cpu_us),
+            cpu_us_per_message: cost.broker_cpu_us,
         },
         generator: GeneratorFigures {
             cpu_cores: generator.map(|it| it.cpu_cores),
-            cpu_us_per_message: generator.and_then(cpu_us),
+            cpu_us_per_message: cost.generator_cpu_us,
             schedule_lag_us_p99: LatencyUs::of(&recording.schedule_lag).map(|lag| lag.p99),
             unsent: recording.unsent,
             messages_per_read: per_call(ledger.received, recording.reads),
@@ -409,6 +413,7 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
             steal: usage.map(|usage| usage.steal),
             foreign_cpu: usage.and_then(|usage| usage.foreign_cpu),
         },
+        cost,
     }
 }
 
@@ -484,6 +489,11 @@ pub(crate) mod tests {
             "/persistent",
             "/durable",
             "/kills",
+            "/cost/broker_cpu_us",
+            "/cost/broker_written_bytes",
+            "/cost/broker_voluntary_switches",
+            "/cost/broker_anonymous_bytes",
+            "/cost/generator_cpu_us",
         ] {
             assert!(
                 value.pointer(pointer).is_some_and(|found| !found.is_null()),

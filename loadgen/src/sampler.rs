@@ -9,24 +9,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use procfs::CurrentSI;
-use procfs::process::Process;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::process_meter::{ProcessMeter, ProcessSample};
 
 /// Distance of two samples. The kernel counts CPU time in ticks of 10 ms, so shorter ones would be noise.
 const INTERVAL: Duration = Duration::from_millis(250);
-
-/// A process at one instant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ProcessSample {
-    /// CPU seconds used since it started; of a broker that was restarted, by all its processes together.
-    pub cpu_s: f64,
-    /// Anonymous resident memory: heap and stacks.
-    pub rss_anon_bytes: u64,
-    /// Resident memory backed by files or shared: the program itself, mapped logs.
-    pub rss_file_bytes: u64,
-}
 
 /// The machine at one instant, all cores together, in seconds since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -61,15 +50,6 @@ pub struct Sampler {
     thread: JoinHandle<Vec<Sample>>,
 }
 
-/// The broker through its restarts.
-#[derive(Debug, Default)]
-struct BrokerMeter {
-    pid: u32,
-    /// CPU seconds of the processes before this one, up to their last samples.
-    before_s: f64,
-    last_s: f64,
-}
-
 impl Sampler {
     /// Starts to sample on the time line of `clock`.
     #[must_use]
@@ -78,8 +58,13 @@ impl Sampler {
         let broker_pid = Arc::new(AtomicU32::new(broker_pid.unwrap_or(0)));
         let pid = Arc::clone(&broker_pid);
         let thread = thread::spawn(move || {
-            let mut broker = BrokerMeter::default();
-            let mut take = || sample(clock, broker.read(pid.load(Ordering::Relaxed)));
+            let (mut broker, mut generator) = (ProcessMeter::default(), ProcessMeter::default());
+            let mut take = || Sample {
+                at_ns: clock.now_ns(),
+                broker: broker.read(pid.load(Ordering::Relaxed)),
+                generator: generator.read(std::process::id()).unwrap_or_default(),
+                machine: machine().unwrap_or_default(),
+            };
             let mut samples = vec![take()];
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 samples.push(take());
@@ -106,44 +91,6 @@ impl Sampler {
         let _ = self.stop.send(());
         self.thread.join().unwrap_or_default()
     }
-}
-
-impl BrokerMeter {
-    /// A sample of the broker, whose process is `pid`; `None` when it is unknown or gone.
-    fn read(&mut self, pid: u32) -> Option<ProcessSample> {
-        if pid != self.pid {
-            self.before_s += std::mem::take(&mut self.last_s);
-            self.pid = pid;
-        }
-        let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0)?;
-        let mut sample = process(&Process::new(pid).ok()?)?;
-        self.last_s = sample.cpu_s;
-        sample.cpu_s += self.before_s;
-        Some(sample)
-    }
-}
-
-fn sample(clock: Clock, broker: Option<ProcessSample>) -> Sample {
-    Sample {
-        at_ns: clock.now_ns(),
-        broker,
-        generator: Process::myself()
-            .ok()
-            .and_then(|it| process(&it))
-            .unwrap_or_default(),
-        machine: machine().unwrap_or_default(),
-    }
-}
-
-fn process(process: &Process) -> Option<ProcessSample> {
-    let stat = process.stat().ok()?;
-    let status = process.status().ok()?;
-    let bytes = |kib: Option<u64>| kib.unwrap_or(0) * 1024;
-    Some(ProcessSample {
-        cpu_s: (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64,
-        rss_anon_bytes: bytes(status.rssanon),
-        rss_file_bytes: bytes(status.rssfile) + bytes(status.rssshmem),
-    })
 }
 
 fn machine() -> Option<MachineSample> {
@@ -177,22 +124,6 @@ mod tests {
             assert!(sample.machine.busy_s > 0.0);
         }
         assert!(samples.is_sorted_by_key(|sample| sample.at_ns));
-    }
-
-    #[test]
-    fn cpu_time_goes_on_through_a_restart() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let mut broker = BrokerMeter::default();
-        let before = broker.read(std::process::id()).unwrap();
-        let after = broker.read(child.id()).unwrap();
-        assert!(
-            before.cpu_s > 0.0 && after.cpu_s >= before.cpu_s,
-            "{before:?} {after:?}"
-        );
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_eq!(broker.read(child.id()), None);
-        assert_eq!(broker.read(0), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::cost::Cost;
 use crate::result::{LatencyUs, RunResult, Summary};
 use crate::units::{bytes, count, latency_us, percent, rate};
 use crate::verdict::{Check, Outcome};
@@ -62,6 +63,7 @@ fn write(out: &mut String, run: &RunResult, directory: &Path) -> std::fmt::Resul
     write_ledger(out, summary)?;
     write_kills(out, summary)?;
     write_usage(out, run)?;
+    write_cost(out, &summary.cost)?;
     write_checks(out, &run.checks)?;
     writeln!(out, "\n  verdict: {}", summary.verdict.name().to_uppercase())?;
     for reason in &summary.reasons {
@@ -207,6 +209,32 @@ fn write_usage(out: &mut String, run: &RunResult) -> std::fmt::Result {
         share(machine.steal),
         share(machine.foreign_cpu)
     )
+}
+
+/// What a message cost the broker besides CPU time; nothing where nothing is known.
+fn write_cost(out: &mut String, cost: &Cost) -> std::fmt::Result {
+    let small = |value: f64| {
+        if value == 0.0 || value >= 0.01 {
+            format!("{value:.2}")
+        } else {
+            format!("{value:.1e}")
+        }
+    };
+    let parts: Vec<String> = [
+        (cost.broker_written_bytes, "bytes to disk"),
+        (cost.broker_read_bytes, "bytes from disk"),
+        (cost.broker_syscalls, "system calls"),
+        (cost.broker_voluntary_switches, "voluntary and"),
+        (cost.broker_involuntary_switches, "involuntary context switches"),
+        (cost.broker_anonymous_bytes, "anonymous bytes of memory"),
+    ]
+    .into_iter()
+    .filter_map(|(value, what)| Some(format!("{} {what}", small(value?))))
+    .collect();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "  a message   {}", parts.join(" · "))
 }
 
 fn cpu(cores: Option<f64>, us_per_message: Option<f64>) -> Option<String> {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{ProcessSample, Sample};
+use crate::process_meter::{Counters, ProcessSample};
+use crate::sampler::Sample;
 
 /// A process within the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,6 +16,20 @@ pub struct ProcessUsage {
     pub rss_file_bytes_max: u64,
     /// Peak of their sum, of the whole run.
     pub rss_bytes_max: u64,
+    /// Anonymous resident memory at the first sample, before anybody connected.
+    pub rss_anon_bytes_first: u64,
+    /// What the kernel counted between the first and the last sample within the window.
+    pub counters: Counters,
+    /// Time between those two samples.
+    pub sampled_s: f64,
+}
+
+impl ProcessUsage {
+    /// The rate of something that was counted `count` times between the window's samples.
+    #[must_use]
+    pub fn per_second(&self, count: u64) -> f64 {
+        count as f64 / self.sampled_s.max(f64::MIN_POSITIVE)
+    }
 }
 
 /// All that was used within the window.
@@ -48,8 +63,9 @@ impl Usage {
                 .iter()
                 .filter(|sample| (first.at_ns..=last.at_ns).contains(&sample.at_ns))
                 .filter_map(of);
-            let before_s = known.next()?.cpu_s;
-            let cpu_s = known.next_back()?.cpu_s - before_s;
+            let before = known.next()?;
+            let after = known.next_back()?;
+            let first_of_run = samples.iter().find_map(of)?;
             let peak = |bytes: fn(&ProcessSample) -> u64| {
                 samples
                     .iter()
@@ -58,10 +74,13 @@ impl Usage {
                     .unwrap_or(0)
             };
             Some(ProcessUsage {
-                cpu_cores: cpu_s / elapsed_s,
+                cpu_cores: (after.cpu_s - before.cpu_s) / elapsed_s,
                 rss_anon_bytes_max: peak(|process| process.rss_anon_bytes),
                 rss_file_bytes_max: peak(|process| process.rss_file_bytes),
                 rss_bytes_max: peak(|process| process.rss_anon_bytes + process.rss_file_bytes),
+                rss_anon_bytes_first: first_of_run.rss_anon_bytes,
+                counters: after.counters.since(before.counters),
+                sampled_s: elapsed_s,
             })
         };
         let broker = used(|sample| sample.broker);
@@ -99,11 +118,16 @@ mod tests {
                 cpu_s: 7.0 + 0.8 * s,
                 rss_anon_bytes: if second == 9 { 900 } else { 100 + second },
                 rss_file_bytes: if second == 1 { 50 } else { 10 },
+                counters: Counters {
+                    written_bytes: Some(1_000 * second),
+                    ..Counters::default()
+                },
             }),
             generator: ProcessSample {
                 cpu_s: 0.5 * s,
                 rss_anon_bytes: 1,
                 rss_file_bytes: 2,
+                counters: Counters::default(),
             },
             machine: MachineSample {
                 total_s: 100.0 + 2.0 * s,
@@ -135,6 +159,12 @@ mod tests {
             ),
             (900, 50, 910)
         );
+        assert_eq!(broker.rss_anon_bytes_first, 100);
+        assert_eq!(
+            (broker.counters.written_bytes, broker.counters.read_bytes),
+            (Some(6_000), None)
+        );
+        assert!(close(broker.per_second(6_000), 1_000.0), "{broker:?}");
     }
 
     #[test]

@@ -5,9 +5,10 @@ use hdrhistogram::Histogram;
 use super::axis::Axis;
 use super::panel::{BLUE, GREEN, Line, ORANGE, PURPLE, Panel, SKY, VERMILLION};
 use crate::live::{Interval, Quantiles};
+use crate::process_meter::ProcessSample;
 use crate::recorder::Recording;
 use crate::result::RunResult;
-use crate::sampler::{ProcessSample, Sample};
+use crate::sampler::Sample;
 use crate::units;
 
 const Y_TICKS: usize = 5;
