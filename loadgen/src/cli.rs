@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::scenario::Overrides;
+use crate::scenario::{Arrivals, Overrides};
 use crate::subject::Subject;
 use crate::target::Target;
 
@@ -142,6 +142,12 @@ pub struct Changes {
     /// Send at a fixed rate, all producers together (open loop).
     #[arg(long, value_name = "PER_SECOND", conflicts_with = "in_flight")]
     rate: Option<u64>,
+    /// Send at a fixed rate, each producer (open loop).
+    #[arg(long, value_name = "PER_SECOND", conflicts_with_all = ["in_flight", "rate"])]
+    rate_per_producer: Option<u64>,
+    /// How the messages of an open loop arrive: constant, poisson, or burst:MESSAGES (all producers together).
+    #[arg(long, value_name = "ARRIVALS", conflicts_with = "in_flight")]
+    arrivals: Option<Arrivals>,
     /// Send as fast as this many messages in flight allow, all producers together (saturating).
     #[arg(long, value_name = "MESSAGES")]
     in_flight: Option<u64>,
@@ -204,6 +210,8 @@ impl Changes {
             queues: changes.queues,
             size_bytes: changes.size,
             rate: changes.rate,
+            rate_per_producer: changes.rate_per_producer,
+            arrivals: changes.arrivals,
             in_flight: changes.in_flight,
             messages: changes.messages,
             duration_s: changes.duration,
@@ -274,12 +282,14 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_refused_with_code_2() {
-        let cases: [&[&str]; 10] = [
+        let cases: [&[&str]; 12] = [
             &[],
             &["--scenario", "x", "--producers", "many"],
             &["--scenario", "x", "--url", "http://x"],
             &["--scenario", "x", "--broker-pid", "3"],
             &["--scenario", "x", "--rate", "5", "--in-flight", "5"],
+            &["--scenario", "x", "--rate", "5", "--rate-per-producer", "5"],
+            &["--scenario", "x", "--arrivals", "bursts"],
             &["--scenario", "x", "--duration", "-3"],
             &["--scenario", "x", "--repeat", "0"],
             &["--scenario", "x", "--url", "amqp://x", "--data-dir-parent", "/"],

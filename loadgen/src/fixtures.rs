@@ -6,17 +6,14 @@ use crate::live::{Interval, Quantiles};
 use crate::process_meter::{Counters, ProcessSample};
 use crate::recorder::{Recording, Recovery, ServerProperties, histogram};
 use crate::sampler::{MachineSample, Sample};
-use crate::scenario::{Load, Scenario};
+use crate::scenario::Scenario;
 use crate::usage::{ProcessUsage, Usage};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// A run of `scenario` that reaches all of its targets.
 pub(crate) fn recording(scenario: &Scenario) -> Recording {
-    let rate = match scenario.load {
-        Load::Saturating { .. } | Load::Flood {} => 1_600_000,
-        Load::OpenLoop { rate } => rate,
-    };
+    let rate = scenario.offered_rate_mean().map_or(1_600_000, |rate| rate as u64);
     let copies = u64::from(scenario.copies());
     let published = (rate as f64 * scenario.duration_s) as u64;
     let mut response = histogram();

@@ -5,11 +5,16 @@
 use std::sync::Arc;
 
 use crate::body::STAMP_BYTES;
-use crate::scenario::{BrokerFault, Load, Routing, Scenario};
+use crate::random::SplitMix64;
+use crate::rate_curve::RateCurve;
+use crate::scenario::{Arrivals, BrokerFault, Load, Routing, Scenario};
+use crate::schedule::{Schedule, Timetable};
 
 const NS_PER_S: f64 = 1e9;
 /// Keeps the moments of the kills apart from everything else that comes of the seed.
 const KILLS_SEED: u64 = 0x6b69_6c6c_6564;
+/// The same for the phase of the bursts.
+const BURSTS_SEED: u64 = 0x6275_7273_7473;
 
 /// A scenario spelled out.
 #[derive(Clone, Debug)]
@@ -58,25 +63,6 @@ pub struct ProducerPlan {
     pub schedule: Schedule,
 }
 
-/// When a producer sends.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Schedule {
-    /// Whenever fewer than its share of the window is sent and not yet consumed.
-    Saturating {
-        /// This producer's share, at least 1.
-        in_flight: u32,
-    },
-    /// Whenever the broker reads (and confirms).
-    Flood,
-    /// Message *k* is due at `first_ns + k × interval_ns` after the load began; computed from *k*, so nothing drifts.
-    OpenLoop {
-        /// Instant of message 0: a seeded phase within one interval, so that producers do not send in step.
-        first_ns: u64,
-        /// Distance of two messages of this producer.
-        interval_ns: f64,
-    },
-}
-
 /// One consumer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerPlan {
@@ -98,7 +84,8 @@ impl Plan {
     /// Spells `scenario` out. `run_tag` makes the names of queues and exchange unique to the run.
     #[must_use]
     pub fn new(scenario: &Scenario, seed: u64, run_tag: &str) -> Self {
-        let mut random = SplitMix64(seed);
+        let mut random = SplitMix64::new(seed);
+        let scheduler = Scheduler::new(scenario, seed);
         let exchange = (scenario.routing == Routing::Fanout).then(|| format!("loadgen.{run_tag}.fanout"));
         let queues: Vec<_> = (0..scenario.queues)
             .map(|index| QueuePlan {
@@ -127,7 +114,7 @@ impl Plan {
                     messages: scenario
                         .messages
                         .map(|messages| share(messages, scenario.producers, id)),
-                    schedule: schedule(scenario, id, &mut random),
+                    schedule: scheduler.schedule(id, &mut random),
                 }
             })
             .collect();
@@ -166,7 +153,7 @@ fn share(total: u64, producers: u16, producer: u16) -> u64 {
 }
 
 fn kills(scenario: &Scenario, seed: u64) -> Vec<u64> {
-    let mut random = SplitMix64(seed ^ KILLS_SEED);
+    let mut random = SplitMix64::new(seed ^ KILLS_SEED);
     let instants = scenario.faults.iter().map(|fault| {
         let BrokerFault::Kill {
             after_s: (from_s, to_s),
@@ -176,40 +163,47 @@ fn kills(scenario: &Scenario, seed: u64) -> Vec<u64> {
     instants.collect()
 }
 
-fn schedule(scenario: &Scenario, producer: u16, random: &mut SplitMix64) -> Schedule {
-    match scenario.load {
-        Load::Saturating { in_flight } => {
-            let share = share(u64::from(in_flight), scenario.producers, producer);
-            Schedule::Saturating {
-                in_flight: u32::try_from(share).expect("a share is at most the whole"),
-            }
-        }
-        Load::Flood {} => Schedule::Flood,
-        Load::OpenLoop { rate } => {
-            let interval_ns = NS_PER_S * f64::from(scenario.producers) / rate as f64;
-            Schedule::OpenLoop {
-                first_ns: (random.fraction() * interval_ns) as u64,
-                interval_ns,
-            }
-        }
-    }
+/// The schedules of all producers; their chance comes from `random`, one draw each.
+struct Scheduler<'a> {
+    scenario: &'a Scenario,
+    /// The rate of all producers, and that of each.
+    curves: Option<(Arc<RateCurve>, Arc<RateCurve>)>,
+    /// All producers burst together.
+    burst_phase: f64,
 }
 
-/// Steele, Lea and Flood's SplitMix64 ("Fast splittable pseudorandom number generators", 2014).
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+impl<'a> Scheduler<'a> {
+    fn new(scenario: &'a Scenario, seed: u64) -> Self {
+        let curves = scenario.rate_curve().map(|all| {
+            let each = all.scaled(1.0 / f64::from(scenario.producers));
+            (Arc::new(all), Arc::new(each))
+        });
+        Self {
+            scenario,
+            curves,
+            burst_phase: SplitMix64::new(seed ^ BURSTS_SEED).fraction(),
+        }
     }
 
-    /// 53 bits: a fraction in [0, 1) that an f64 holds exactly.
-    fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    fn schedule(&self, producer: u16, random: &mut SplitMix64) -> Schedule {
+        let producers = self.scenario.producers;
+        if let Load::Saturating { in_flight } = self.scenario.load {
+            let share = share(u64::from(in_flight), producers, producer);
+            return Schedule::Saturating {
+                in_flight: u32::try_from(share).expect("a share is at most the whole"),
+            };
+        }
+        let (Some((all, each)), Some(arrivals)) = (&self.curves, self.scenario.load.arrivals()) else {
+            return Schedule::Flood;
+        };
+        Schedule::OpenLoop(match arrivals {
+            Arrivals::Constant => Timetable::even(Arc::clone(each), random.fraction()),
+            Arrivals::Poisson => Timetable::random(Arc::clone(each), random.next()),
+            Arrivals::Burst(burst) => {
+                let part = share(burst, producers, producer);
+                Timetable::bursts(Arc::clone(all), self.burst_phase, burst, part)
+            }
+        })
     }
 }
 
@@ -240,37 +234,72 @@ mod tests {
             .iter()
             .map(|producer| match producer.schedule {
                 Schedule::Saturating { in_flight } => in_flight,
-                Schedule::Flood | Schedule::OpenLoop { .. } => unreachable!("a saturating scenario"),
+                Schedule::Flood | Schedule::OpenLoop(_) => unreachable!("a saturating scenario"),
             })
             .collect();
         assert_eq!(shares, [15, 15, 14, 14, 14, 14, 14]);
     }
 
-    #[test]
-    fn producers_of_an_open_loop_add_up_to_the_rate_and_are_out_of_step() {
-        let scenario = built_in("20p20c-latency").unwrap();
-        let Load::OpenLoop { rate } = scenario.load else {
-            panic!("an open loop")
-        };
-        let plan = Plan::new(&scenario, 1, "t");
-        let mut total = 0.0;
-        let mut phases = Vec::new();
-        for producer in &plan.producers {
-            let Schedule::OpenLoop {
-                first_ns,
-                interval_ns,
-            } = producer.schedule
-            else {
+    /// All instants of all producers in the first ten seconds, in ns.
+    fn instants(scenario: &Scenario, seed: u64) -> Vec<Vec<u64>> {
+        let producers = Plan::new(scenario, seed, "t").producers;
+        let of_one = |producer: ProducerPlan| {
+            let Schedule::OpenLoop(mut timetable) = producer.schedule else {
                 panic!("an open loop")
             };
-            assert!((first_ns as f64) < interval_ns);
-            total += 1e9 / interval_ns;
-            phases.push(first_ns);
-        }
-        assert!((total - rate as f64).abs() < 1e-3);
-        phases.sort_unstable();
-        phases.dedup();
-        assert!(phases.len() > 15);
+            let mut instants = Vec::new();
+            while timetable.next_ns() < 10_000_000_000 {
+                instants.push(timetable.next_ns());
+                timetable.advance();
+            }
+            instants
+        };
+        producers.into_iter().map(of_one).collect()
+    }
+
+    #[test]
+    fn producers_of_an_open_loop_add_up_to_the_rate_and_are_out_of_step() {
+        let mut scenario = built_in("20p20c-latency").unwrap();
+        let count = |scenario: &Scenario| instants(scenario, 1).iter().map(Vec::len).sum::<usize>();
+        assert!(count(&scenario).abs_diff(2_500_000) <= 20);
+        let mut first: Vec<_> = instants(&scenario, 1)
+            .iter()
+            .map(|instants| instants[0])
+            .collect();
+        assert!(first.iter().all(|&at_ns| at_ns < 80_000), "{first:?}");
+        first.sort_unstable();
+        first.dedup();
+        assert!(first.len() > 15);
+        scenario.load = Load::OpenLoop {
+            rate: None,
+            rate_per_producer: Some(1_000),
+            arrivals: Arrivals::Poisson,
+        };
+        // Four standard deviations of a Poisson number.
+        assert!(count(&scenario).abs_diff(200_000) < 4 * 447);
+        assert_eq!(instants(&scenario, 5), instants(&scenario, 5));
+        assert_ne!(instants(&scenario, 5), instants(&scenario, 6));
+    }
+
+    #[test]
+    fn all_producers_burst_together_each_its_part() {
+        let mut scenario = built_in("20p20c-latency").unwrap();
+        scenario.producers = 3;
+        scenario.load = Load::OpenLoop {
+            rate: Some(1_000),
+            rate_per_producer: None,
+            arrivals: Arrivals::Burst(100),
+        };
+        let instants = instants(&scenario, 1);
+        let lengths: Vec<_> = instants.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [3_400, 3_300, 3_300]);
+        assert_eq!(instants[0][0], instants[0][33]);
+        assert_eq!(instants[0][34] - instants[0][33], 100_000_000);
+        assert!((0..3_300).all(|k| instants[1][k] == instants[2][k]));
+        assert_eq!(
+            (instants[1][0], instants[1][33]),
+            (instants[0][0], instants[0][34])
+        );
     }
 
     #[test]

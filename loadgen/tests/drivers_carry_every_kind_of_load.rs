@@ -4,11 +4,13 @@
 mod fake_peer;
 mod run;
 
+use std::cell::RefCell;
+
 use fake_peer::{FakePeer, Faults, Seen};
 use loadgen::recorder::Recording;
 use loadgen::scenario::Scenario;
 use run::{drivers, open_loop, run, run_until, scenario};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Runs `scenario` with both drivers; `check` gets what was recorded and what the peer saw.
 fn carry(scenario: &Scenario, faults: &Faults, check: impl Fn(&str, &Recording, &Seen)) {
@@ -76,6 +78,56 @@ fn an_open_loop_sends_exactly_its_schedule() {
         );
         assert_eq!(recording.schedule_lag.len(), recording.response.len(), "{name}");
         assert_eq!(recording.service.len(), recording.response.len(), "{name}");
+    });
+}
+
+#[test]
+fn arrivals_by_chance_and_in_bursts_are_all_sent() {
+    let load =
+        |arrivals: Value| json!({"shape": "open_loop", "rate_per_producer": 1_000, "arrivals": arrivals});
+    let in_half_a_second = |arrivals: Value| {
+        let changes = json!({"load": load(arrivals), "producers": 3, "duration_s": 0.4, "warmup_s": 0.1});
+        run::scenario(changes)
+    };
+    let bursts = in_half_a_second(json!({"burst": 30}));
+    carry(&bursts, &Faults::default(), |name, recording, _| {
+        // A burst each 10 ms, whole ones only.
+        let published = recording.ledger.published;
+        assert!(
+            published.is_multiple_of(30) && published.abs_diff(1_500) <= 30,
+            "{name}: {published}"
+        );
+        assert_eq!(recording.unsent, 0, "{name}");
+    });
+    let counts = RefCell::new(Vec::new());
+    carry(
+        &in_half_a_second(json!("poisson")),
+        &Faults::default(),
+        |name, recording, _| {
+            assert_eq!(recording.unsent, 0, "{name}");
+            assert_eq!(recording.schedule_lag.len(), recording.response.len(), "{name}");
+            counts.borrow_mut().push(recording.ledger.published);
+        },
+    );
+    let counts = counts.into_inner();
+    // The seed, not the driver, decides what is due.
+    assert_eq!(counts[0], counts[1]);
+    assert!(
+        counts[0] != 1_500 && counts[0].abs_diff(1_500) < 4 * 39,
+        "{counts:?}"
+    );
+}
+
+#[test]
+fn a_profile_is_sent_as_its_phases_say() {
+    let phases = json!([{"rate": 500, "for_s": 0.2}, {"from": 500, "to": 4_500, "for_s": 0.4}]);
+    let changes = json!({"load": {"shape": "profile", "phases": phases}, "duration_s": 0.6, "warmup_s": 0.2});
+    carry(&scenario(changes), &Faults::default(), |name, recording, _| {
+        // 100 in the warm-up, then 100 and 1,000.
+        let (published, measured) = (recording.ledger.published, recording.response.len());
+        assert!(published.abs_diff(1_200) <= 3, "{name}: {published}");
+        assert!(measured.abs_diff(1_100) <= 3, "{name}: {measured}");
+        assert_eq!(recording.unsent, 0, "{name}");
     });
 }
 

@@ -6,7 +6,7 @@
 //! * one connection per producer and per consumer;
 //! * saturating load: a producer sends while fewer than its share of messages are sent and not yet consumed (on the
 //!   slowest of its queues) and, with confirms, fewer than `confirm_window` are unconfirmed;
-//! * open loop: message *k* is intended at `first + k × interval`; whatever is due is sent, however late;
+//! * open loop: each message has an intended instant (`crate::schedule`); whatever is due is sent, however late;
 //! * flood: a producer sends what the broker reads and, with confirms, while fewer than `confirm_window` are unconfirmed;
 //! * counted: a producer ends after its share of the messages; without confirms it asks the broker for an answer behind
 //!   the last one, so that nothing still lies in a socket when the window closes (`course`);

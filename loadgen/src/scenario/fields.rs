@@ -1,62 +1,15 @@
 //! The table of all scenario fields: type, range, and whether they may be absent.
-//!
-//! Checked on the JSON value, before it becomes typed, so that a message can name the field, the value found and what
-//! is allowed, which serde's own messages do not.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::allowed::{Allowed, Field, Variants, check_object, optional, required, shorten};
 use super::{Fault, SIZE_BYTES_MAX};
 
-/// What a field may hold.
-#[derive(Clone, Copy)]
-enum Allowed {
-    /// Lower-case letters, digits and dashes.
-    Name,
-    Text,
-    Flag,
-    Integer(u64, u64),
-    /// An integer or `null`.
-    IntegerOrNull(u64, u64),
-    Number(f64, f64),
-    NumberOrNull(f64, f64),
-    OneOf(&'static [&'static str]),
-    /// Two numbers, the second not below the first.
-    Range(f64, f64),
-    Fields(&'static [Field]),
-    /// An object one of whose fields, named first, decides the others.
-    Variant(&'static str, Variants),
-    /// A list of such objects, at most so many.
-    Each(usize, &'static str, Variants),
-}
-
-/// The values of the deciding field, each with the other fields.
-type Variants = &'static [(&'static str, &'static [Field])];
-
-struct Field {
-    name: &'static str,
-    allowed: Allowed,
-    required: bool,
-}
-
-const fn required(name: &'static str, allowed: Allowed) -> Field {
-    Field {
-        name,
-        allowed,
-        required: true,
-    }
-}
-
-const fn optional(name: &'static str, allowed: Allowed) -> Field {
-    Field {
-        name,
-        allowed,
-        required: false,
-    }
-}
-
-const NAME_LEN_MAX: usize = 64;
 const DURATION_S_MAX: f64 = 36_000.0;
 const FAULTS_MAX: usize = 100;
+const PHASES_MAX: usize = 100;
+/// Messages a second; no generator makes more.
+const RATE_MAX: u64 = 20_000_000;
 
 const SCENARIO: &[Field] = &[
     required("name", Allowed::Name),
@@ -76,7 +29,7 @@ const SCENARIO: &[Field] = &[
     required("prefetch", Allowed::Integer(0, u16::MAX as u64)),
     required("ack_every", Allowed::Integer(0, u16::MAX as u64)),
     optional("ack_flush_ms", Allowed::Integer(0, 60_000)),
-    optional("consume_rate_max", Allowed::IntegerOrNull(1, 20_000_000)),
+    optional("consume_rate_max", Allowed::IntegerOrNull(1, RATE_MAX)),
     optional("confirm_window", Allowed::IntegerOrNull(1, 1_000_000)),
     optional("persistent", Allowed::Flag),
     optional("durable", Allowed::Flag),
@@ -91,8 +44,39 @@ const LOAD: Variants = &[
         "saturating",
         &[required("in_flight", Allowed::Integer(1, 10_000_000))],
     ),
-    ("open_loop", &[required("rate", Allowed::Integer(1, 20_000_000))]),
+    (
+        "open_loop",
+        &[
+            optional("rate", Allowed::Integer(1, RATE_MAX)),
+            optional("rate_per_producer", Allowed::Integer(1, RATE_MAX)),
+            optional("arrivals", ARRIVALS),
+        ],
+    ),
+    (
+        "profile",
+        &[
+            required("phases", Allowed::List(PHASES_MAX, &Allowed::Shapes(PHASE))),
+            optional("arrivals", ARRIVALS),
+        ],
+    ),
     ("flood", &[]),
+];
+
+const ARRIVALS: Allowed = Allowed::Choice(
+    &["constant", "poisson"],
+    &[("burst", Allowed::Integer(1, 10_000_000))],
+);
+
+const PHASE: &[&[Field]] = &[
+    &[
+        required("rate", Allowed::Integer(0, RATE_MAX)),
+        required("for_s", Allowed::Number(0.001, DURATION_S_MAX)),
+    ],
+    &[
+        required("from", Allowed::Integer(0, RATE_MAX)),
+        required("to", Allowed::Integer(0, RATE_MAX)),
+        required("for_s", Allowed::Number(0.001, DURATION_S_MAX)),
+    ],
 ];
 
 const FAULTS: Variants = &[(
@@ -122,126 +106,6 @@ pub(super) fn check(scenario: &Value) -> Result<(), Fault> {
         return Err(Fault::new("the scenario", shorten(scenario), "a JSON object"));
     };
     check_object(object, "", SCENARIO)
-}
-
-fn check_object(object: &Map<String, Value>, prefix: &str, fields: &[Field]) -> Result<(), Fault> {
-    if let Some((name, value)) = object
-        .iter()
-        .find(|(name, _)| fields.iter().all(|field| field.name != **name))
-    {
-        let known: Vec<_> = fields.iter().map(|field| field.name).collect();
-        let fault = format!("not a field; fields here are {}", known.join(", "));
-        return Err(Fault::new(format!("{prefix}{name}"), shorten(value), fault));
-    }
-    for field in fields {
-        let path = format!("{prefix}{}", field.name);
-        match object.get(field.name) {
-            Some(value) => check_value(value, &path, field.allowed)?,
-            None if field.required => return Err(Fault::new(path, "missing", field.allowed.describe())),
-            None => {}
-        }
-    }
-    Ok(())
-}
-
-fn check_value(value: &Value, path: &str, allowed: Allowed) -> Result<(), Fault> {
-    let fault = || Fault::new(path, shorten(value), allowed.describe());
-    let prefix = format!("{path}.");
-    match allowed {
-        Allowed::Fields(fields) => check_object(value.as_object().ok_or_else(fault)?, &prefix, fields),
-        Allowed::Variant(key, variants) => {
-            let mut object = value.as_object().ok_or_else(fault)?.clone();
-            let found = object.remove(key).unwrap_or(Value::String("missing".into()));
-            let fields = variants
-                .iter()
-                .find(|(name, _)| found == *name)
-                .map(|(_, fields)| *fields);
-            let unknown = || Fault::new(format!("{prefix}{key}"), shorten(&found), names(variants));
-            check_object(&object, &prefix, fields.ok_or_else(unknown)?)
-        }
-        Allowed::Each(count_max, key, variants) => {
-            let list = value.as_array().filter(|list| list.len() <= count_max);
-            for (index, element) in list.ok_or_else(fault)?.iter().enumerate() {
-                check_value(
-                    element,
-                    &format!("{path}[{index}]"),
-                    Allowed::Variant(key, variants),
-                )?;
-            }
-            Ok(())
-        }
-        _ if allowed.accepts(value) => Ok(()),
-        _ => Err(fault()),
-    }
-}
-
-impl Allowed {
-    /// Whether a plain value is allowed (objects are checked field by field).
-    fn accepts(self, value: &Value) -> bool {
-        match self {
-            Self::Name => value.as_str().is_some_and(is_name),
-            Self::Text => value
-                .as_str()
-                .is_some_and(|text| !text.trim().is_empty() && !text.contains('\n')),
-            Self::Flag => value.is_boolean(),
-            Self::Integer(min, max) => value.as_u64().is_some_and(|value| (min..=max).contains(&value)),
-            Self::IntegerOrNull(min, max) => value.is_null() || Self::Integer(min, max).accepts(value),
-            Self::Number(min, max) => value.as_f64().is_some_and(|value| (min..=max).contains(&value)),
-            Self::NumberOrNull(min, max) => value.is_null() || Self::Number(min, max).accepts(value),
-            Self::OneOf(names) => value.as_str().is_some_and(|value| names.contains(&value)),
-            Self::Range(min, max) => {
-                let ends = value.as_array().map(|ends| ends.iter().map(Value::as_f64));
-                let ends = ends.and_then(Iterator::collect::<Option<Vec<f64>>>);
-                matches!(ends.as_deref(), Some(&[from, to]) if min <= from && from <= to && to <= max)
-            }
-            Self::Fields(_) | Self::Variant(..) | Self::Each(..) => unreachable!("checked field by field"),
-        }
-    }
-
-    fn describe(self) -> String {
-        match self {
-            Self::Name => format!("1 to {NAME_LEN_MAX} lower-case letters, digits and dashes"),
-            Self::Text => "a text of one line".into(),
-            Self::Flag => "true or false".into(),
-            Self::Integer(min, max) => format!("a whole number from {min} to {max}"),
-            Self::IntegerOrNull(min, max) => format!("null or a whole number from {min} to {max}"),
-            Self::Number(min, max) => format!("a number from {min} to {max}"),
-            Self::NumberOrNull(min, max) => format!("null or a number from {min} to {max}"),
-            Self::OneOf(names) => names.join(" or "),
-            Self::Fields(fields) => {
-                let names: Vec<_> = fields.iter().map(|field| field.name).collect();
-                format!("an object with any of {}", names.join(", "))
-            }
-            Self::Range(min, max) => format!("two numbers from {min} to {max}, the lower one first"),
-            Self::Variant(key, variants) => format!("an object with {key} = {}", names(variants)),
-            Self::Each(count_max, key, variants) => {
-                format!(
-                    "a list of at most {count_max} objects with {key} = {}",
-                    names(variants)
-                )
-            }
-        }
-    }
-}
-
-fn names(variants: Variants) -> String {
-    let names: Vec<_> = variants.iter().map(|(name, _)| *name).collect();
-    names.join(" or ")
-}
-
-fn is_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=NAME_LEN_MAX).contains(&name.len()) && name.bytes().all(allowed)
-}
-
-/// The value as JSON, short enough for a message.
-fn shorten(value: &Value) -> String {
-    const CHARS_MAX: usize = 60;
-    let text = value.to_string();
-    match text.char_indices().nth(CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
 }
 
 #[cfg(test)]
@@ -306,7 +170,7 @@ mod tests {
                 "load.shape",
                 json!("burst"),
                 "\"burst\"",
-                "saturating or open_loop or flood",
+                "saturating or open_loop or profile or flood",
             ),
             (
                 "load.in_flight",

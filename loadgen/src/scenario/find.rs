@@ -35,6 +35,12 @@ const BUILT_IN: &[(&str, &str)] = &[
         "slow-consumer",
         include_str!("../../../scenarios/slow-consumer.json"),
     ),
+    (
+        "poisson-latency",
+        include_str!("../../../scenarios/poisson-latency.json"),
+    ),
+    ("bursts", include_str!("../../../scenarios/bursts.json")),
+    ("ramp", include_str!("../../../scenarios/ramp.json")),
     ("crash", include_str!("../../../scenarios/crash.json")),
     (
         "20p20c-lapin",

@@ -45,6 +45,7 @@ mod tests {
     fn hashes_of_known_loads_stay() {
         let known = [
             ("20p20c", "1644d2d506c31760"),
+            ("20p20c-1k", "fc2407e31ef06656"),
             ("20p20c-latency", "e8fcd7be049edbc2"),
             ("fanout", "296c924df61bb06d"),
         ];

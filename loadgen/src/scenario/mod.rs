@@ -4,10 +4,12 @@
 //! command line: JSON value → every field checked against `fields` → typed [`Scenario`] → checks across fields
 //! (`checks`). Nothing else builds a `Scenario`, so the rest of the crate may rely on what is checked there.
 
+mod allowed;
 mod checks;
 mod fields;
 mod find;
 mod hash;
+mod load;
 mod overrides;
 
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use find::{Source, built_in, find, list};
+pub use load::{Arrivals, Load, RatePhase};
 pub use overrides::{Overridden, Overrides};
 
 /// The largest message: RabbitMQ's default limit and this broker's.
@@ -157,24 +160,6 @@ impl QueueType {
     }
 }
 
-/// When messages are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "shape", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Load {
-    /// As fast as a bounded window allows.
-    Saturating {
-        /// Messages sent and not yet consumed, all producers together.
-        in_flight: u32,
-    },
-    /// At a fixed rate, whatever the broker does.
-    OpenLoop {
-        /// Messages a second, all producers together.
-        rate: u64,
-    },
-    /// As fast as the broker reads and, with `confirm_window`, confirms; whatever the consumers do.
-    Flood {},
-}
-
 /// Something that is done to the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -302,12 +287,6 @@ impl Scenario {
             Routing::Queue => 1,
             Routing::Fanout => self.queues,
         }
-    }
-
-    /// Whether messages are sent at a fixed rate.
-    #[must_use]
-    pub fn is_open_loop(&self) -> bool {
-        matches!(self.load, Load::OpenLoop { .. })
     }
 
     /// Whether the window measures messages that become due within it, so that their latency means something: neither

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Load, Scenario, ScenarioError};
+use super::{Arrivals, Fault, Load, Scenario, ScenarioError};
 
 /// Values from the command line; `None` leaves the scenario's own.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,8 +17,12 @@ pub struct Overrides {
     pub queues: Option<u64>,
     /// `--size`
     pub size_bytes: Option<u64>,
-    /// `--rate`: makes the load an open loop.
+    /// `--rate`: makes the load an open loop, whose arrivals stay.
     pub rate: Option<u64>,
+    /// `--rate-per-producer`: the same, for each producer.
+    pub rate_per_producer: Option<u64>,
+    /// `--arrivals`: of an open loop.
+    pub arrivals: Option<Arrivals>,
     /// `--in-flight`: makes the load saturating.
     pub in_flight: Option<u64>,
     /// `--messages`; 0 = by the clock.
@@ -98,18 +102,51 @@ impl Overrides {
         if let Some(driver) = &self.driver {
             set("driver", json!(driver));
         }
-        if let Some(rate) = self.rate {
-            set("load", json!({"shape": "open_loop", "rate": rate}));
-        }
-        if let Some(in_flight) = self.in_flight {
-            set("load", json!({"shape": "saturating", "in_flight": in_flight}));
+        let load = self.load(&scenario.load);
+        if load != scenario.load {
+            set("load", serde_json::to_value(load).expect("a load is plain data"));
         }
         drop_unreachable_targets(scenario, &mut value, &mut changes);
+        if let Some(arrivals) = self.arrivals.filter(|_| load_has_no_arrivals(&value)) {
+            let allowed = "nothing unless the load is open_loop or profile: others have no schedule";
+            return Err(Fault::new("arrivals", arrivals.name(), allowed).of("command line"));
+        }
         Ok(Overridden {
             scenario: Scenario::from_value("command line", value)?,
             changes,
         })
     }
+}
+
+impl Overrides {
+    /// The load with these values.
+    fn load(&self, before: &Load) -> Load {
+        let mut load = before.clone();
+        if self.rate.is_some() || self.rate_per_producer.is_some() {
+            load = Load::OpenLoop {
+                rate: self.rate,
+                rate_per_producer: self.rate_per_producer,
+                arrivals: before.arrivals().unwrap_or_default(),
+            };
+        }
+        if let Some(in_flight) = self.in_flight {
+            load = Load::Saturating {
+                // Too large a value is refused with the others.
+                in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
+            };
+        }
+        if let (Some(wanted), Load::OpenLoop { arrivals, .. } | Load::Profile { arrivals, .. }) =
+            (self.arrivals, &mut load)
+        {
+            *arrivals = wanted;
+        }
+        load
+    }
+}
+
+fn load_has_no_arrivals(value: &Value) -> bool {
+    let load = serde_json::from_value::<Load>(value["load"].clone());
+    load.is_ok_and(|load| load.arrivals().is_none())
 }
 
 /// Removes the targets that make no sense any more because the load's shape or rate was changed.
@@ -125,20 +162,18 @@ fn drop_unreachable_targets(before: &Scenario, value: &mut Value, changes: &mut 
     } else {
         1
     };
-    let unreachable = match load {
-        Load::Saturating { .. } | Load::Flood {} => {
-            vec![("latency_p99_us_max", 0), ("schedule_lag_p99_us_max", 0)]
-        }
-        Load::OpenLoop { rate } => {
-            vec![
-                ("publish_rate_min", rate),
-                ("consume_rate_min", rate.saturating_mul(copies)),
-            ]
-        }
+    let producers = value["producers"].as_u64().unwrap_or_default();
+    let rate = load.rate_mean(u16::try_from(producers).unwrap_or(u16::MAX));
+    let unreachable = match rate {
+        None => [("latency_p99_us_max", 0.0), ("schedule_lag_p99_us_max", 0.0)],
+        Some(rate) => [
+            ("publish_rate_min", rate),
+            ("consume_rate_min", rate * copies as f64),
+        ],
     };
     for (target, reachable) in unreachable {
         let stated = value["targets"][target].as_f64();
-        if stated.is_some_and(|stated| stated > reachable as f64) {
+        if stated.is_some_and(|stated| stated > reachable) {
             value["targets"][target] = Value::Null;
             changes.push(format!("targets.{target} = null"));
         }
@@ -147,17 +182,34 @@ fn drop_unreachable_targets(before: &Scenario, value: &mut Value, changes: &mut 
 
 /// A change for people: a load as its one number, the rest as JSON.
 fn describe(value: &Value) -> String {
-    match value.get("shape").and_then(Value::as_str) {
-        Some("open_loop") => format!("open_loop at {}/s", value["rate"]),
-        Some("saturating") => format!("saturating with {} in flight", value["in_flight"]),
-        Some(shape) => shape.to_owned(),
-        None => match value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number
-                .as_f64()
-                .map_or_else(|| number.to_string(), |number| number.to_string()),
-            other => other.to_string(),
-        },
+    if let Ok(load) = serde_json::from_value::<Load>(value.clone()) {
+        return describe_load(&load);
+    }
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number
+            .as_f64()
+            .map_or_else(|| number.to_string(), |number| number.to_string()),
+        other => other.to_string(),
+    }
+}
+
+fn describe_load(load: &Load) -> String {
+    let shown = match load {
+        Load::OpenLoop { rate: Some(rate), .. } => format!("open_loop at {rate}/s"),
+        Load::OpenLoop {
+            rate_per_producer, ..
+        } => format!(
+            "open_loop at {}/s per producer",
+            rate_per_producer.unwrap_or_default()
+        ),
+        Load::Profile { phases, .. } => format!("profile of {} phases", phases.len()),
+        Load::Saturating { in_flight } => format!("saturating with {in_flight} in flight"),
+        Load::Flood {} => "flood".to_owned(),
+    };
+    match load.arrivals() {
+        None | Some(Arrivals::Constant) => shown,
+        Some(arrivals) => format!("{shown}, {}", arrivals.name()),
     }
 }
 
@@ -229,7 +281,7 @@ mod tests {
         }
         .apply(&scenario)
         .unwrap();
-        assert_eq!(changed.scenario.load, Load::OpenLoop { rate: 50_000 });
+        assert_eq!(changed.scenario.load, Load::open_loop(50_000));
         assert_eq!(changed.scenario.targets.publish_rate_min, None);
         assert_eq!(
             changed.scenario.targets.broker_rss_bytes_max,
@@ -237,6 +289,32 @@ mod tests {
         );
         assert_eq!(changed.changes[0], "load = open_loop at 50000/s");
         assert_eq!(changed.changes.len(), 3);
+    }
+
+    #[test]
+    fn arrivals_stay_when_the_rate_changes_and_are_refused_where_nothing_arrives_by_schedule() {
+        let scenario = built_in("20p20c-latency").unwrap();
+        let poisson = Overrides {
+            arrivals: Some(Arrivals::Poisson),
+            ..Overrides::default()
+        };
+        let changed = poisson.apply(&scenario).unwrap();
+        assert_eq!(changed.changes, ["load = open_loop at 250000/s, poisson"]);
+        let faster = Overrides {
+            rate_per_producer: Some(20_000),
+            ..Overrides::default()
+        };
+        let changed = faster.apply(&changed.scenario).unwrap();
+        assert_eq!(
+            changed.changes,
+            ["load = open_loop at 20000/s per producer, poisson"]
+        );
+        assert_eq!(changed.scenario.offered_rate_mean(), Some(400_000.0));
+        let refused = poisson
+            .apply(&built_in("20p20c").unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("arrivals is poisson"), "{refused}");
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl ProducerTask {
             if index % BATCH_MAX == BATCH_MAX - 1 {
                 tokio::task::yield_now().await;
             }
-            let Some(intended_ns) = self.await_turn(index).await else {
+            let Some(intended_ns) = self.await_turn().await else {
                 return Ok(false);
             };
             if let Some(confirms) = &self.confirms {
@@ -141,6 +141,7 @@ impl ProducerTask {
                 self.books.held_back.fetch_add(1, Ordering::Relaxed);
             }
             self.send(intended_ns.unwrap_or(sent_ns), sent_ns).await?;
+            self.pace.advance();
             let now_ns = self.books.clock.now_ns();
             if now_ns - sent_ns > SEND_NS_MAX {
                 blocked_ns = now_ns;
@@ -155,9 +156,9 @@ impl ProducerTask {
         asking.await.map_err(|source| failed(&self.name, source))
     }
 
-    /// Waits until message `index` may be sent: its intended instant, or `Some(None)` when the window decides. `None` at
+    /// Waits until the next message may be sent: its intended instant, or `Some(None)` when the window decides. `None` at
     /// the end of the load.
-    async fn await_turn(&self, index: u64) -> Option<Option<u64>> {
+    async fn await_turn(&self) -> Option<Option<u64>> {
         let books = &self.books;
         loop {
             match self.pace {
@@ -171,8 +172,8 @@ impl ProducerTask {
                     }
                     room.await;
                 }
-                Pace::OpenLoop { .. } => {
-                    let intended_ns = self.pace.intended_ns(index)?;
+                Pace::OpenLoop(_) => {
+                    let intended_ns = self.pace.next_ns()?;
                     if intended_ns >= books.load_end_ns() {
                         return None;
                     }

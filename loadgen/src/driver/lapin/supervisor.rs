@@ -1,5 +1,6 @@
 //! The supervisor: connects everything, starts the tasks, obeys the run's control, and writes the series.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use super::books::Books;
 use super::consumer::{self, ConsumerTask};
 use super::producer::{self, ConfirmQueue, ProducerTask, collect_confirms};
 use super::setup::{Link, failed};
-use crate::control::Control;
+use crate::control::{Control, Phase};
 use crate::driver::DriverError;
 use crate::driver::acks::AckBatch;
 use crate::driver::course::Course;
@@ -99,7 +100,14 @@ pub(super) async fn run(
             ));
             ConfirmQueue { permits, unconfirmed }
         });
-        let task = ProducerTask::new(plan, index, &link, paces[index], confirms, Arc::clone(&books));
+        let task = ProducerTask::new(
+            plan,
+            index,
+            &link,
+            paces[index].clone(),
+            confirms,
+            Arc::clone(&books),
+        );
         tasks.spawn(task.run());
         links.push(link);
     }
@@ -111,7 +119,7 @@ pub(super) async fn run(
     let mut series = Series::new(plan.scenario.is_open_loop(), started_ns);
     let run = Run {
         plan,
-        paces: &paces,
+        due: Due::new(plan, &paces),
         books: &books,
         control,
         live,
@@ -123,7 +131,7 @@ pub(super) async fn run(
     links.extend(waiting.into_iter().map(|(_, link)| link));
     close(links).await;
     supervised?;
-    let unsent = unsent(plan, &paces, &books);
+    let unsent = run.due.unsent(&books);
     let books = Arc::into_inner(books).expect("every task has ended");
     let outcome = Outcome {
         with_confirms: plan.scenario.confirm_window.is_some(),
@@ -142,7 +150,7 @@ pub(super) async fn run(
 /// What the supervisor looks at.
 struct Run<'a> {
     plan: &'a Plan,
-    paces: &'a [Pace],
+    due: Due<'a>,
     books: &'a Arc<Books>,
     control: &'a Control,
     live: &'a Live,
@@ -169,7 +177,7 @@ impl Run<'_> {
     ) -> Result<(), DriverError> {
         let Self {
             plan,
-            paces,
+            ref due,
             books,
             control,
             live,
@@ -207,7 +215,7 @@ impl Run<'_> {
             let totals = books.totals();
             live.set_totals(totals);
             let complete = standing.received && standing.confirmed;
-            let complete = complete && books.is_settled() && unsent(plan, paces, books) == 0;
+            let complete = complete && books.is_settled() && phase >= Phase::Drain && due.unsent(books) == 0;
             let over = drain.is_over(now_ns, phase, standing.progress, complete);
             if over || now_ns >= series.interval_end_ns() {
                 books.take_seconds(&mut second, |second| series.add(second));
@@ -308,17 +316,38 @@ async fn reason(first: DriverError, tasks: &mut Tasks) -> DriverError {
         .unwrap_or(first)
 }
 
-/// Messages of the schedules that were due, or of the count, and not sent.
-fn unsent(plan: &Plan, paces: &[Pace], books: &Books) -> u64 {
-    let ledger = books.ledger.lock();
-    let end_ns = books.load_end_ns();
-    let unsent = plan.producers.iter().zip(paces).map(|(producer, pace)| {
-        let due = producer.messages.or_else(|| pace.due_before(end_ns));
-        due.map_or(0, |due| {
-            due.saturating_sub(ledger.published_by(usize::from(producer.id)))
-        })
-    });
-    unsent.sum()
+/// How many messages each producer has to send in all: its part of the count, or what its schedule holds until the load ends.
+struct Due<'a> {
+    plan: &'a Plan,
+    paces: &'a [Pace],
+    /// Counted once, when the load is over and its end moves no more.
+    counts: OnceCell<Vec<u64>>,
+}
+
+impl<'a> Due<'a> {
+    fn new(plan: &'a Plan, paces: &'a [Pace]) -> Self {
+        Self {
+            plan,
+            paces,
+            counts: OnceCell::new(),
+        }
+    }
+
+    /// Of these, those that were not sent. To be asked in the drain.
+    fn unsent(&self, books: &Books) -> u64 {
+        let counts = self.counts.get_or_init(|| {
+            let end_ns = books.load_end_ns();
+            let producers = self.plan.producers.iter().zip(self.paces);
+            let due = producers.map(|(producer, pace)| producer.messages.or_else(|| pace.due_before(end_ns)));
+            due.map(Option::unwrap_or_default).collect()
+        });
+        let ledger = books.ledger.lock();
+        let unsent = counts
+            .iter()
+            .enumerate()
+            .map(|(index, due)| due.saturating_sub(ledger.published_by(index)));
+        unsent.sum()
+    }
 }
 
 async fn close(links: Vec<Link>) {

@@ -19,7 +19,7 @@ use crate::driver::drain::DrainWatch;
 use crate::driver::pace::Pace;
 use crate::ledger::Ledger;
 use crate::live::{Live, Totals};
-use crate::plan::{Plan, Schedule};
+use crate::plan::Plan;
 use crate::recorder::{LatencyRecorder, Outcome, Recording, Second, Series, ServerProperties};
 use crate::target::Target;
 
@@ -104,10 +104,7 @@ impl Engine {
         };
         let consumers = connect_consumers(plan, target, &go_on)?;
         let producers = connect_producers(plan, target, &go_on)?;
-        let open_loop = plan
-            .producers
-            .iter()
-            .any(|producer| matches!(producer.schedule, Schedule::OpenLoop { .. }));
+        let open_loop = plan.scenario.is_open_loop();
         let failed = |source| DriverError::Generator {
             what: "set up its event loop",
             source,
@@ -413,26 +410,30 @@ impl Engine {
     }
 
     /// Whether all that was due is sent, confirmed, received on every queue, and acknowledged.
-    fn is_complete(&self) -> bool {
-        let ledger = &self.books.ledger;
-        ledger.is_complete()
-            && self
-                .producers
-                .iter()
-                .all(|it| it.unconfirmed() == 0 && it.unsent(&self.books) == 0)
-            && self.consumers.iter().all(Consumer::is_settled)
+    fn is_complete(&mut self) -> bool {
+        let Self {
+            producers,
+            consumers,
+            books,
+            ..
+        } = self;
+        books.ledger.is_complete()
+            && producers
+                .iter_mut()
+                .all(|it| it.unconfirmed() == 0 && it.unsent(books) == 0)
+            && consumers.iter().all(Consumer::is_settled)
     }
 
     fn finish(self, with_confirms: bool, server: ServerProperties) -> Outcome {
         let Self {
-            producers,
+            mut producers,
             consumers,
             books,
             mut recoveries,
             ..
         } = self;
         recoveries.end_last(&books);
-        let unsent = producers.iter().map(|producer| producer.unsent(&books)).sum();
+        let unsent = producers.iter_mut().map(|it| it.unsent(&books)).sum();
         let held_back = producers.iter().map(Producer::held_back).sum();
         let links = producers.into_iter().map(|producer| producer.link);
         let (mut reads, mut writes) = recoveries.socket_calls;

@@ -39,7 +39,7 @@ pub(super) struct Producer {
     barrier: Barrier,
     /// Where the load ends: nothing intended at or after this instant is sent.
     end_ns: u64,
-    /// Messages of the whole schedule up to there.
+    /// Messages of the whole schedule up to there, once somebody has asked.
     due_total: Option<u64>,
     /// When the broker last kept it from sending what was due.
     blocked_ns: u64,
@@ -129,7 +129,7 @@ impl Producer {
     /// Goes on where `before` had to stop when the broker was killed at `now_ns`: after the `sent` messages that it has
     /// sent, none of which is sent again.
     pub(super) fn resume(&mut self, before: &Self, sent: u64, now_ns: u64) {
-        self.pace = before.pace;
+        self.pace = before.pace.clone();
         self.end_ns = before.end_ns;
         self.due_total = before.due_total;
         self.held_back = before.held_back;
@@ -145,12 +145,15 @@ impl Producer {
     /// Sets the end of the load.
     pub(super) fn set_end(&mut self, end_ns: u64) {
         self.end_ns = end_ns;
-        let counted = (self.messages_max != u64::MAX).then_some(self.messages_max);
-        self.due_total = counted.or_else(|| self.pace.due_before(end_ns));
+        self.due_total = (self.messages_max != u64::MAX).then_some(self.messages_max);
     }
 
-    /// Messages that the schedule asks for and that were not sent.
-    pub(super) fn unsent(&self, books: &Books) -> u64 {
+    /// Messages that the schedule asks for and that were not sent. Only what the broker kept the producer from sending is counted
+    /// through, and once.
+    pub(super) fn unsent(&mut self, books: &Books) -> u64 {
+        if self.due_total.is_none() {
+            self.due_total = self.pace.due_before(self.end_ns);
+        }
         self.due_total.map_or(0, |total| {
             total.saturating_sub(books.ledger.published_by(self.index))
         })
@@ -187,7 +190,7 @@ impl Producer {
         self.ask_behind_the_last(books);
         let next = match self.pace {
             Pace::Saturating { window } => self.fill_window(books, window, room),
-            Pace::OpenLoop { .. } => self.catch_up(books, room),
+            Pace::OpenLoop(_) => self.catch_up(books, room),
         };
         self.link.flush(buffer)?;
         Ok(if self.link.socket.is_backed_up() {
@@ -237,12 +240,10 @@ impl Producer {
 
     fn catch_up(&mut self, books: &mut Books, room: u64) -> Next {
         let now_ns = books.clock.now_ns();
-        let first = books.ledger.published_by(self.index);
-        let total = self.due_total.unwrap_or(u64::MAX);
         let (mut count, mut booked, mut measured) = (0, 0, false);
         let next = loop {
-            let index = first + count;
-            let Some(intended_ns) = self.pace.intended_ns(index).filter(|_| index < total) else {
+            let next_ns = self.pace.next_ns();
+            let Some(intended_ns) = next_ns.filter(|next_ns| *next_ns < self.end_ns) else {
                 break Next::Finished;
             };
             if intended_ns > now_ns {
@@ -264,6 +265,7 @@ impl Producer {
             self.append(books, intended_ns, now_ns);
             books.recorder.sent(intended_ns, now_ns);
             self.held_back += u64::from(intended_ns <= self.blocked_ns);
+            self.pace.advance();
             count += 1;
         };
         self.book(books, count - booked, now_ns, measured);
