@@ -11,7 +11,8 @@ use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::{Cli, Format, RunArguments};
+use crate::cli::{Cli, Command, Format, RunArguments};
+use crate::commands::matrix;
 use crate::conductor::{Event, Events};
 use crate::embedded;
 use crate::failure::{EXIT_INVALID, EXIT_USAGE, Failure};
@@ -41,10 +42,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match &cli.command {
-        Some(command) => match *command {},
+        Some(Command::Matrix(arguments)) => finish(matrix::run(arguments)),
         None if cli.run.list => list(),
         None => run_scenario(&cli.run),
     }
+}
+
+/// The exit code of a subcommand; a failure is told first.
+fn finish(outcome: Result<u8, Failure>) -> ExitCode {
+    ExitCode::from(outcome.unwrap_or_else(|failure| {
+        eprintln!("loadgen: {:#}", failure.error);
+        failure.exit_code
+    }))
 }
 
 /// `loadgen --scenario NAME`.
@@ -157,7 +166,7 @@ fn effective_scenario(arguments: &RunArguments) -> Result<Overridden, Failure> {
 }
 
 /// From here on Ctrl-C ends the run in order.
-fn listen_for_interrupts() -> Result<Events, Failure> {
+pub(crate) fn listen_for_interrupts() -> Result<Events, Failure> {
     let events = Events::default();
     let mut signals = Signals::new([SIGINT, SIGTERM])
         .context("cannot listen for signals")

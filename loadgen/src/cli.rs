@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::matrix::MatrixArguments;
 use crate::scenario::{Arrivals, Overrides};
 use crate::subject::Subject;
 use crate::target::Target;
@@ -35,7 +36,10 @@ pub struct Cli {
 
 /// Everything that is not simply a run.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Compare several brokers under several scenarios.
+    Matrix(MatrixArguments),
+}
 
 /// `loadgen --scenario NAME`.
 #[derive(Clone, Debug, Args)]

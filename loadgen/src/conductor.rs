@@ -65,6 +65,15 @@ impl Events {
         self.interrupted.load(Ordering::Relaxed)
     }
 
+    /// Waits so long, or until interrupted; whether it is. Between runs only: nobody else sends anything then.
+    #[must_use]
+    pub fn wait(&self, time: Duration) -> bool {
+        if let Ok(Event::Interrupt) = self.receiver.recv_timeout(time) {
+            self.interrupted.store(true, Ordering::Relaxed);
+        }
+        self.interrupted()
+    }
+
     /// For the thread that listens for signals.
     #[must_use]
     pub fn sender(&self) -> mpsc::Sender<Event> {

@@ -39,6 +39,13 @@ impl Durability {
     /// `persistent messages on durable queues · confirms, window 1,000 · broker durability: sync`
     #[must_use]
     pub fn describe(&self) -> String {
+        let level = self.durability.as_deref().unwrap_or("not stated");
+        format!("{} · broker durability: {level}", self.describe_request())
+    }
+
+    /// The same without what the broker says.
+    #[must_use]
+    pub fn describe_request(&self) -> String {
         let kind = self.queue_type.map_or("", QueueType::name);
         let space = if kind.is_empty() { "" } else { " " };
         let messages = match (self.persistent, self.durable) {
@@ -50,8 +57,7 @@ impl Durability {
             Some(window) => format!("confirms, window {}", count(window.into())),
             None => "no confirms".to_owned(),
         };
-        let level = self.durability.as_deref().unwrap_or("not stated");
-        format!("{messages} · {confirms} · broker durability: {level}")
+        format!("{messages} · {confirms}")
     }
 }
 

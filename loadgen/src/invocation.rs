@@ -24,6 +24,12 @@ pub fn without_secrets(arguments: impl IntoIterator<Item = OsString>) -> Vec<Str
     let mut shown = Vec::new();
     for argument in arguments {
         let argument = without_url_passwords(&argument.to_string_lossy());
+        if argument.contains(" --") {
+            // A broker's flags in one argument, as in 'two=embedded --user me:secret'.
+            let words = argument.split(' ').map(OsString::from);
+            shown.push(without_secrets(words).join(" "));
+            continue;
+        }
         // What is passed on to the broker counts as if it stood alone.
         let (passed_on, own) = match argument.strip_prefix("--broker-arg=") {
             Some(own) => ("--broker-arg=", own),
@@ -88,7 +94,7 @@ mod tests {
 
     #[test]
     fn passwords_do_not_show() {
-        let cases: [(&[&str], &str); 7] = [
+        let cases: [(&[&str], &str); 8] = [
             (
                 &["--url", "amqp://me:secret@host:1/v"],
                 "--url amqp://me@host:1/v",
@@ -111,6 +117,10 @@ mod tests {
             ),
             (&["--api-password", "secret", "x"], "--api-password … x"),
             (&["--api-token=secret"], "--api-token=…"),
+            (
+                &["--target", "x=embedded --user me:secret", "--seed", "1"],
+                "--target x=embedded --user me:… --seed 1",
+            ),
         ];
         for (arguments, expected) in cases {
             assert_eq!(shown(arguments), expected);

@@ -6,7 +6,8 @@
 #   server.sh restart DIR                 stop, then start on the same port and data; returns when it listens
 #
 # `this` is the binary $BROKER_BIN. `rabbitmq` is Debian's package rabbitmq-server, as a node of its own with its own epmd: an
-# installed service and its data are not touched. DIR holds: kind, address, pid, exit (code of the last stop), log, data.
+# installed service and its data are not touched. RABBITMQ_SETTINGS is a rabbitmq.conf and RABBITMQ_PLUGINS the plugins, with
+# commas between; by default what the clients' programs need. DIR holds: kind, address, pid, exit (code of the last stop), log, data.
 set -euo pipefail
 
 readonly START_DEADLINE_S=90 STOP_DEADLINE_S=60
@@ -24,6 +25,7 @@ die() {
 # Runs a command in a process that outlives this script and notes its exit code.
 launch() {
     rm -f "$dir/exit"
+    # shellcheck disable=SC2016 # expanded by the inner shell
     setsid bash -c '"$@" & echo $! >"$0/pid"; code=0; wait $! || code=$?; echo $code >"$0/exit.new"; mv "$0/exit.new" "$0/exit"' \
         "$dir" "$@" >"$dir/out" 2>>"$dir/log" </dev/null &
     disown
@@ -80,10 +82,14 @@ start_rabbitmq() {
     local epmd_port distribution_port
     read -r epmd_port distribution_port <"$dir/ports"
     rabbitmq_environment "${address##*:}" "$epmd_port" "$distribution_port"
-    echo '[rabbitmq_consistent_hash_exchange].' >"$dir/enabled_plugins"
-    # 4.x allows 16 MiB a message, 3.x allows 128 MiB.
-    printf '%s\n' 'max_message_size = 16777216' 'disk_free_limit.absolute = 50MB' 'log.file.level = warning' \
-        >"$dir/rabbitmq.conf"
+    echo "[${RABBITMQ_PLUGINS-rabbitmq_consistent_hash_exchange}]." >"$dir/enabled_plugins"
+    if [ -n "${RABBITMQ_SETTINGS:-}" ]; then
+        cp "$RABBITMQ_SETTINGS" "$dir/rabbitmq.conf"
+    else
+        # 4.x allows 16 MiB a message, 3.x allows 128 MiB.
+        printf '%s\n' 'max_message_size = 16777216' 'disk_free_limit.absolute = 50MB' 'log.file.level = warning' \
+            >"$dir/rabbitmq.conf"
+    fi
     if ! epmd -port "$epmd_port" -names >/dev/null 2>&1; then
         setsid epmd -address 127.0.0.1 -port "$epmd_port" >/dev/null 2>&1 </dev/null &
         echo $! >"$dir/epmd.pid"

@@ -29,7 +29,7 @@ use crate::target::Target;
 
 pub use error::DriverError;
 pub use lapin::LapinDriver;
-pub use native::NativeDriver;
+pub use native::{NativeDriver, introduction};
 
 /// A way to put a plan's load on a broker.
 pub trait Driver {

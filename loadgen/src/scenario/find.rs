@@ -46,6 +46,30 @@ const BUILT_IN: &[(&str, &str)] = &[
         "20p20c-lapin",
         include_str!("../../../scenarios/20p20c-lapin.json"),
     ),
+    (
+        "20p20c-peers",
+        include_str!("../../../scenarios/20p20c-peers.json"),
+    ),
+    (
+        "20p20c-peers-1k",
+        include_str!("../../../scenarios/20p20c-peers-1k.json"),
+    ),
+    (
+        "20p20c-peers-quorum",
+        include_str!("../../../scenarios/20p20c-peers-quorum.json"),
+    ),
+    (
+        "20p20c-peers-latency",
+        include_str!("../../../scenarios/20p20c-peers-latency.json"),
+    ),
+    (
+        "20p20c-peers-latency-quorum",
+        include_str!("../../../scenarios/20p20c-peers-latency-quorum.json"),
+    ),
+    (
+        "backlog-fill-peers",
+        include_str!("../../../scenarios/backlog-fill-peers.json"),
+    ),
 ];
 
 const DIRECTORY: &str = "scenarios";

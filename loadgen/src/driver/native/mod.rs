@@ -26,7 +26,10 @@ use crate::recorder::{Recording, ServerProperties};
 use crate::target::Target;
 
 /// Asks the broker who it is, on a connection of its own.
-pub(super) fn introduction(target: &Target) -> Result<ServerProperties, DriverError> {
+///
+/// # Errors
+/// When it cannot be reached, refuses the login, or does not answer in time.
+pub fn introduction(target: &Target) -> Result<ServerProperties, DriverError> {
     let session = session::Session::open("the introduction", target)?;
     let server = session.server.clone();
     session.close();
