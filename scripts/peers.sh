@@ -35,6 +35,8 @@ die() {
 rounds=5
 seed=1
 results=$root/results
+# The page repeats the command: it is to name no directory of this machine.
+[ "$PWD" != "$root" ] || results=results
 install_only=
 scenarios=()
 targets=()
@@ -56,6 +58,7 @@ while [ $# -gt 0 ]; do
     *) usage 2 >&2 ;;
     esac
 done
+[[ $rounds =~ ^[1-9][0-9]*$ ]] && [[ $seed =~ ^[0-9]+$ ]] || usage 2 >&2
 [ ${#scenarios[@]} -gt 0 ] || for name in 20p20c-peers 20p20c-peers-1k 20p20c-peers-latency 20p20c-peers-quorum \
     20p20c-peers-latency-quorum backlog-fill-peers; do
     scenarios+=(--scenario "$name")
@@ -126,10 +129,12 @@ fi
 
 running=$scratch/rabbitmq
 address=$(RABBITMQ_SETTINGS=$here/peers/rabbitmq.conf RABBITMQ_PLUGINS='' "$here/interop/server.sh" start rabbitmq "$running")
-print_settings | tee "$scratch/settings"
+mkdir -p "$results/peers"
+print_settings | tee "$results/peers/rabbitmq.txt"
 
 code=0
-"$LOADGEN" matrix --target reference=embedded --target "rabbitmq=amqp://$address" "${targets[@]}" "${scenarios[@]}" \
-    --rounds "$rounds" --seed "$seed" --settle-max 3 --settings "rabbitmq=$scratch/settings" --data-dir-parent "$scratch" \
+# Both brokers' data lie in the same directory.
+TMPDIR=$scratch "$LOADGEN" matrix --target reference=embedded --target "rabbitmq=amqp://$address" "${targets[@]}" "${scenarios[@]}" \
+    --rounds "$rounds" --seed "$seed" --settle-max 3 --settings "rabbitmq=$results/peers/rabbitmq.txt" \
     --results "$results" --quiet || code=$?
 exit $code

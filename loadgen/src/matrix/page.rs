@@ -111,6 +111,13 @@ fn write_scenario(out: &mut String, document: &Document, entry: &ScenarioEntry) 
             escape(&entry.comparison.reason)
         )?;
     }
+    if scenario.measures_latency() && !scenario.is_open_loop() {
+        writeln!(
+            out,
+            "<p class=\"quiet\">The window of messages in flight decides the latency here (Little's law): see it beside the \
+             rate, and compare latencies where the rate is fixed.</p>"
+        )?;
+    }
     for cell in &cells {
         writeln!(
             out,
@@ -264,6 +271,7 @@ mod tests {
             "persistent messages on durable queues · confirms, window 1,000",
             "CPU &lt;used&gt; by others",
             "20261129T000000Z-20p20c-abcdef0",
+            "The window of messages in flight decides the latency here",
             "prefers-color-scheme: dark",
         ] {
             assert!(html.contains(expected), "{expected} is not in\n{html}");
