@@ -9,6 +9,7 @@ use crate::commands::matrix::MatrixArguments;
 use crate::scenario::{Arrivals, Overrides};
 use crate::subject::Subject;
 use crate::target::Target;
+use crate::work::WorkUs;
 
 /// Drives an AMQP 0-9-1 broker with a load and says what became of every message.
 ///
@@ -173,6 +174,9 @@ pub struct Changes {
     /// Messages a second that the consumers work off at most, all together; 0 = no limit.
     #[arg(long, value_name = "PER_SECOND")]
     consume_rate: Option<u64>,
+    /// How long a consumer works on each message, in µs: TIME, or exponential:MEAN.
+    #[arg(long, value_name = "MICROSECONDS", conflicts_with = "consume_rate")]
+    work: Option<WorkUs>,
     /// Unconfirmed messages a producer may have outstanding; 0 = no confirms.
     #[arg(long, value_name = "MESSAGES")]
     confirm_window: Option<u64>,
@@ -223,6 +227,7 @@ impl Changes {
             prefetch: changes.prefetch,
             ack_every: changes.ack_every,
             consume_rate_max: changes.consume_rate,
+            work_us: changes.work,
             confirm_window: changes.confirm_window,
             persistent: changes.persistent,
             driver: changes.driver,

@@ -48,4 +48,7 @@ pub mod target;
 pub mod units;
 pub mod usage;
 pub mod utc;
+pub mod variety;
 pub mod verdict;
+mod weights;
+pub mod work;

@@ -5,16 +5,20 @@
 use std::sync::Arc;
 
 use crate::body::STAMP_BYTES;
-use crate::random::SplitMix64;
+use crate::random::{self, SplitMix64};
 use crate::rate_curve::RateCurve;
-use crate::scenario::{Arrivals, BrokerFault, Load, Routing, Scenario};
+use crate::scenario::{Arrivals, BrokerFault, Load, QueueNames, Routing, Scenario};
 use crate::schedule::{Schedule, Timetable};
+use crate::variety::Variety;
+use crate::work::WorkTimes;
 
 const NS_PER_S: f64 = 1e9;
 /// Keeps the moments of the kills apart from everything else that comes of the seed.
 const KILLS_SEED: u64 = 0x6b69_6c6c_6564;
 /// The same for the phase of the bursts.
 const BURSTS_SEED: u64 = 0x6275_7273_7473;
+/// The same for the consumers' work.
+const WORK_SEED: u64 = 0x776f_726b;
 
 /// A scenario spelled out.
 #[derive(Clone, Debug)]
@@ -23,8 +27,14 @@ pub struct Plan {
     pub scenario: Scenario,
     /// The seed of the schedules' phases and of the filler.
     pub seed: u64,
-    /// The fanout exchange, if there is one.
+    /// The exchange, if it is not the default one.
     pub exchange: Option<String>,
+    /// How the queues are bound to it.
+    pub bindings: Vec<Binding>,
+    /// Routing keys, by index, where messages choose among them.
+    pub keys: Vec<String>,
+    /// Which message has which size and key.
+    pub variety: Arc<Variety>,
     /// Queues, by index.
     pub queues: Vec<QueuePlan>,
     /// Producers, by id.
@@ -37,10 +47,19 @@ pub struct Plan {
     pub kills_ns: Vec<u64>,
 }
 
+/// A binding of the exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Index of the queue.
+    pub queue: usize,
+    /// Routing key, or pattern of a topic exchange.
+    pub key: String,
+}
+
 /// A queue to declare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuePlan {
-    /// Its name, unique to the run.
+    /// Its name, unique to the run unless the scenario asks for fixed ones.
     pub name: String,
     /// Whether it is durable.
     pub durable: bool,
@@ -53,9 +72,10 @@ pub struct ProducerPlan {
     pub id: u16,
     /// The exchange that it publishes to; empty for the default exchange.
     pub exchange: String,
-    /// The routing key of all its messages.
+    /// The routing key of all its messages; unused when they choose among the plan's keys.
     pub routing_key: String,
-    /// Ascending indices of the queues that must deliver each message; none when nobody consumes.
+    /// Ascending indices of the queues that must deliver each message (with keys: of those among which its key decides); none when
+    /// nobody consumes.
     pub queues: Vec<usize>,
     /// How many messages it sends, when the run is counted.
     pub messages: Option<u64>,
@@ -76,20 +96,37 @@ pub struct ConsumerPlan {
     pub ack_every: u16,
     /// Whether the broker settles on delivery.
     pub no_ack: bool,
-    /// Time that it takes to work off one message, in ns, until the load ends; `None` = none.
-    pub work_ns: Option<f64>,
+    /// How long it works on each message, until the load ends; `None` = not at all.
+    pub work: Option<WorkTimes>,
 }
 
 impl Plan {
+    /// The queues that are the run's own, to be deleted after it: none with fixed names.
+    #[must_use]
+    pub fn own_queues(&self) -> &[QueuePlan] {
+        match self.scenario.queue_names {
+            QueueNames::PerRun => &self.queues,
+            QueueNames::Fixed => &[],
+        }
+    }
+
+    /// Whether messages that are in the queues already would be taken for the run's own: it consumes from queues with fixed names.
+    #[must_use]
+    pub fn needs_empty_queues(&self) -> bool {
+        self.scenario.queue_names == QueueNames::Fixed && !self.consumers.is_empty()
+    }
+
     /// Spells `scenario` out. `run_tag` makes the names of queues and exchange unique to the run.
     #[must_use]
     pub fn new(scenario: &Scenario, seed: u64, run_tag: &str) -> Self {
         let mut random = SplitMix64::new(seed);
         let scheduler = Scheduler::new(scenario, seed);
-        let exchange = (scenario.routing == Routing::Fanout).then(|| format!("loadgen.{run_tag}.fanout"));
+        let kind = scenario.routing.exchange_kind();
+        let exchange = kind.map(|kind| format!("loadgen.{run_tag}.{kind}"));
+        let variety = Arc::new(Variety::new(scenario, seed));
         let queues: Vec<_> = (0..scenario.queues)
             .map(|index| QueuePlan {
-                name: format!("loadgen.{run_tag}.q{index}"),
+                name: queue_name(scenario, index, run_tag),
                 durable: scenario.durable,
             })
             .collect();
@@ -125,18 +162,21 @@ impl Plan {
                 prefetch: scenario.prefetch,
                 ack_every: scenario.ack_every,
                 no_ack: scenario.ack_every == 0,
-                work_ns: scenario
-                    .consume_rate_max
-                    .map(|rate| NS_PER_S * f64::from(scenario.consumers) / rate as f64),
+                work: work_times(scenario, seed, id),
             })
             .collect();
-        let filler = (STAMP_BYTES..scenario.size_bytes as usize)
+        let filler = (STAMP_BYTES..variety.size_bytes_max())
             .map(|_| random.next() as u8)
             .collect();
         Self {
             scenario: scenario.clone(),
             seed,
             exchange,
+            bindings: bindings(scenario, &variety),
+            keys: (0..variety.keys().unwrap_or(0))
+                .map(|key| routing_key(scenario, &variety, key))
+                .collect(),
+            variety,
             queues,
             producers,
             consumers,
@@ -144,6 +184,62 @@ impl Plan {
             kills_ns: kills(scenario, seed),
         }
     }
+}
+
+fn queue_name(scenario: &Scenario, index: u16, run_tag: &str) -> String {
+    let Some(pattern) = &scenario.queue_pattern else {
+        return format!("loadgen.{run_tag}.q{index}");
+    };
+    let name = pattern.replace("%d", &index.to_string());
+    match scenario.queue_names {
+        QueueNames::Fixed => name,
+        QueueNames::PerRun => format!("{name}.{run_tag}"),
+    }
+}
+
+/// Of a topic exchange: the queue's word, then the key's own.
+fn routing_key(scenario: &Scenario, variety: &Variety, key: usize) -> String {
+    match (scenario.routing, variety.queue_of_key(key)) {
+        (Routing::Topic, Some(queue)) => format!("q{queue}.k{key}"),
+        _ => format!("k{key}"),
+    }
+}
+
+fn bindings(scenario: &Scenario, variety: &Variety) -> Vec<Binding> {
+    let queues = 0..usize::from(scenario.queues);
+    match scenario.routing {
+        Routing::Queue => Vec::new(),
+        Routing::Fanout => {
+            let key = String::new;
+            queues.map(|queue| Binding { queue, key: key() }).collect()
+        }
+        Routing::Topic => {
+            let pattern = |queue| format!("q{queue}.*");
+            let binding = |queue| Binding {
+                queue,
+                key: pattern(queue),
+            };
+            queues.map(binding).collect()
+        }
+        Routing::Direct => {
+            let keys = 0..variety.keys().unwrap_or(0);
+            let binding = |key| {
+                let queue = variety.queue_of_key(key)?;
+                let key = routing_key(scenario, variety, key);
+                Some(Binding { queue, key })
+            };
+            keys.filter_map(binding).collect()
+        }
+    }
+}
+
+fn work_times(scenario: &Scenario, seed: u64, consumer: u16) -> Option<WorkTimes> {
+    let by_rate = scenario.consume_rate_max.map(|rate| {
+        let work_ns = NS_PER_S * f64::from(scenario.consumers) / rate as f64;
+        WorkTimes::constant(work_ns)
+    });
+    let seed = random::at(seed ^ WORK_SEED, u64::from(consumer));
+    by_rate.or_else(|| scenario.work_us.map(|work| WorkTimes::new(work, seed)))
 }
 
 /// The first producers take the remainder, so that the shares add up.
@@ -210,7 +306,7 @@ impl<'a> Scheduler<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::built_in;
+    use crate::scenario::{KeyDistribution, Keys, built_in};
 
     #[test]
     fn same_seed_same_plan() {
@@ -324,6 +420,39 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_bound_to_the_queue_that_gets_their_messages() {
+        let mut scenario = built_in("20p20c").unwrap();
+        scenario.queues = 2;
+        scenario.keys = Some(Keys {
+            count: 3,
+            distribution: KeyDistribution::Uniform,
+        });
+        let bound = |plan: &Plan| {
+            let bindings = plan.bindings.iter();
+            bindings.map(|it| (it.queue, it.key.clone())).collect::<Vec<_>>()
+        };
+        let pair = |queue, key: &str| (queue, key.to_owned());
+        scenario.routing = Routing::Direct;
+        let direct = Plan::new(&scenario, 1, "tag");
+        assert_eq!(direct.exchange.as_deref(), Some("loadgen.tag.direct"));
+        assert_eq!(bound(&direct), [pair(0, "k0"), pair(1, "k1"), pair(0, "k2")]);
+        assert_eq!(direct.keys, ["k0", "k1", "k2"]);
+        scenario.routing = Routing::Topic;
+        let topic = Plan::new(&scenario, 1, "tag");
+        assert_eq!(bound(&topic), [pair(0, "q0.*"), pair(1, "q1.*")]);
+        assert_eq!(topic.keys, ["q0.k0", "q1.k1", "q0.k2"]);
+    }
+
+    #[test]
+    fn queues_are_named_by_their_pattern() {
+        let mut scenario = built_in("20p20c-20q").unwrap();
+        scenario.queue_pattern = Some("load.%d.in".into());
+        assert_eq!(Plan::new(&scenario, 1, "tag").queues[11].name, "load.11.in.tag");
+        scenario.queue_names = QueueNames::Fixed;
+        assert_eq!(Plan::new(&scenario, 1, "tag").queues[11].name, "load.11.in");
+    }
+
+    #[test]
     fn a_fanout_reaches_every_queue() {
         let scenario = built_in("fanout").unwrap();
         let plan = Plan::new(&scenario, 1, "tag");
@@ -371,7 +500,7 @@ mod tests {
     fn the_filler_completes_the_body() {
         let mut scenario = built_in("20p20c").unwrap();
         for size in [16, 17, 1_024] {
-            scenario.size_bytes = size;
+            scenario.size_bytes = Some(size);
             assert_eq!(
                 Plan::new(&scenario, 1, "t").filler.len() + STAMP_BYTES,
                 size as usize

@@ -87,7 +87,7 @@ fn arrivals_by_chance_and_in_bursts_are_all_sent() {
         |arrivals: Value| json!({"shape": "open_loop", "rate_per_producer": 1_000, "arrivals": arrivals});
     let in_half_a_second = |arrivals: Value| {
         let changes = json!({"load": load(arrivals), "producers": 3, "duration_s": 0.4, "warmup_s": 0.1});
-        run::scenario(changes)
+        scenario(changes)
     };
     let bursts = in_half_a_second(json!({"burst": 30}));
     carry(&bursts, &Faults::default(), |name, recording, _| {
@@ -139,6 +139,100 @@ fn fanout_to_three_queues_with_more_consumers() {
         assert_eq!(ledger.expected, 3 * ledger.published, "{name}");
         assert_eq!(ledger.received, ledger.expected, "{name}");
     });
+}
+
+#[test]
+fn keys_decide_which_queue_gets_a_message() {
+    for routing in ["direct", "topic"] {
+        let keys = json!({"count": 7, "distribution": {"zipf": 1.0}});
+        let changes = json!({"routing": routing, "keys": keys, "queues": 3, "consumers": 4});
+        carry(&scenario(changes), &Faults::default(), |name, recording, _| {
+            // Each copy came to the queue of its key, and to no other: anything else would be corrupt or lost.
+            let ledger = &recording.ledger;
+            assert_eq!(ledger.expected, ledger.published, "{name}");
+        });
+    }
+}
+
+#[test]
+fn messages_of_many_sizes_arrive_as_long_as_they_were_sent() {
+    let sizes = json!({"choices": [[16, 5], [17, 1], [300, 3], [20_000, 1]]});
+    let changes = json!({"size_bytes": null, "sizes": sizes});
+    let mixed = scenario(changes.clone());
+    carry(&mixed, &Faults::default(), |_, _, _| {});
+    let wrong = [
+        Faults {
+            lengthen_every: Some(50),
+            ..Faults::default()
+        },
+        Faults {
+            truncate_every: Some(49),
+            ..Faults::default()
+        },
+    ];
+    for faults in wrong {
+        for mut driver in drivers() {
+            let peer = FakePeer::start(faults.clone());
+            let recording = run(driver.as_mut(), &mixed, &peer.target()).unwrap();
+            let ledger = &recording.ledger;
+            assert!(
+                ledger.corrupt > 0 && ledger.corrupt == ledger.lost,
+                "{}: {ledger:?}",
+                driver.name()
+            );
+            let example = &ledger.first_examples[0];
+            assert!(example.contains("wrong size"), "{example}");
+        }
+    }
+}
+
+#[test]
+fn queues_with_fixed_names_stay_and_must_be_empty() {
+    let changes = json!({"queue_pattern": "load.%d", "queue_names": "fixed", "queues": 2});
+    let kept = scenario(changes.clone());
+    let mut fill = scenario(json!({
+        "queue_pattern": "load.%d", "queue_names": "fixed", "queues": 2, "consumers": 0, "load": {"shape": "flood"}, "messages": 50,
+    }));
+    fill.duration_s = 10.0;
+    for mut driver in drivers() {
+        let peer = FakePeer::start(Faults::default());
+        let recording = run(driver.as_mut(), &kept, &peer.target()).unwrap();
+        assert!(recording.ledger.is_clean(), "{}", driver.name());
+        assert_eq!(
+            peer.leftovers(),
+            2,
+            "{} deleted what is not its own",
+            driver.name()
+        );
+        run(driver.as_mut(), &fill, &peer.target()).unwrap();
+        let error = run(driver.as_mut(), &kept, &peer.target())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("hold 50 messages already"),
+            "{}: {error}",
+            driver.name()
+        );
+    }
+}
+
+#[test]
+fn work_that_takes_time_slows_consumers_down() {
+    for work in [json!({"constant": 2_000}), json!({"exponential": 2_000})] {
+        let scenario = open_loop(
+            2_000,
+            json!({"work_us": work, "prefetch": 20, "ack_every": 5, "duration_s": 1.0, "drain_s": 10.0}),
+        );
+        carry(&scenario, &Faults::default(), |name, recording, _| {
+            // Two consumers, 500 a second each, and what they hold without having worked it off. Never much more.
+            let consumed = recording.consumed_in_window;
+            assert!(
+                (100..1_300).contains(&consumed),
+                "{name} consumed {consumed} in a second"
+            );
+            assert_eq!(recording.ledger.received, 2_000, "{name} left a backlog");
+        });
+    }
 }
 
 #[test]

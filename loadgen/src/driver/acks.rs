@@ -1,9 +1,11 @@
 //! A consumer's acknowledgements in batches, and the slowness of consumers that have work to do.
 //!
-//! A slow consumer works its deliveries off one after the other, each for a fixed time, and acknowledges only what is
+//! A slow consumer works its deliveries off one after the other, each for its time, and acknowledges only what is
 //! done. With a prefetch limit that is what slows the broker down, as with a consumer in real life.
 
 use std::collections::VecDeque;
+
+use crate::work::WorkTimes;
 
 /// Acknowledges every `every` deliveries, or what there is when the oldest has waited for `flush_ns`.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ enum Mode {
 /// Deliveries that are being worked off, by a consumer that does one after the other.
 #[derive(Debug, Default)]
 struct Work {
-    message_ns: f64,
+    times: Option<WorkTimes>,
     /// When the last delivery will be done. Fractions of a nanosecond add up over a run.
     free_ns: f64,
     /// Tag and instant at which it is done, in order; at most as many as the prefetch limit.
@@ -50,11 +52,11 @@ pub(super) struct Ack {
 }
 
 impl AckBatch {
-    /// Batches of `every` deliveries (0: no acks) with a flush timer (0: after every read). `work_ns`: how long the
+    /// Batches of `every` deliveries (0: no acks) with a flush timer (0: after every read). `work`: how long the
     /// consumer works on each message.
-    pub(super) fn new(every: u16, flush_ms: u32, work_ns: Option<f64>) -> Self {
+    pub(super) fn new(every: u16, flush_ms: u32, work: Option<WorkTimes>) -> Self {
         Self {
-            mode: match (every, work_ns) {
+            mode: match (every, &work) {
                 (0, _) => Mode::Off,
                 (_, None) => Mode::Instant,
                 (_, Some(_)) => Mode::Slow,
@@ -65,7 +67,7 @@ impl AckBatch {
             pending_since_ns: 0,
             last_tag: 0,
             work: Work {
-                message_ns: work_ns.unwrap_or_default(),
+                times: work,
                 ..Work::default()
             },
         }
@@ -88,7 +90,8 @@ impl AckBatch {
     fn set_to_work(&mut self, tag: u64, now_ns: u64) -> Option<Ack> {
         if self.mode == Mode::Slow {
             let work = &mut self.work;
-            work.free_ns = work.free_ns.max(now_ns as f64) + work.message_ns;
+            let work_ns = work.times.as_mut().map_or(0.0, WorkTimes::next_ns);
+            work.free_ns = work.free_ns.max(now_ns as f64) + work_ns;
             work.undone.push_back((tag, work.free_ns as u64));
         }
         None
@@ -199,7 +202,7 @@ mod tests {
     #[test]
     fn a_slow_consumer_acknowledges_what_it_has_worked_off() {
         // 2 ms a message: five deliveries at 0 are done at 2, 4, 6, 8 and 10 ms.
-        let mut batch = AckBatch::new(2, 3, Some(2.0 * MS as f64));
+        let mut batch = AckBatch::new(2, 3, Some(WorkTimes::constant(2.0 * MS as f64)));
         for tag in 1..=5 {
             assert_eq!(batch.delivered(tag, 0), None);
         }
@@ -217,7 +220,7 @@ mod tests {
 
     #[test]
     fn in_a_hurry_nothing_takes_time() {
-        let mut batch = AckBatch::new(2, 1, Some(1e12));
+        let mut batch = AckBatch::new(2, 1, Some(WorkTimes::constant(1e12)));
         for tag in 1..=5 {
             batch.delivered(tag, 0);
         }
@@ -230,7 +233,7 @@ mod tests {
     #[test]
     fn a_rate_is_kept_however_the_timer_is_served() {
         // 333,333 ns a message, a prefetch limit of 10, and a timer that is served every 7 ms at best.
-        let (prefetch, mut batch) = (10, AckBatch::new(4, 5, Some(1e9 / 3_000.0)));
+        let (prefetch, mut batch) = (10, AckBatch::new(4, 5, Some(WorkTimes::constant(1e9 / 3_000.0))));
         let (mut tag, mut settled, mut now_ns) = (0, 0, 0);
         while now_ns < 10_000 * MS {
             while tag < settled + prefetch {

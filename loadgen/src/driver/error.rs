@@ -70,6 +70,14 @@ pub enum DriverError {
         /// What is wrong with them.
         source: WireError,
     },
+    /// Queues with fixed names hold messages that the ledger would take for the run's own.
+    #[error(
+        "the queues hold {messages} messages already, which this run would receive among its own: empty them first"
+    )]
+    Occupied {
+        /// How many.
+        messages: u64,
+    },
     /// The broker broke a rule of the protocol.
     #[error("the broker broke the protocol on the connection of {connection}: {what}")]
     Protocol {

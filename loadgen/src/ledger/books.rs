@@ -1,12 +1,14 @@
 //! The ledger itself: one stream for each (producer, queue) pair.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::summary::LedgerSummary;
 use super::survival::Survival;
 use crate::body::{STAMP_BYTES, Stamp};
 use crate::plan::Plan;
 use crate::sequence_set::SequenceSet;
+use crate::variety::Variety;
 
 /// Human-readable examples kept of each run's faults.
 pub(super) const EXAMPLES_MAX: usize = 8;
@@ -38,7 +40,7 @@ impl Stream {
 #[derive(Debug)]
 pub(super) struct ProducerLedger {
     pub(super) published: u64,
-    /// One per queue that must get a copy, by ascending queue index.
+    /// One per queue that must get a copy, by ascending queue index; one for all of them when keys decide which one does.
     pub(super) streams: Vec<Stream>,
 }
 
@@ -76,7 +78,8 @@ pub enum Receipt {
 /// Books every message sent and received. Not shared: a driver with several threads keeps it behind a lock.
 #[derive(Debug)]
 pub struct Ledger {
-    filler: std::sync::Arc<[u8]>,
+    filler: Arc<[u8]>,
+    pub(super) variety: Arc<Variety>,
     pub(super) producers: Vec<ProducerLedger>,
     pub(super) consumers: Vec<ConsumerLedger>,
     expected: u64,
@@ -92,6 +95,9 @@ impl Ledger {
         let producers = plan.producers.iter().map(|producer| {
             let mut queues = producer.queues.clone();
             queues.sort_unstable();
+            if plan.variety.keys().is_some() {
+                queues.truncate(1);
+            }
             let streams = queues
                 .into_iter()
                 .map(|queue| Stream {
@@ -112,6 +118,7 @@ impl Ledger {
         });
         Self {
             filler: plan.filler.clone(),
+            variety: Arc::clone(&plan.variety),
             producers: producers.collect(),
             consumers: consumers.collect(),
             expected: 0,
@@ -134,10 +141,11 @@ impl Ledger {
     /// Books a delivery to `consumer`.
     pub fn receive(&mut self, consumer: usize, redelivered: bool, body: &[u8]) -> Receipt {
         self.summary.redelivered_flags += u64::from(redelivered);
-        let Some(stamp) = Stamp::decode(body).filter(|_| body[STAMP_BYTES..] == *self.filler) else {
-            return self.corrupt(consumer, body, "the body is damaged");
+        let Some(stamp) = Stamp::decode(body).filter(|stamp| self.is_intact(stamp, body)) else {
+            return self.corrupt(consumer, body, "the body is damaged or has the wrong size");
         };
         let Self {
+            variety,
             producers,
             consumers,
             summary,
@@ -151,7 +159,13 @@ impl Ledger {
         if u64::from(stamp.sequence) >= producer.published {
             return self.corrupt(consumer, body, "the sequence was never published");
         }
-        let Some(stream) = producer.stream_mut(*queue) else {
+        let stream = if variety.keys().is_some() {
+            let wanted = variety.queue_of(usize::from(stamp.producer), stamp.sequence);
+            producer.streams.first_mut().filter(|_| wanted == Some(*queue))
+        } else {
+            producer.stream_mut(*queue)
+        };
+        let Some(stream) = stream else {
             return self.corrupt(consumer, body, "the message belongs to another queue");
         };
         let next = &mut next_sequence[usize::from(stamp.producer)];
@@ -182,6 +196,14 @@ impl Ledger {
             self.example("reordered", &stamp, consumer);
         }
         Receipt::First(stamp)
+    }
+
+    /// Whether a message is as long as it was sent, and filled as it was.
+    #[inline]
+    fn is_intact(&self, stamp: &Stamp, body: &[u8]) -> bool {
+        let size = self.variety.size_of(usize::from(stamp.producer), stamp.sequence);
+        // A message of an unknown producer is refused for that.
+        size.is_none_or(|size| size == body.len() && body[STAMP_BYTES..] == self.filler[..size - STAMP_BYTES])
     }
 
     /// Books messages confirmed by the broker.
@@ -285,9 +307,9 @@ impl Ledger {
                 let lost = producer.published - stream.received.count();
                 if lost > 0 && self.summary.first_examples.len() < EXAMPLES_MAX {
                     let first = stream.received.first_missing();
+                    let queue = self.variety.queue_of(index, first as u32).unwrap_or(stream.queue);
                     self.summary.first_examples.push(format!(
-                        "lost: {lost} of producer {index}'s messages to queue {}, the first of them sequence {first}",
-                        stream.queue
+                        "lost: {lost} of producer {index}'s messages to queue {queue}, the first of them sequence {first}"
                     ));
                 }
             }

@@ -82,7 +82,7 @@ impl Ledger {
                         Missing::Other => "lost",
                     };
                     if examples.len() < EXAMPLES_MAX {
-                        let queue = stream.queue;
+                        let queue = self.variety.queue_of(index, sequence).unwrap_or(stream.queue);
                         examples.push(format!(
                             "{what}: producer {index} sequence {sequence}, queue {queue}"
                         ));

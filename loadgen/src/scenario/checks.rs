@@ -1,6 +1,9 @@
 //! Checks across fields: combinations that cannot work, or that would measure something else than they say.
 
-use super::{Arrivals, BrokerFault, DriverKind, Fault, Load, QueueType, RatePhase, Routing, Scenario};
+use super::{
+    Arrivals, BrokerFault, DriverKind, Fault, Load, QueueNames, QueueType, RatePhase, Routing, Scenario,
+    Sizes,
+};
 
 /// Sequences are 32 bits a producer (see `body`).
 const MESSAGES_PER_PRODUCER_MAX: f64 = u32::MAX as f64;
@@ -12,6 +15,8 @@ const PROFILE_TOLERANCE_S: f64 = 1e-6;
 /// Finds the first combination that is not allowed.
 pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     check_topology(scenario)?;
+    check_queue_names(scenario)?;
+    check_messages_variety(scenario)?;
     check_acks(scenario)?;
     check_load(scenario)?;
     check_course(scenario)?;
@@ -46,6 +51,89 @@ fn check_topology(scenario: &Scenario) -> Result<(), Fault> {
     Ok(())
 }
 
+/// AMQP's limit is 255 octets; the rest is for the index and the run's tag.
+const QUEUE_PATTERN_LEN_MAX: usize = 200;
+
+fn check_queue_names(scenario: &Scenario) -> Result<(), Fault> {
+    let Some(pattern) = &scenario.queue_pattern else {
+        if scenario.queue_names == QueueNames::Fixed {
+            let allowed = "per_run without queue_pattern, which says what the fixed names are";
+            return Err(Fault::new("queue_names", "\"fixed\"", allowed));
+        }
+        return Ok(());
+    };
+    let indices = pattern.matches("%d").count();
+    let allowed = if pattern.len() > QUEUE_PATTERN_LEN_MAX {
+        format!("at most {QUEUE_PATTERN_LEN_MAX} octets")
+    } else if indices > 1 || indices == 0 && scenario.queues > 1 {
+        "a name with one %d in it, for the queue's index; with one queue it may be missing".to_owned()
+    } else if pattern.starts_with("amq.") {
+        "a name that does not begin with amq., which brokers keep for themselves".to_owned()
+    } else if scenario.queue_names == QueueNames::Fixed && !scenario.faults.is_empty() {
+        "nothing with fixed names when there are faults: the queues belong to the run".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Fault::new("queue_pattern", format!("{pattern:?}"), allowed))
+}
+
+/// Ready-made messages of the native driver's producers, all together.
+const TEMPLATE_BYTES_MAX: f64 = (1_u64 << 30) as f64;
+
+fn check_messages_variety(scenario: &Scenario) -> Result<(), Fault> {
+    match (scenario.size_bytes, &scenario.sizes) {
+        (None, None) => {
+            let allowed = "a whole number of octets, or sizes";
+            return Err(Fault::new("size_bytes", "missing", allowed));
+        }
+        (Some(size), Some(_)) => {
+            let allowed = "nothing when sizes is given: one of them says it all";
+            return Err(Fault::new("size_bytes", size, allowed));
+        }
+        (None, Some(Sizes::Uniform(min, max))) if min > max => {
+            let allowed = "two numbers, the lower one first";
+            return Err(Fault::new("sizes.uniform", format!("[{min}, {max}]"), allowed));
+        }
+        (None, Some(Sizes::LogNormal { median, max, .. })) if median > max => {
+            let allowed = format!("at most max = {max}");
+            return Err(Fault::new("sizes.log_normal.median", median, allowed));
+        }
+        _ => {}
+    }
+    check_keys(scenario)?;
+    let keys = scenario.keys.as_ref().map_or(1.0, |keys| f64::from(keys.count));
+    let sizes = scenario.weighted_sizes();
+    let bytes: f64 = sizes.iter().map(|(size, _)| f64::from(*size)).sum();
+    let bytes = bytes * keys * f64::from(scenario.producers);
+    if bytes > TEMPLATE_BYTES_MAX && sizes.len() as f64 * keys > 1.0 {
+        let found = format!("{:.0} MiB of ready-made messages", bytes / f64::from(1 << 20));
+        let allowed = "1024 MiB: one of each size for each key and producer";
+        return Err(Fault::new("sizes", found, allowed));
+    }
+    Ok(())
+}
+
+fn check_keys(scenario: &Scenario) -> Result<(), Fault> {
+    match &scenario.keys {
+        None if scenario.routing.is_keyed() => {
+            let allowed = "an object with count and distribution: they decide which queue gets a message";
+            Err(Fault::new("keys", "missing", allowed))
+        }
+        Some(keys) if !scenario.routing.is_keyed() => {
+            let allowed = "nothing unless routing is direct or topic";
+            Err(Fault::new("keys", format!("{} keys", keys.count), allowed))
+        }
+        Some(keys) if keys.count < scenario.queues => {
+            let allowed = format!(
+                "at least queues = {}: a queue without a key idles",
+                scenario.queues
+            );
+            Err(Fault::new("keys.count", keys.count, allowed))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_acks(scenario: &Scenario) -> Result<(), Fault> {
     let Scenario {
         consumers,
@@ -53,16 +141,32 @@ fn check_acks(scenario: &Scenario) -> Result<(), Fault> {
         ack_every,
         ..
     } = *scenario;
-    if let Some(rate) = scenario.consume_rate_max {
-        let allowed = if consumers == 0 {
-            "null when consumers = 0".to_owned()
-        } else if prefetch == 0 || ack_every == 0 {
-            "null when prefetch or ack_every is 0: only consumers that withhold acks are slow".to_owned()
-        } else {
-            format!("at least consumers = {consumers}: one message a second each")
-        };
-        if prefetch == 0 || ack_every == 0 || rate < u64::from(consumers.max(1)) || consumers == 0 {
-            return Err(Fault::new("consume_rate_max", rate, allowed));
+    let slowness = scenario
+        .consume_rate_max
+        .map(|rate| ("consume_rate_max", rate.to_string()));
+    let work = scenario
+        .work_us
+        .map(|work| ("work_us", format!("{} µs", work.mean_us())));
+    if let (Some(_), Some((field, found))) = (&slowness, &work) {
+        let allowed = "nothing when consume_rate_max is given: one of them says how slow the consumers are";
+        return Err(Fault::new(*field, found, allowed));
+    }
+    if let Some((field, found)) = slowness.or(work) {
+        let refused = |allowed: &str| Err(Fault::new(field, &found, allowed));
+        if consumers == 0 {
+            return refused("nothing when consumers = 0");
+        }
+        if prefetch == 0 || ack_every == 0 {
+            return refused(
+                "nothing when prefetch or ack_every is 0: only consumers that withhold acks are slow",
+            );
+        }
+        if scenario
+            .consume_rate_max
+            .is_some_and(|rate| rate < u64::from(consumers))
+        {
+            let allowed = format!("at least consumers = {consumers}: one message a second each");
+            return refused(&allowed);
         }
     }
     if ack_every == 0 && prefetch != 0 {
@@ -198,8 +302,10 @@ fn check_course(scenario: &Scenario) -> Result<(), Fault> {
     if scenario.consumers == 0 {
         return refused("false when consumers = 0: nobody drains the backlog");
     }
-    if scenario.consume_rate_max.is_some() {
-        return refused("false with consume_rate_max: the window measures how fast the backlog drains");
+    if scenario.work_rate_max().is_some() {
+        return refused(
+            "false with consume_rate_max or work_us: the window measures how fast the backlog drains",
+        );
     }
     if warmup_s <= 0.0 {
         let allowed = "more than 0 when backlog_first is true: it is the time that the fill may take";
@@ -275,9 +381,9 @@ fn check_targets(scenario: &Scenario) -> Result<(), Fault> {
     }
     let publish_rate_max = scenario.offered_rate_mean().unwrap_or(f64::INFINITY);
     let copies = f64::from(scenario.copies());
-    let consume_rate_max = match (scenario.consumers, scenario.consume_rate_max) {
+    let consume_rate_max = match (scenario.consumers, scenario.work_rate_max()) {
         (0, _) => 0.0,
-        (_, Some(limit)) => limit as f64,
+        (_, Some(limit)) => limit,
         (_, None) => publish_rate_max * copies,
     };
     let limits = [
@@ -307,7 +413,7 @@ fn check_latency_target(scenario: &Scenario) -> Result<(), Fault> {
     };
     let allowed = if !scenario.is_open_loop() {
         "null unless the load is an open loop: otherwise the window decides the latency (see METHOD.md)"
-    } else if scenario.consumers == 0 || scenario.consume_rate_max.is_some() {
+    } else if scenario.consumers == 0 || scenario.work_rate_max().is_some() {
         "null when the consumers are slow or missing: they decide the latency"
     } else {
         return Ok(());
@@ -318,7 +424,8 @@ fn check_latency_target(scenario: &Scenario) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::built_in;
+    use crate::scenario::{KeyDistribution, Keys, built_in};
+    use crate::work::WorkUs;
 
     fn refused(change: impl FnOnce(&mut Scenario)) -> (String, String) {
         let mut scenario = built_in("20p20c").unwrap();
@@ -387,6 +494,53 @@ mod tests {
     }
 
     #[test]
+    fn sizes_keys_and_names_fit_together() {
+        let refused = |change: fn(&mut Scenario)| {
+            let mut scenario = built_in("20p20c").unwrap();
+            scenario.queues = 4;
+            change(&mut scenario);
+            let fault = check(&scenario).unwrap_err();
+            format!("{} is {}", fault.field, fault.value)
+        };
+        let keys = |count| {
+            Some(Keys {
+                count,
+                distribution: KeyDistribution::Uniform,
+            })
+        };
+        assert_eq!(refused(|s| s.size_bytes = None), "size_bytes is missing");
+        assert_eq!(
+            refused(|s| s.sizes = Some(Sizes::Uniform(16, 20))),
+            "size_bytes is 16"
+        );
+        assert_eq!(
+            refused(|s| (s.size_bytes, s.sizes) = (None, Some(Sizes::Uniform(20, 16)))),
+            "sizes.uniform is [20, 16]"
+        );
+        assert_eq!(
+            refused(|s| (s.size_bytes, s.sizes) = (None, Some(Sizes::Uniform(16, 16 << 20)))),
+            "sizes is 10240 MiB of ready-made messages"
+        );
+        assert_eq!(refused(|s| s.routing = Routing::Topic), "keys is missing");
+        let mut scenario = built_in("20p20c").unwrap();
+        (scenario.queues, scenario.keys) = (4, keys(9));
+        assert_eq!(check(&scenario).unwrap_err().field, "keys");
+        (scenario.routing, scenario.keys) = (Routing::Direct, keys(3));
+        assert_eq!(check(&scenario).unwrap_err().field, "keys.count");
+        scenario.keys = keys(4);
+        assert_eq!(check(&scenario), Ok(()));
+        assert_eq!(
+            refused(|s| s.queue_names = QueueNames::Fixed),
+            "queue_names is \"fixed\""
+        );
+        for bad in ["load", "a.%d.%d", "amq.%d"] {
+            let mut scenario = built_in("20p20c-20q").unwrap();
+            scenario.queue_pattern = Some(bad.into());
+            assert_eq!(check(&scenario).unwrap_err().field, "queue_pattern", "{bad}");
+        }
+    }
+
+    #[test]
     fn a_backlog_needs_a_count_and_a_load_that_does_not_wait_for_consumers() {
         let refused = |change: fn(&mut Scenario)| {
             let mut scenario = built_in("backlog-drain").unwrap();
@@ -437,6 +591,11 @@ mod tests {
             "consume_rate_max"
         );
         assert_eq!(refused(|s| s.consume_rate_max = Some(3)), "consume_rate_max");
+        assert_eq!(refused(|s| s.work_us = Some(WorkUs::Constant(5.0))), "work_us");
+        assert_eq!(
+            refused(|s| (s.consume_rate_max, s.work_us) = (None, Some(WorkUs::Exponential(500.0)))),
+            "targets.consume_rate_min"
+        );
         assert_eq!(refused(|s| s.consumers = 0), "consume_rate_max");
         assert_eq!(
             refused(|s| s.targets.latency_p99_us_max = Some(1e6)),

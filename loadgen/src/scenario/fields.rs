@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::allowed::{Allowed, Field, Variants, check_object, optional, required, shorten};
+use super::sizes::SIZES_MAX;
 use super::{Fault, SIZE_BYTES_MAX};
 
 const DURATION_S_MAX: f64 = 36_000.0;
@@ -18,8 +19,12 @@ const SCENARIO: &[Field] = &[
     required("producers", Allowed::Integer(1, 1_000)),
     required("consumers", Allowed::Integer(0, 1_000)),
     required("queues", Allowed::Integer(1, 1_000)),
-    optional("routing", Allowed::OneOf(&["queue", "fanout"])),
-    required("size_bytes", Allowed::Integer(16, SIZE_BYTES_MAX as u64)),
+    optional("routing", Allowed::OneOf(&["queue", "fanout", "direct", "topic"])),
+    optional("keys", Allowed::Fields(KEYS)),
+    optional("queue_pattern", Allowed::Text),
+    optional("queue_names", Allowed::OneOf(&["per_run", "fixed"])),
+    optional("size_bytes", SIZE),
+    optional("sizes", SIZES),
     required("load", Allowed::Variant("shape", LOAD)),
     optional("messages", Allowed::IntegerOrNull(1, 1 << 42)),
     optional("backlog_first", Allowed::Flag),
@@ -30,6 +35,7 @@ const SCENARIO: &[Field] = &[
     required("ack_every", Allowed::Integer(0, u16::MAX as u64)),
     optional("ack_flush_ms", Allowed::Integer(0, 60_000)),
     optional("consume_rate_max", Allowed::IntegerOrNull(1, RATE_MAX)),
+    optional("work_us", WORK),
     optional("confirm_window", Allowed::IntegerOrNull(1, 1_000_000)),
     optional("persistent", Allowed::Flag),
     optional("durable", Allowed::Flag),
@@ -38,6 +44,40 @@ const SCENARIO: &[Field] = &[
     optional("targets", Allowed::Fields(TARGETS)),
     optional("validity", Allowed::Fields(VALIDITY)),
 ];
+
+const SIZE: Allowed = Allowed::Integer(16, SIZE_BYTES_MAX as u64);
+
+const SIZES: Allowed = Allowed::Choice(
+    &[],
+    &[
+        ("uniform", Allowed::Tuple(&[SIZE, SIZE])),
+        (
+            "choices",
+            Allowed::List(
+                SIZES_MAX,
+                &Allowed::Tuple(&[SIZE, Allowed::Integer(1, 1_000_000)]),
+            ),
+        ),
+        ("log_normal", Allowed::Fields(LOG_NORMAL)),
+    ],
+);
+
+const LOG_NORMAL: &[Field] = &[
+    required("median", SIZE),
+    required("sigma", Allowed::Number(0.01, 5.0)),
+    required("max", SIZE),
+];
+
+const KEYS: &[Field] = &[
+    required("count", Allowed::Integer(1, 1_000)),
+    required(
+        "distribution",
+        Allowed::Choice(&["uniform"], &[("zipf", Allowed::Number(0.0, 10.0))]),
+    ),
+];
+
+const WORK: Allowed = Allowed::Choice(&[], &[("constant", WORK_US), ("exponential", WORK_US)]);
+const WORK_US: Allowed = Allowed::Number(0.1, 60e6);
 
 const LOAD: Variants = &[
     (
@@ -151,7 +191,12 @@ mod tests {
                 "a whole number from 16 to 16777216",
             ),
             ("duration_s", json!(-1), "-1", "a number from 0.1 to 36000"),
-            ("routing", json!("topic"), "\"topic\"", "queue or fanout"),
+            (
+                "routing",
+                json!("headers"),
+                "\"headers\"",
+                "queue or fanout or direct or topic",
+            ),
             ("persistent", json!(1), "1", "true or false"),
             ("queue_type", json!("stream"), "\"stream\"", "classic or quorum"),
             (
@@ -234,6 +279,47 @@ mod tests {
         assert_eq!(
             found(json!([{"kind": "kill"}])).0,
             "faults[0].after_s".to_string()
+        );
+    }
+
+    #[test]
+    fn a_fault_inside_a_distribution_is_named_by_its_path() {
+        let found = |field: &str, value: Value| {
+            let fault = fault(field, value);
+            format!("{} is {}; allowed: {}", fault.field, fault.value, fault.allowed)
+        };
+        assert_eq!(
+            found("sizes", json!({"choices": [[16, 1], [15, 2]]})),
+            "sizes.choices[1][0] is 15; allowed: a whole number from 16 to 16777216"
+        );
+        assert!(
+            found("sizes", json!({"uniform": [16]})).starts_with("sizes.uniform is [16]; allowed: [a whole")
+        );
+        assert!(found("sizes", json!({"normal": 5})).contains("allowed: {\"uniform\": ["));
+        assert!(
+            found(
+                "sizes",
+                json!({"log_normal": {"median": 20, "sigma": 9, "max": 30}})
+            )
+            .starts_with("sizes.log_normal.sigma is 9")
+        );
+        assert_eq!(
+            found("work_us", json!({"constant": 1, "exponential": 2})),
+            "work_us is {\"constant\":1,\"exponential\":2}; allowed: {\"constant\": a number from 0.1 to 60000000} or \
+             {\"exponential\": a number from 0.1 to 60000000}"
+        );
+        let phases = |phases: Value| found("load", json!({"shape": "profile", "phases": phases}));
+        assert!(phases(json!([])).starts_with(
+            "load.phases is []; allowed: a list of 1 to 100, each an object with rate, for_s or with from"
+        ));
+        assert!(
+            phases(json!([{"rate": 5, "for_s": 1}, {"from": 5, "for_s": 1}]))
+                .starts_with("load.phases[1].to is missing")
+        );
+        assert!(phases(json!([{"for_s": 1}])).starts_with("load.phases[0] is"));
+        assert!(
+            found("load", json!({"shape": "open_loop", "arrivals": "random"}))
+                .starts_with("load.arrivals is \"random\"; allowed: constant or poisson or {\"burst\"")
         );
     }
 

@@ -41,6 +41,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ),
     ("bursts", include_str!("../../../scenarios/bursts.json")),
     ("ramp", include_str!("../../../scenarios/ramp.json")),
+    ("sizes-mixed", include_str!("../../../scenarios/sizes-mixed.json")),
+    ("topic-zipf", include_str!("../../../scenarios/topic-zipf.json")),
     ("crash", include_str!("../../../scenarios/crash.json")),
     (
         "20p20c-lapin",

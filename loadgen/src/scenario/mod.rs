@@ -9,17 +9,23 @@ mod checks;
 mod fields;
 mod find;
 mod hash;
+mod keys;
 mod load;
 mod overrides;
+mod sizes;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::work::WorkUs;
+
 pub use find::{Source, built_in, find, list};
+pub use keys::{KeyDistribution, Keys};
 pub use load::{Arrivals, Load, RatePhase};
 pub use overrides::{Overridden, Overrides};
+pub use sizes::Sizes;
 
 /// The largest message: RabbitMQ's default limit and this broker's.
 pub const SIZE_BYTES_MAX: u32 = 16 * 1024 * 1024;
@@ -44,8 +50,21 @@ pub struct Scenario {
     /// How messages reach the queues.
     #[serde(default)]
     pub routing: Routing,
-    /// Length of each message's body, stamp included.
-    pub size_bytes: u32,
+    /// Routing keys, for a direct or topic exchange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Keys>,
+    /// Names of the queues: `%d` is the queue's index. `None`: names that nobody else uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_pattern: Option<String>,
+    /// Whether the names are the run's own or stay the same.
+    #[serde(default, skip_serializing_if = "QueueNames::is_per_run")]
+    pub queue_names: QueueNames,
+    /// Length of each message's body, stamp included; `None` with `sizes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u32>,
+    /// Messages of different lengths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<Sizes>,
     /// When messages are sent.
     pub load: Load,
     /// Messages of the whole run, all producers together: phases end when their work is done, not by the clock.
@@ -71,6 +90,9 @@ pub struct Scenario {
     /// Messages a second that the consumers work off at most, all together, until the load ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consume_rate_max: Option<u64>,
+    /// How long a consumer works on each message, until the load ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_us: Option<WorkUs>,
     /// Unconfirmed messages a producer may have outstanding; `None` = no publisher confirms.
     #[serde(default)]
     pub confirm_window: Option<u32>,
@@ -134,6 +156,48 @@ pub enum Routing {
     Queue,
     /// One fanout exchange bound to every queue: each message is copied to all of them.
     Fanout,
+    /// One direct exchange: each message carries one of `keys`, each of which is bound to one queue.
+    Direct,
+    /// The same with a topic exchange: each queue has one binding, whose pattern matches its keys.
+    Topic,
+}
+
+impl Routing {
+    /// The type of the exchange; `None` for the default exchange.
+    #[must_use]
+    pub fn exchange_kind(self) -> Option<&'static str> {
+        match self {
+            Self::Queue => None,
+            Self::Fanout => Some("fanout"),
+            Self::Direct => Some("direct"),
+            Self::Topic => Some("topic"),
+        }
+    }
+
+    /// Whether `keys` decide which queue gets a message.
+    #[must_use]
+    pub fn is_keyed(self) -> bool {
+        matches!(self, Self::Direct | Self::Topic)
+    }
+}
+
+/// Whether the names of a run's queues are its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueNames {
+    /// Nobody else uses them; the queues are deleted after the run.
+    #[default]
+    PerRun,
+    /// Exactly those of `queue_pattern`: the queues stay, with what is in them.
+    Fixed,
+}
+
+impl QueueNames {
+    /// For files, which leave the usual names out.
+    #[must_use]
+    pub fn is_per_run(&self) -> bool {
+        *self == Self::PerRun
+    }
 }
 
 /// The kind of queue, in RabbitMQ's terms.
@@ -284,9 +348,17 @@ impl Scenario {
     #[must_use]
     pub fn copies(&self) -> u16 {
         match self.routing {
-            Routing::Queue => 1,
+            Routing::Queue | Routing::Direct | Routing::Topic => 1,
             Routing::Fanout => self.queues,
         }
+    }
+
+    /// Messages a second that the consumers work off at most, all together; `None` when nothing slows them down.
+    #[must_use]
+    pub fn work_rate_max(&self) -> Option<f64> {
+        let consumers = f64::from(self.consumers);
+        let by_work = self.work_us.map(|work| consumers * 1e6 / work.mean_us());
+        self.consume_rate_max.map(|rate| rate as f64).or(by_work)
     }
 
     /// Whether the window measures messages that become due within it, so that their latency means something: neither

@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use crate::work::WorkUs;
+
 use super::{Arrivals, Fault, Load, Scenario, ScenarioError};
 
 /// Values from the command line; `None` leaves the scenario's own.
@@ -37,6 +39,8 @@ pub struct Overrides {
     pub ack_every: Option<u64>,
     /// `--consume-rate`; 0 = no limit.
     pub consume_rate_max: Option<u64>,
+    /// `--work`: how long a consumer works on each message.
+    pub work_us: Option<WorkUs>,
     /// `--confirm-window`; 0 = no confirms.
     pub confirm_window: Option<u64>,
     /// `--persistent`: persistent messages on durable queues.
@@ -102,9 +106,16 @@ impl Overrides {
         if let Some(driver) = &self.driver {
             set("driver", json!(driver));
         }
+        if let Some(work) = self.work_us {
+            set("work_us", serde_json::to_value(work).expect("plain data"));
+        }
         let load = self.load(&scenario.load);
         if load != scenario.load {
             set("load", serde_json::to_value(load).expect("a load is plain data"));
+        }
+        if let Some(fields) = value.as_object_mut().filter(|_| self.size_bytes.is_some()) {
+            // One size instead of several.
+            fields.remove("sizes");
         }
         drop_unreachable_targets(scenario, &mut value, &mut changes);
         if let Some(arrivals) = self.arrivals.filter(|_| load_has_no_arrivals(&value)) {

@@ -158,8 +158,8 @@ impl Connection<'_> {
             Method::ChannelOpen => self.send(channel, &Method::ChannelOpenOk),
             Method::ChannelClose { .. } => self.send(channel, &Method::ChannelCloseOk),
             Method::ExchangeDeclare { exchange, kind, .. } => {
-                assert_eq!(kind, "fanout");
-                routes.lock().unwrap().declare_exchange(exchange);
+                assert!(["fanout", "direct", "topic"].contains(&kind), "{kind}");
+                routes.lock().unwrap().declare_exchange(exchange, kind);
                 self.send(channel, &Method::ExchangeDeclareOk);
             }
             Method::ExchangeDelete { exchange, .. } => {
@@ -181,8 +181,13 @@ impl Connection<'_> {
                     },
                 );
             }
-            Method::QueueBind { queue, exchange, .. } => {
-                routes.lock().unwrap().bind(queue, exchange);
+            Method::QueueBind {
+                queue,
+                exchange,
+                routing_key,
+                ..
+            } => {
+                routes.lock().unwrap().bind(queue, exchange, routing_key);
                 self.send(channel, &Method::QueueBindOk);
             }
             Method::QueueDelete { queue, .. } => {

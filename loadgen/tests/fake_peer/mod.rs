@@ -1,6 +1,6 @@
 //! A small AMQP peer with faults on demand: what the generator's tests drive instead of a broker.
 //!
-//! Blocking sockets, a thread a connection. It knows queues, fanout exchanges, competing consumers (in turn), prefetch and
+//! Blocking sockets, a thread a connection. It knows queues, exchanges, competing consumers (in turn), prefetch and
 //! confirms. It keeps everything through a crash ([`FakePeer::crash`]), like a broker with a perfect disk. It misbehaves
 //! exactly as its [`Faults`] say, counting messages in the order in which it takes them.
 #![allow(
@@ -38,6 +38,10 @@ pub struct Faults {
     pub swap_every: Option<u64>,
     /// Flips a bit in every n-th message.
     pub corrupt_every: Option<u64>,
+    /// Adds an octet to every n-th message.
+    pub lengthen_every: Option<u64>,
+    /// Leaves every n-th message nothing but its first 16 octets.
+    pub truncate_every: Option<u64>,
     /// Which octet of the body the flipped bit is in.
     pub corrupt_at: usize,
     /// Keeps every delivery back for so long.

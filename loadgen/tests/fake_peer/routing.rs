@@ -102,10 +102,33 @@ struct Queue {
     swapped: Option<Message>,
 }
 
+#[derive(Default)]
+struct Exchange {
+    kind: String,
+    /// Queue and key of each binding.
+    bindings: Vec<(String, String)>,
+}
+
+impl Exchange {
+    fn queues(&self, routing_key: &str) -> Vec<String> {
+        let matches = |pattern: &str| match self.kind.as_str() {
+            "direct" => pattern == routing_key,
+            "topic" => {
+                let words = pattern.split('.').zip(routing_key.split('.'));
+                words.into_iter().all(|(word, key)| word == "*" || word == key)
+                    && pattern.split('.').count() == routing_key.split('.').count()
+            }
+            _ => true,
+        };
+        let bound = self.bindings.iter().filter(|(_, pattern)| matches(pattern));
+        bound.map(|(queue, _)| queue.clone()).collect()
+    }
+}
+
 /// All that stands in the peer.
 pub struct Routes {
     queues: HashMap<String, Queue>,
-    exchanges: HashMap<String, Vec<String>>,
+    exchanges: HashMap<String, Exchange>,
     taken: u64,
     /// Crashes so far.
     incarnation: u32,
@@ -186,16 +209,17 @@ impl Routes {
         self.queues.remove(name);
     }
 
-    pub fn declare_exchange(&mut self, name: &str) {
-        self.exchanges.entry(name.to_owned()).or_default();
+    pub fn declare_exchange(&mut self, name: &str, kind: &str) {
+        self.exchanges.entry(name.to_owned()).or_default().kind = kind.to_owned();
     }
 
     pub fn delete_exchange(&mut self, name: &str) {
         self.exchanges.remove(name);
     }
 
-    pub fn bind(&mut self, queue: &str, exchange: &str) {
-        self.exchanges.get_mut(exchange).unwrap().push(queue.to_owned());
+    pub fn bind(&mut self, queue: &str, exchange: &str, key: &str) {
+        let exchange = self.exchanges.get_mut(exchange).unwrap();
+        exchange.bindings.push((queue.to_owned(), key.to_owned()));
     }
 
     pub fn consume(&mut self, queue: &str, consumer: Consumer, shared: &Shared) {
@@ -220,12 +244,24 @@ impl Routes {
         }
         let mut message = message;
         message.number = taken;
+        if hit(faults.lengthen_every) {
+            // As it might be: the filler goes on.
+            message.body.push(0);
+            message.header[4..12].copy_from_slice(&(message.body.len() as u64).to_be_bytes());
+        }
+        if hit(faults.truncate_every) {
+            message.body.truncate(16);
+            message.header[4..12].copy_from_slice(&16_u64.to_be_bytes());
+        }
         if hit(faults.corrupt_every) {
             message.body[faults.corrupt_at] ^= 0x10;
         }
         let queues = match message.exchange.as_str() {
             "" => vec![message.routing_key.clone()],
-            exchange => self.exchanges.get(exchange).cloned().unwrap_or_default(),
+            exchange => {
+                let exchange = self.exchanges.get(exchange);
+                exchange.map_or(vec![], |exchange| exchange.queues(&message.routing_key))
+            }
         };
         for name in queues {
             let Some(queue) = self.queues.get_mut(&name) else {

@@ -50,7 +50,10 @@ impl Driver for LapinDriver {
         let server = native::introduction(target).unwrap_or_default();
         runtime.block_on(async {
             let outcome = match setup::declare(plan, target).await {
-                Ok(()) => supervisor::run(plan, target, control, live, server).await,
+                Ok(messages) if messages > 0 && plan.needs_empty_queues() => {
+                    Err(DriverError::Occupied { messages })
+                }
+                Ok(_) => supervisor::run(plan, target, control, live, server).await,
                 Err(error) => Err(error),
             };
             // After a failure the first error is the one to report, not that cleaning up failed, too.

@@ -18,6 +18,7 @@ use crate::driver::DriverError;
 use crate::driver::pace::Pace;
 use crate::plan::{Plan, ProducerPlan};
 use crate::target::Target;
+use crate::variety::Variety;
 
 /// Messages that a producer sends before the other tasks of its worker get their turn.
 const BATCH_MAX: u64 = 64;
@@ -62,7 +63,9 @@ pub(super) struct ProducerTask {
     index: usize,
     channel: lapin::Channel,
     exchange: ShortString,
-    routing_key: ShortString,
+    /// By key; only one when messages do not choose.
+    routing_keys: Vec<ShortString>,
+    variety: Arc<Variety>,
     properties: BasicProperties,
     body: Vec<u8>,
     pace: Pace,
@@ -90,7 +93,11 @@ impl ProducerTask {
             index,
             channel: link.channel.clone(),
             exchange: producer.exchange.as_str().into(),
-            routing_key: producer.routing_key.as_str().into(),
+            routing_keys: match plan.keys.as_slice() {
+                [] => vec![producer.routing_key.as_str().into()],
+                keys => keys.iter().map(|key| key.as_str().into()).collect(),
+            },
+            variety: Arc::clone(&plan.variety),
             properties: if plan.scenario.persistent {
                 properties.with_delivery_mode(PERSISTENT)
             } else {
@@ -195,6 +202,8 @@ impl ProducerTask {
         let sequence = self.books.ledger.lock().publish(self.index);
         let stamp = Stamp::new(intended_ns, sent_ns, self.id, sequence).encode();
         self.body[..STAMP_BYTES].copy_from_slice(&stamp);
+        let (size, key) = self.variety.kind(self.index, sequence).unwrap_or_default();
+        let size = self.variety.sizes()[size] as usize;
         let measured = {
             let mut recorder = self.books.recorder(self.index);
             recorder.sent(intended_ns, sent_ns);
@@ -203,9 +212,9 @@ impl ProducerTask {
         };
         let publishing = self.channel.basic_publish(
             self.exchange.clone(),
-            self.routing_key.clone(),
+            self.routing_keys[key].clone(),
             BasicPublishOptions::default(),
-            &self.body,
+            &self.body[..size],
             self.properties.clone(),
         );
         let confirm = publishing.await.map_err(|source| failed(&self.name, source))?;

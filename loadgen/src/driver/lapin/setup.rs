@@ -12,7 +12,7 @@ use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 
 use crate::driver::DriverError;
 use crate::plan::Plan;
-use crate::scenario::QueueType;
+use crate::scenario::{QueueType, Routing};
 use crate::target::Target;
 
 /// How long the broker may take for one answer.
@@ -104,8 +104,9 @@ pub(super) fn failed(connection: &str, source: lapin::Error) -> DriverError {
     }
 }
 
-/// Declares the exchange, the queues and their bindings.
-pub(super) async fn declare(plan: &Plan, target: &Target) -> Result<(), DriverError> {
+/// Declares the exchange, the queues and their bindings; how many messages were in the queues already.
+pub(super) async fn declare(plan: &Plan, target: &Target) -> Result<u64, DriverError> {
+    let mut queued = 0;
     let link = Link::open(TOPOLOGY.to_owned(), target).await?;
     let durable = plan.scenario.durable;
     if let Some(exchange) = &plan.exchange {
@@ -115,7 +116,11 @@ pub(super) async fn declare(plan: &Plan, target: &Target) -> Result<(), DriverEr
         };
         let declaring = link.channel.exchange_declare(
             exchange.as_str().into(),
-            ExchangeKind::Fanout,
+            match plan.scenario.routing {
+                Routing::Direct => ExchangeKind::Direct,
+                Routing::Topic => ExchangeKind::Topic,
+                Routing::Queue | Routing::Fanout => ExchangeKind::Fanout,
+            },
             options,
             FieldTable::default(),
         );
@@ -130,20 +135,21 @@ pub(super) async fn declare(plan: &Plan, target: &Target) -> Result<(), DriverEr
         let declaring = link
             .channel
             .queue_declare(name.into(), options, queue_arguments(plan));
-        answered(TOPOLOGY, "queue.declare", declaring).await?;
-        if let Some(exchange) = &plan.exchange {
-            let binding = link.channel.queue_bind(
-                name.into(),
-                exchange.as_str().into(),
-                "".into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            );
-            answered(TOPOLOGY, "queue.bind", binding).await?;
-        }
+        let declared = answered(TOPOLOGY, "queue.declare", declaring).await?;
+        queued += u64::from(declared.message_count());
+    }
+    for binding in &plan.bindings {
+        let binding = link.channel.queue_bind(
+            plan.queues[binding.queue].name.as_str().into(),
+            plan.exchange.as_deref().unwrap_or_default().into(),
+            binding.key.as_str().into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
+        answered(TOPOLOGY, "queue.bind", binding).await?;
     }
     link.close().await;
-    Ok(())
+    Ok(queued)
 }
 
 fn queue_arguments(plan: &Plan) -> FieldTable {
@@ -157,10 +163,10 @@ fn queue_arguments(plan: &Plan) -> FieldTable {
     arguments
 }
 
-/// Deletes them, with whatever is still in the queues.
+/// Deletes them, with whatever is still in the queues; queues with fixed names stay.
 pub(super) async fn delete(plan: &Plan, target: &Target) -> Result<(), DriverError> {
     let link = Link::open(TOPOLOGY.to_owned(), target).await?;
-    for queue in &plan.queues {
+    for queue in plan.own_queues() {
         let deleting = link
             .channel
             .queue_delete(queue.name.as_str().into(), QueueDeleteOptions::default());

@@ -266,7 +266,7 @@ fn consumer_task(
         index: usize::from(planned.id),
         channel: link.channel.clone(),
         deliveries,
-        acks: AckBatch::new(every, plan.scenario.ack_flush_ms, planned.work_ns),
+        acks: AckBatch::new(every, plan.scenario.ack_flush_ms, planned.work.clone()),
         books: Arc::clone(books),
     }
 }

@@ -82,7 +82,7 @@ impl Consumer {
                     consumer.ack_every.max(1)
                 },
                 plan.scenario.ack_flush_ms,
-                consumer.work_ns,
+                consumer.work.clone(),
             ),
             waiting: waits.then_some(subscription),
             subscribing: false,

@@ -53,6 +53,10 @@ impl Driver for NativeDriver {
         live: &Live,
     ) -> Result<Recording, DriverError> {
         let outcome = topology::declare(plan, target).and_then(|declared| {
+            if declared.queued > 0 && plan.needs_empty_queues() {
+                let messages = declared.queued;
+                return Err(DriverError::Occupied { messages });
+            }
             engine::Engine::connect(plan, target, control)?.run(plan, control, live, declared)
         });
         // A broker that was restarted may listen elsewhere.

@@ -1,6 +1,7 @@
 //! A producer of the load: sends what its schedule or its window allows, and books confirms.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use wire::fast::{PublishTemplate, Scan, scan_ack};
 use wire::{BasicProperties, Method};
@@ -15,6 +16,7 @@ use crate::driver::confirms::{ConfirmWindow, UnknownTag};
 use crate::driver::pace::Pace;
 use crate::plan::{Plan, ProducerPlan};
 use crate::target::Target;
+use crate::variety::Variety;
 
 /// Octets that one producer may send in one turn, so that the others get theirs; at least one message.
 const BATCH_BYTES_MAX: usize = 128 * 1024;
@@ -27,7 +29,9 @@ pub(super) struct Producer {
     pub(super) link: Link,
     id: u16,
     index: usize,
-    template: PublishTemplate,
+    /// Ready-made messages: for each key, one of each size.
+    templates: Vec<PublishTemplate>,
+    variety: Arc<Variety>,
     batch_max: u64,
     pace: Pace,
     confirms: Option<ConfirmWindow>,
@@ -93,22 +97,41 @@ impl Producer {
             delivery_mode: plan.scenario.persistent.then_some(PERSISTENT),
             ..BasicProperties::default()
         };
-        let mut template = PublishTemplate::new(
-            CHANNEL,
-            &producer.exchange,
-            &producer.routing_key,
-            false,
-            &properties,
-            STAMP_BYTES + plan.filler.len(),
-            session.frame_bytes_max,
-        );
-        template.fill(STAMP_BYTES, &plan.filler);
+        let template = |routing_key: &str, size: u32| {
+            let size = size as usize;
+            let mut template = PublishTemplate::new(
+                CHANNEL,
+                &producer.exchange,
+                routing_key,
+                false,
+                &properties,
+                size,
+                session.frame_bytes_max,
+            );
+            template.fill(STAMP_BYTES, &plan.filler[..size - STAMP_BYTES]);
+            template
+        };
+        let keys = if plan.keys.is_empty() {
+            std::slice::from_ref(&producer.routing_key)
+        } else {
+            &plan.keys
+        };
+        let sizes = plan.variety.sizes();
+        let templates: Vec<_> = keys
+            .iter()
+            .flat_map(|key| sizes.iter().map(|&size| template(key, size)))
+            .collect();
+        let encoded: usize = templates.iter().map(PublishTemplate::encoded_len).sum();
+        let bodies: usize = templates.iter().map(PublishTemplate::body_len).sum();
+        let frames_mean = (encoded - bodies) / templates.len().max(1);
+        let message_mean = frames_mean + plan.variety.size_bytes_mean() as usize;
         Ok(Self {
             link: Link::new(session)?,
             id: producer.id,
             index,
-            batch_max: (BATCH_BYTES_MAX / template.encoded_len()).max(1) as u64,
-            template,
+            batch_max: (BATCH_BYTES_MAX / message_mean.max(1)).max(1) as u64,
+            templates,
+            variety: Arc::clone(&plan.variety),
             pace: Pace::new(&producer.schedule, 0),
             confirms: confirm_window.map(|_| ConfirmWindow::default()),
             confirm_window: confirm_window.map_or(u64::MAX, u64::from),
@@ -278,7 +301,11 @@ impl Producer {
         let sequence = books.ledger.publish(self.index);
         let stamp = Stamp::new(intended_ns, now_ns, self.id, sequence).encode();
         let out = &mut self.link.socket.out;
-        let start = self.template.append(out);
+        let template = match self.templates.as_slice() {
+            [only] => only,
+            templates => &templates[self.variety.template(self.index, sequence)],
+        };
+        let start = template.append(out);
         // The first frame of a body holds more than a stamp, whatever was negotiated.
         out[start..start + STAMP_BYTES].copy_from_slice(&stamp);
     }

@@ -33,7 +33,7 @@ pub(super) fn declare(plan: &Plan, target: &Target) -> Result<Declared, DriverEr
     if let Some(exchange) = &plan.exchange {
         let declare = Method::ExchangeDeclare {
             exchange,
-            kind: "fanout",
+            kind: plan.scenario.routing.exchange_kind().unwrap_or_default(),
             passive: false,
             durable,
             auto_delete: false,
@@ -60,18 +60,18 @@ pub(super) fn declare(plan: &Plan, target: &Target) -> Result<Declared, DriverEr
             Method::QueueDeclareOk { message_count, .. } => Some(u64::from(message_count)),
             _ => None,
         })?;
-        if let Some(exchange) = &plan.exchange {
-            let bind = Method::QueueBind {
-                queue: &queue.name,
-                exchange,
-                routing_key: "",
-                no_wait: false,
-                arguments: TableRef::EMPTY,
-            };
-            session.call(&bind, |method| {
-                matches!(method, Method::QueueBindOk).then_some(())
-            })?;
-        }
+    }
+    for binding in &plan.bindings {
+        let bind = Method::QueueBind {
+            queue: &plan.queues[binding.queue].name,
+            exchange: plan.exchange.as_deref().unwrap_or_default(),
+            routing_key: &binding.key,
+            no_wait: false,
+            arguments: TableRef::EMPTY,
+        };
+        session.call(&bind, |method| {
+            matches!(method, Method::QueueBindOk).then_some(())
+        })?;
     }
     let server = session.server.clone();
     session.close();
@@ -86,11 +86,11 @@ fn queue_arguments(plan: &Plan) -> FieldTable {
     arguments
 }
 
-/// Deletes them, with whatever is still in the queues.
+/// Deletes them, with whatever is still in the queues; queues with fixed names stay.
 pub(super) fn delete(plan: &Plan, target: &Target) -> Result<(), DriverError> {
     let mut session = Session::open(CONNECTION, target)?;
     session.set_answer_timeout(DELETE_TIMEOUT)?;
-    for queue in &plan.queues {
+    for queue in plan.own_queues() {
         let delete = Method::QueueDelete {
             queue: &queue.name,
             if_unused: false,
