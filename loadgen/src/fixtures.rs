@@ -1,5 +1,6 @@
 //! Made-up measurements for the tests of what comes after a run.
 
+use crate::churn::{ChurnKind, ChurnRecording};
 use crate::conductor::Kill;
 use crate::ledger::LedgerSummary;
 use crate::live::{Interval, Quantiles};
@@ -75,8 +76,22 @@ pub(crate) fn recording(scenario: &Scenario) -> Recording {
                 repeated: 300,
             })
             .collect(),
+        churn: scenario
+            .churn
+            .into_iter()
+            .flat_map(|churn| churn.rates())
+            .map(|(kind, rate)| churn(kind, u64::from(rate) * scenario.duration_s as u64))
+            .collect(),
         cut_short: false,
     }
+}
+
+/// `due` of them came and went, each in 2 ms.
+fn churn(kind: ChurnKind, due: u64) -> ChurnRecording {
+    let mut recording = ChurnRecording::new(kind);
+    (recording.due, recording.made) = (due, due);
+    recording.took.saturating_record_n(2_000_000, due);
+    recording
 }
 
 /// All the kills that `scenario` asks for, a second apart.

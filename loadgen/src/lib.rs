@@ -6,6 +6,7 @@
 pub mod app;
 pub mod body;
 pub mod charts;
+pub mod churn;
 pub mod cli;
 pub mod clock;
 pub mod commands;

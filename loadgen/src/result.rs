@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 use serde::{Deserialize, Serialize};
 
+use crate::churn::ChurnFigures;
 use crate::conductor::Conducted;
 use crate::cost::Cost;
 use crate::durability::Durability;
@@ -179,6 +180,9 @@ pub struct Summary {
     /// Each kill of the broker, and how it came back.
     #[serde(default)]
     pub kills: Vec<KillFigures>,
+    /// What came and went beside the load, by kind.
+    #[serde(default)]
+    pub churn: Vec<ChurnFigures>,
     /// The broker.
     pub broker: BrokerFigures,
     /// The generator.
@@ -394,6 +398,7 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
             examples: ledger.first_examples.clone(),
         },
         kills: recovery::rows(&conducted.kills, &recording.recoveries, conducted.started_ns),
+        churn: recording.churn.iter().map(ChurnFigures::from).collect(),
         broker: BrokerFigures {
             rss_anon_bytes_max: broker.map(|it| it.rss_anon_bytes_max),
             rss_file_bytes_max: broker.map(|it| it.rss_file_bytes_max),

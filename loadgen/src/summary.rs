@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::churn::ChurnFigures;
 use crate::cost::Cost;
 use crate::result::{LatencyUs, RunResult, Summary};
 use crate::units::{bytes, count, latency_us, percent, rate};
@@ -62,6 +63,7 @@ fn write(out: &mut String, run: &RunResult, directory: &Path) -> std::fmt::Resul
     write_latencies(out, summary)?;
     write_ledger(out, summary)?;
     write_kills(out, summary)?;
+    write_churn(out, &summary.churn)?;
     write_usage(out, run)?;
     write_cost(out, &summary.cost)?;
     write_checks(out, &run.checks)?;
@@ -152,6 +154,39 @@ fn write_kills(out: &mut String, summary: &Summary) -> std::fmt::Result {
             messages(kill.recovered),
             messages(kill.repeated),
         )?;
+    }
+    writeln!(out)
+}
+
+fn write_churn(out: &mut String, churn: &[ChurnFigures]) -> std::fmt::Result {
+    if churn.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\n  {:<12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>18}",
+        "churn", "p50", "p90", "p99", "p99.9", "max", "errors", "made of due"
+    )?;
+    for figures in churn {
+        let took = |quantile: fn(&LatencyUs) -> f64| {
+            let took = figures.took_us.as_ref();
+            took.map_or(NONE.into(), |it| latency_us(quantile(it)))
+        };
+        writeln!(
+            out,
+            "  {:<12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>18}",
+            figures.kind.name(),
+            took(|it| it.p50),
+            took(|it| it.p90),
+            took(|it| it.p99),
+            took(|it| it.p99_9),
+            took(|it| it.max),
+            count(figures.errors),
+            format!("{} of {}", count(figures.made), count(figures.due)),
+        )?;
+        if let Some(error) = &figures.first_error {
+            writeln!(out, "              first error: {error}")?;
+        }
     }
     writeln!(out)
 }

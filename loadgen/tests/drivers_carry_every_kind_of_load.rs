@@ -236,6 +236,32 @@ fn work_that_takes_time_slows_consumers_down() {
 }
 
 #[test]
+fn what_comes_and_goes_beside_the_load_is_timed_and_counted() {
+    let churn = json!({"connections_per_s": 20, "channels_per_s": 100, "queues_per_s": 50});
+    let scenario = open_loop(1_000, json!({"churn": churn, "duration_s": 1.0, "warmup_s": 0.2}));
+    for mut driver in drivers() {
+        let peer = FakePeer::start(Faults::default());
+        let recording = run(driver.as_mut(), &scenario, &peer.target()).unwrap();
+        let name = driver.name();
+        assert!(recording.ledger.is_clean(), "{name}: {:?}", recording.ledger);
+        let due: Vec<_> = recording.churn.iter().map(|it| it.due).collect();
+        assert_eq!(due, [20, 100, 50], "{name}");
+        for churn in &recording.churn {
+            assert_eq!(churn.errors, 0, "{name}: {:?}", churn.first_error);
+            // At least one is made in time on any machine; none more than was due.
+            assert!((1..=churn.due).contains(&churn.made), "{name}: {churn:?}");
+            assert_eq!(churn.took.len(), churn.made, "{name}");
+        }
+        assert_eq!(peer.leftovers(), 0, "{name} left queues behind");
+        let connections = Seen::get(&peer.seen().connections);
+        assert!(
+            connections >= 4 + recording.churn[0].made + 2,
+            "{name}: {connections}"
+        );
+    }
+}
+
+#[test]
 fn several_queues_without_acks() {
     let changes = json!({"queues": 2, "consumers": 3, "producers": 4, "ack_every": 0, "prefetch": 0});
     carry(&scenario(changes), &Faults::default(), |name, _, seen| {

@@ -2,6 +2,7 @@
 
 use hdrhistogram::Histogram;
 
+use crate::churn::ChurnRecording;
 use crate::ledger::LedgerSummary;
 use crate::live::Interval;
 
@@ -100,6 +101,8 @@ pub struct Recording {
     pub server: ServerProperties,
     /// How the broker came back after each kill; one that was killed again at once may be missing.
     pub recoveries: Vec<Recovery>,
+    /// What came and went beside the load, by kind.
+    pub churn: Vec<ChurnRecording>,
     /// Whether the run was interrupted.
     pub cut_short: bool,
 }

@@ -118,6 +118,7 @@ impl Series {
             intervals: live.intervals(),
             server: outcome.server,
             recoveries: outcome.recoveries,
+            churn: Vec::new(),
             cut_short: control.interrupted(),
         }
     }

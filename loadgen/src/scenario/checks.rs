@@ -21,6 +21,7 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     check_load(scenario)?;
     check_course(scenario)?;
     check_faults(scenario)?;
+    check_churn(scenario)?;
     check_targets(scenario)?;
     if scenario.persistent && !scenario.durable {
         let allowed = "false, or durable = true: on a transient queue persistence means nothing";
@@ -363,6 +364,29 @@ fn check_faults(scenario: &Scenario) -> Result<(), Fault> {
         earliest_s = to_s;
     }
     Ok(())
+}
+
+fn check_churn(scenario: &Scenario) -> Result<(), Fault> {
+    let Some(churn) = scenario.churn else {
+        return Ok(());
+    };
+    let allowed = if churn.rates().next().is_none() {
+        "an object with at least one of connections_per_s, channels_per_s, queues_per_s"
+    } else if !scenario.faults.is_empty() {
+        "nothing when there are faults: what they break would count as the churn's errors"
+    } else {
+        return Ok(());
+    };
+    let rates = churn
+        .rates()
+        .map(|(kind, rate)| format!("{rate} {}", kind.name()));
+    let found = rates.collect::<Vec<_>>().join(", ");
+    let found = if found.is_empty() {
+        "empty".to_owned()
+    } else {
+        found
+    };
+    Err(Fault::new("churn", found, allowed))
 }
 
 fn check_targets(scenario: &Scenario) -> Result<(), Fault> {

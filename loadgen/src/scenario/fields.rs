@@ -40,6 +40,7 @@ const SCENARIO: &[Field] = &[
     optional("persistent", Allowed::Flag),
     optional("durable", Allowed::Flag),
     optional("queue_type", Allowed::OneOf(&["classic", "quorum"])),
+    optional("churn", Allowed::Fields(CHURN)),
     optional("faults", Allowed::Each(FAULTS_MAX, "kind", FAULTS)),
     optional("targets", Allowed::Fields(TARGETS)),
     optional("validity", Allowed::Fields(VALIDITY)),
@@ -117,6 +118,12 @@ const PHASE: &[&[Field]] = &[
         required("to", Allowed::Integer(0, RATE_MAX)),
         required("for_s", Allowed::Number(0.001, DURATION_S_MAX)),
     ],
+];
+
+const CHURN: &[Field] = &[
+    optional("connections_per_s", Allowed::Integer(1, 10_000)),
+    optional("channels_per_s", Allowed::Integer(1, 100_000)),
+    optional("queues_per_s", Allowed::Integer(1, 100_000)),
 ];
 
 const FAULTS: Variants = &[(

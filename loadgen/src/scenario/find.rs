@@ -43,6 +43,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("ramp", include_str!("../../../scenarios/ramp.json")),
     ("sizes-mixed", include_str!("../../../scenarios/sizes-mixed.json")),
     ("topic-zipf", include_str!("../../../scenarios/topic-zipf.json")),
+    ("churn", include_str!("../../../scenarios/churn.json")),
     ("crash", include_str!("../../../scenarios/crash.json")),
     (
         "20p20c-lapin",

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::churn::Churn;
 use crate::work::WorkUs;
 
 pub use find::{Source, built_in, find, list};
@@ -105,6 +106,9 @@ pub struct Scenario {
     /// What the queues are declared as (`x-queue-type`); `None` = what the broker makes of a queue that says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_type: Option<QueueType>,
+    /// What comes and goes beside the load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub churn: Option<Churn>,
     /// What is done to the (embedded) broker within the measured window, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<BrokerFault>,

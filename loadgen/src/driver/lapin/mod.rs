@@ -48,22 +48,27 @@ impl Driver for LapinDriver {
         // The client keeps to itself what the broker says of itself, so the other driver asks; a broker that does not
         // answer is the client's to report.
         let server = native::introduction(target).unwrap_or_default();
-        runtime.block_on(async {
-            let outcome = match setup::declare(plan, target).await {
-                Ok(messages) if messages > 0 && plan.needs_empty_queues() => {
-                    Err(DriverError::Occupied { messages })
+        let load = || {
+            runtime.block_on(async {
+                let outcome = match setup::declare(plan, target).await {
+                    Ok(messages) if messages > 0 && plan.needs_empty_queues() => {
+                        Err(DriverError::Occupied { messages })
+                    }
+                    Ok(_) => supervisor::run(plan, target, control, live, server).await,
+                    Err(error) => Err(error),
+                };
+                // After a failure the first error is the one to report, not that cleaning up failed, too.
+                match outcome {
+                    Ok(recording) => setup::delete(plan, target).await.map(|()| recording),
+                    Err(error) => {
+                        let _ = setup::delete(plan, target).await;
+                        Err(error)
+                    }
                 }
-                Ok(_) => supervisor::run(plan, target, control, live, server).await,
-                Err(error) => Err(error),
-            };
-            // After a failure the first error is the one to report, not that cleaning up failed, too.
-            match outcome {
-                Ok(recording) => setup::delete(plan, target).await.map(|()| recording),
-                Err(error) => {
-                    let _ = setup::delete(plan, target).await;
-                    Err(error)
-                }
-            }
-        })
+            })
+        };
+        // The client has no blocking calls for it, and a thread of its runtime would make the load late.
+        let (outcome, churn) = native::churn::beside(plan, target, control, load);
+        outcome.map(|recording| Recording { churn, ..recording })
     }
 }

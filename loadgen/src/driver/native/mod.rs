@@ -7,6 +7,7 @@
 //! per socket read; write each consumer's acks; then let the producers send, each a bounded batch in one write. It
 //! never spins: with nothing to do it waits in epoll, for a socket or for the next tick.
 
+pub(super) mod churn;
 mod consumer;
 mod engine;
 mod inbox;
@@ -52,23 +53,29 @@ impl Driver for NativeDriver {
         control: &Control,
         live: &Live,
     ) -> Result<Recording, DriverError> {
-        let outcome = topology::declare(plan, target).and_then(|declared| {
-            if declared.queued > 0 && plan.needs_empty_queues() {
-                let messages = declared.queued;
-                return Err(DriverError::Occupied { messages });
-            }
-            engine::Engine::connect(plan, target, control)?.run(plan, control, live, declared)
-        });
-        // A broker that was restarted may listen elsewhere.
-        let moved = control.outages().address();
-        let target = moved.as_ref().unwrap_or(target);
-        // After a failure the first error is the one to report, not that cleaning up failed, too.
-        match outcome {
-            Ok(recording) => topology::delete(plan, target).map(|()| recording),
-            Err(error) => {
-                let _ = topology::delete(plan, target);
-                Err(error)
-            }
+        let (outcome, churn) = churn::beside(plan, target, control, || carry(plan, target, control, live));
+        outcome.map(|recording| Recording { churn, ..recording })
+    }
+}
+
+/// The load alone.
+fn carry(plan: &Plan, target: &Target, control: &Control, live: &Live) -> Result<Recording, DriverError> {
+    let outcome = topology::declare(plan, target).and_then(|declared| {
+        if declared.queued > 0 && plan.needs_empty_queues() {
+            let messages = declared.queued;
+            return Err(DriverError::Occupied { messages });
+        }
+        engine::Engine::connect(plan, target, control)?.run(plan, control, live, declared)
+    });
+    // A broker that was restarted may listen elsewhere.
+    let moved = control.outages().address();
+    let target = moved.as_ref().unwrap_or(target);
+    // After a failure the first error is the one to report, not that cleaning up failed, too.
+    match outcome {
+        Ok(recording) => topology::delete(plan, target).map(|()| recording),
+        Err(error) => {
+            let _ = topology::delete(plan, target);
+            Err(error)
         }
     }
 }

@@ -24,7 +24,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Octets per blocking read.
 const READ_BYTES: usize = 8_192;
 /// `connection.close` reply code of a normal end.
-const REPLY_SUCCESS: u16 = 200;
+pub(super) const REPLY_SUCCESS: u16 = 200;
 
 /// A connection that waits for each answer.
 #[derive(Debug)]
@@ -138,7 +138,17 @@ impl Session {
         request: &Method<'_>,
         accept: impl Fn(&Method<'_>) -> Option<T>,
     ) -> Result<T, DriverError> {
-        self.write(&request.encoded(CHANNEL))?;
+        self.call_on(CHANNEL, request, accept)
+    }
+
+    /// The same on another channel; only one of them may wait for an answer.
+    pub(super) fn call_on<T>(
+        &mut self,
+        channel: u16,
+        request: &Method<'_>,
+        accept: impl Fn(&Method<'_>) -> Option<T>,
+    ) -> Result<T, DriverError> {
+        self.write(&request.encoded(channel))?;
         self.expect(request.name(), accept)
     }
 
