@@ -113,7 +113,13 @@ impl Plan {
     /// Whether messages that are in the queues already would be taken for the run's own: it consumes from queues with fixed names.
     #[must_use]
     pub fn needs_empty_queues(&self) -> bool {
-        self.scenario.queue_names == QueueNames::Fixed && !self.consumers.is_empty()
+        self.scenario.queue_names == QueueNames::Fixed && !self.consumers.is_empty() && !self.only_consumes()
+    }
+
+    /// Whether nobody sends: the queues stand already, and their messages are others'.
+    #[must_use]
+    pub fn only_consumes(&self) -> bool {
+        self.producers.is_empty()
     }
 
     /// Spells `scenario` out. `run_tag` makes the names of queues and exchange unique to the run.

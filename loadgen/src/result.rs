@@ -86,6 +86,9 @@ pub struct LedgerCounts {
     pub reordered: u64,
     /// Changed on the way, or never sent.
     pub corrupt: u64,
+    /// Messages of others, received and not judged; only in a run in which nobody sends.
+    #[serde(default)]
+    pub foreign: u64,
     /// Refused by the broker with a nack.
     pub nacked: u64,
     /// A few faults in words.
@@ -394,6 +397,7 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
             redelivered: ledger.redelivered,
             reordered: ledger.reordered,
             corrupt: ledger.corrupt,
+            foreign: ledger.foreign,
             nacked: ledger.nacked,
             examples: ledger.first_examples.clone(),
         },

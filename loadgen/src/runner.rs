@@ -68,6 +68,12 @@ impl Runner<'_> {
                 )));
             }
             Subject::External { .. } => {}
+            Subject::Started { .. } if scenario.producers == 0 => {
+                return Err(Failure::usage(anyhow::anyhow!(
+                    "{} takes messages from queues that stand already, and a new broker has none: name the broker with --url",
+                    scenario.name
+                )));
+            }
             Subject::Started { data_dir_parent, .. } => {
                 storage::check(scenario, data_dir_parent.as_deref()).map_err(Failure::usage)?;
             }

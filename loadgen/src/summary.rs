@@ -106,6 +106,13 @@ fn write_latencies(out: &mut String, summary: &Summary) -> std::fmt::Result {
 
 fn write_ledger(out: &mut String, summary: &Summary) -> std::fmt::Result {
     let ledger = &summary.ledger;
+    if ledger.foreign > 0 {
+        let foreign = count(ledger.foreign);
+        return writeln!(
+            out,
+            "\n  ledger      judges nothing: {foreign} messages that others had sent were received"
+        );
+    }
     writeln!(
         out,
         "\n  ledger      lost {} · duplicated {} · redelivered {} · reordered {} · corrupt {} · of {} expected",

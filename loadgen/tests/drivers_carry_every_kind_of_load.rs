@@ -188,31 +188,45 @@ fn messages_of_many_sizes_arrive_as_long_as_they_were_sent() {
 
 #[test]
 fn queues_with_fixed_names_stay_and_must_be_empty() {
-    let changes = json!({"queue_pattern": "load.%d", "queue_names": "fixed", "queues": 2});
-    let kept = scenario(changes.clone());
-    let mut fill = scenario(json!({
-        "queue_pattern": "load.%d", "queue_names": "fixed", "queues": 2, "consumers": 0, "load": {"shape": "flood"}, "messages": 50,
-    }));
-    fill.duration_s = 10.0;
+    let fixed = |changes: Value| {
+        let mut fields = json!({"queue_pattern": "load.%d", "queue_names": "fixed", "queues": 2});
+        for (name, value) in changes.as_object().unwrap() {
+            fields[name] = value.clone();
+        }
+        scenario(fields)
+    };
+    let both = fixed(json!({}));
+    let fill = fixed(json!({"consumers": 0, "load": {"shape": "flood"}, "messages": 50, "duration_s": 10.0}));
+    let take = fixed(json!({"producers": 0, "load": {"shape": "none"}}));
     for mut driver in drivers() {
         let peer = FakePeer::start(Faults::default());
-        let recording = run(driver.as_mut(), &kept, &peer.target()).unwrap();
-        assert!(recording.ledger.is_clean(), "{}", driver.name());
-        assert_eq!(
-            peer.leftovers(),
-            2,
-            "{} deleted what is not its own",
-            driver.name()
-        );
+        let recording = run(driver.as_mut(), &both, &peer.target()).unwrap();
+        let name = driver.name();
+        assert!(recording.ledger.is_clean(), "{name}");
+        assert_eq!(peer.leftovers(), 2, "{name} deleted what is not its own");
+        // On a peer that has not seen consumers yet: this one never forgets any.
+        let peer = FakePeer::start(Faults::default());
         run(driver.as_mut(), &fill, &peer.target()).unwrap();
-        let error = run(driver.as_mut(), &kept, &peer.target())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("hold 50 messages already"),
-            "{}: {error}",
-            driver.name()
+        let error = match run(driver.as_mut(), &both, &peer.target()) {
+            Err(error) => error.to_string(),
+            Ok(recording) => panic!("{name} mixed messages: {:?}", recording.ledger),
+        };
+        assert!(error.contains("hold 50 messages already"), "{name}: {error}");
+        // Who only consumes takes them, and says nothing of them but how many there were.
+        let recording = run(driver.as_mut(), &take, &peer.target()).unwrap();
+        let ledger = &recording.ledger;
+        assert_eq!(
+            (ledger.foreign, ledger.expected, ledger.received),
+            (50, 0, 0),
+            "{name}"
         );
+        assert!(
+            ledger.is_clean() && recording.response.is_empty(),
+            "{name}: {ledger:?}"
+        );
+        let consumed: u64 = recording.intervals.iter().map(|it| it.consumed).sum();
+        assert_eq!(consumed, 50, "{name}");
+        assert_eq!(peer.leftovers(), 2, "{name} deleted what is not its own");
     }
 }
 

@@ -73,6 +73,8 @@ pub enum Receipt {
     Again(Stamp),
     /// Not a message of this run.
     Corrupt,
+    /// Nobody in this run sends: a message of somebody else, which is counted and not judged.
+    Foreign,
 }
 
 /// Books every message sent and received. Not shared: a driver with several threads keeps it behind a lock.
@@ -141,6 +143,10 @@ impl Ledger {
     /// Books a delivery to `consumer`.
     pub fn receive(&mut self, consumer: usize, redelivered: bool, body: &[u8]) -> Receipt {
         self.summary.redelivered_flags += u64::from(redelivered);
+        if self.producers.is_empty() {
+            self.summary.foreign += 1;
+            return Receipt::Foreign;
+        }
         let Some(stamp) = Stamp::decode(body).filter(|stamp| self.is_intact(stamp, body)) else {
             return self.corrupt(consumer, body, "the body is damaged or has the wrong size");
         };
@@ -279,6 +285,12 @@ impl Ledger {
     #[must_use]
     pub fn received(&self) -> u64 {
         self.summary.received
+    }
+
+    /// Messages of others that were received, in a run in which nobody sends.
+    #[must_use]
+    pub fn foreign(&self) -> u64 {
+        self.summary.foreign
     }
 
     /// Messages confirmed so far.
@@ -450,6 +462,53 @@ pub(super) mod tests {
         assert_eq!(ledger.in_flight(1), 2);
         ledger.receive(1, false, &body(&plan, 1, 0));
         assert_eq!((ledger.in_flight(1), ledger.in_flight(0)), (1, 0));
+    }
+
+    #[test]
+    fn with_keys_and_sizes_each_message_must_come_as_it_was_and_where_its_key_belongs() {
+        let scenario = r#"{"name": "t", "description": "t", "producers": 2, "consumers": 2, "queues": 2, "routing": "direct",
+            "keys": {"count": 5, "distribution": "uniform"}, "sizes": {"choices": [[16, 1], [40, 1]]},
+            "load": {"shape": "saturating", "in_flight": 10}, "duration_s": 1, "warmup_s": 0, "prefetch": 10, "ack_every": 1}"#;
+        let plan = Plan::new(&Scenario::from_json("test", scenario).unwrap(), 1, "t");
+        let mut ledger = Ledger::new(&plan);
+        for _ in 0..100 {
+            ledger.publish(1);
+        }
+        let of_size = |sequence, size: usize| body(&plan, 1, sequence)[..size].to_vec();
+        for sequence in 0..100 {
+            let (size, queue) = (
+                plan.variety.size_of(1, sequence).unwrap(),
+                plan.variety.queue_of(1, sequence).unwrap(),
+            );
+            let other_size = if size == 16 { 40 } else { 16 };
+            assert_eq!(
+                ledger.receive(queue, false, &of_size(sequence, other_size)),
+                Receipt::Corrupt
+            );
+            assert_eq!(
+                ledger.receive(1 - queue, false, &of_size(sequence, size)),
+                Receipt::Corrupt
+            );
+            if sequence != 7 {
+                let receipt = ledger.receive(queue, false, &of_size(sequence, size));
+                assert!(matches!(receipt, Receipt::First(_)), "{sequence}: {receipt:?}");
+            }
+        }
+        assert_eq!((ledger.in_flight(1), ledger.backlog()), (1, 1));
+        let summary = ledger.close();
+        assert_eq!((summary.corrupt, summary.lost, summary.reordered), (200, 1, 0));
+    }
+
+    #[test]
+    fn where_nobody_sends_nothing_is_judged() {
+        let mut plan = plan("queue");
+        plan.producers.clear();
+        let mut ledger = Ledger::new(&plan);
+        assert_eq!(ledger.receive(0, true, b"anything"), Receipt::Foreign);
+        assert!(ledger.is_complete());
+        let summary = ledger.close();
+        assert_eq!((summary.foreign, summary.received, summary.lost), (1, 0, 0));
+        assert!(summary.is_clean());
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct LedgerSummary {
     pub reordered: u64,
     /// Deliveries that are not a message of this run.
     pub corrupt: u64,
+    /// Messages of others, received and not judged; only in a run in which nobody sends.
+    pub foreign: u64,
     /// Messages that the broker confirmed.
     pub confirmed: u64,
     /// Messages that the broker refused (`basic.nack`).

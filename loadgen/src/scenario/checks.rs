@@ -14,6 +14,7 @@ const PROFILE_TOLERANCE_S: f64 = 1e-6;
 
 /// Finds the first combination that is not allowed.
 pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
+    check_whether_anybody_sends(scenario)?;
     check_topology(scenario)?;
     check_queue_names(scenario)?;
     check_messages_variety(scenario)?;
@@ -34,6 +35,45 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Who only consumes takes what others have put into queues that stand already.
+fn check_whether_anybody_sends(scenario: &Scenario) -> Result<(), Fault> {
+    let sends = !matches!(scenario.load, Load::None {});
+    if scenario.producers == 0 && sends {
+        return Err(Fault::new("producers", 0, "at least 1, or load.shape = none"));
+    }
+    if sends {
+        return Ok(());
+    }
+    let refused = |field: &str, found: String, allowed: &str| Err(Fault::new(field, found, allowed));
+    if scenario.producers > 0 {
+        let found = scenario.producers.to_string();
+        return refused("producers", found, "0 when load.shape is none: nobody sends");
+    }
+    if scenario.consumers == 0 {
+        return refused("consumers", "0".into(), "at least 1 when nobody sends");
+    }
+    if scenario.queue_names != QueueNames::Fixed || scenario.routing != Routing::Queue {
+        let allowed =
+            "fixed (and routing = queue) when nobody sends: only a queue that stands already holds messages";
+        return refused("queue_names", "\"per_run\"".into(), allowed);
+    }
+    if let Some(messages) = scenario.messages {
+        return refused(
+            "messages",
+            messages.to_string(),
+            "null when nobody sends: the window ends by the clock",
+        );
+    }
+    if let Some(rate) = scenario.targets.publish_rate_min {
+        return refused(
+            "targets.publish_rate_min",
+            rate.to_string(),
+            "null when nobody sends",
+        );
+    }
+    Ok(())
+}
+
 fn check_topology(scenario: &Scenario) -> Result<(), Fault> {
     let Scenario {
         producers,
@@ -45,7 +85,7 @@ fn check_topology(scenario: &Scenario) -> Result<(), Fault> {
         let allowed = format!("at most consumers = {consumers}: a queue without a consumer never drains");
         return Err(Fault::new("queues", queues, allowed));
     }
-    if scenario.routing == Routing::Queue && queues > producers {
+    if scenario.routing == Routing::Queue && producers > 0 && queues > producers {
         let allowed = format!("at most producers = {producers}: a queue without a producer idles");
         return Err(Fault::new("queues", queues, allowed));
     }
@@ -200,6 +240,7 @@ fn check_load(scenario: &Scenario) -> Result<(), Fault> {
             SATURATING_RATE_MAX
         }
         Load::Flood {} => SATURATING_RATE_MAX,
+        Load::None {} => return Ok(()),
         Load::OpenLoop { .. } | Load::Profile { .. } => mean_rate_of_all(scenario),
     };
     if let Some(messages) = scenario.messages {
@@ -244,7 +285,7 @@ fn check_rates(scenario: &Scenario) -> Result<(), Fault> {
             return Err(Fault::new("load.rate_per_producer", each, allowed));
         }
         Load::Profile { phases, .. } => check_phases(phases, scenario.duration_s)?,
-        Load::OpenLoop { .. } | Load::Saturating { .. } | Load::Flood {} => {}
+        Load::OpenLoop { .. } | Load::Saturating { .. } | Load::Flood {} | Load::None {} => {}
     }
     if let Some(Arrivals::Burst(burst)) = scenario.load.arrivals().filter(|_| producers > 0)
         && burst < producers
@@ -515,6 +556,30 @@ mod tests {
             refused(r#"{"shape": "profile", "phases": [{"rate": 0, "for_s": 60}]}"#),
             "load.phases is without any message"
         );
+    }
+
+    #[test]
+    fn who_only_consumes_takes_from_queues_that_stand() {
+        let refused = |change: fn(&mut Scenario)| {
+            let mut scenario = built_in("20p20c").unwrap();
+            scenario.targets.publish_rate_min = None;
+            (scenario.load, scenario.producers) = (Load::None {}, 0);
+            (scenario.queue_names, scenario.queue_pattern) = (QueueNames::Fixed, Some("load".into()));
+            assert_eq!(check(&scenario), Ok(()));
+            assert!(!scenario.measures_latency());
+            change(&mut scenario);
+            check(&scenario).unwrap_err().field
+        };
+        assert_eq!(refused(|s| s.load = Load::Flood {}), "producers");
+        assert_eq!(refused(|s| s.producers = 1), "producers");
+        assert_eq!(refused(|s| s.consumers = 0), "consumers");
+        assert_eq!(refused(|s| s.queue_names = QueueNames::PerRun), "queue_names");
+        assert_eq!(refused(|s| s.messages = Some(50)), "messages");
+        assert_eq!(
+            refused(|s| s.targets.publish_rate_min = Some(1.0)),
+            "targets.publish_rate_min"
+        );
+        assert_eq!(refused(|s| s.backlog_first = true), "backlog_first");
     }
 
     #[test]

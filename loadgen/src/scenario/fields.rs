@@ -16,7 +16,7 @@ const SCENARIO: &[Field] = &[
     required("name", Allowed::Name),
     required("description", Allowed::Text),
     optional("driver", Allowed::OneOf(&["native", "lapin"])),
-    required("producers", Allowed::Integer(1, 1_000)),
+    required("producers", Allowed::Integer(0, 1_000)),
     required("consumers", Allowed::Integer(0, 1_000)),
     required("queues", Allowed::Integer(1, 1_000)),
     optional("routing", Allowed::OneOf(&["queue", "fanout", "direct", "topic"])),
@@ -101,6 +101,7 @@ const LOAD: Variants = &[
         ],
     ),
     ("flood", &[]),
+    ("none", &[]),
 ];
 
 const ARRIVALS: Allowed = Allowed::Choice(
@@ -177,12 +178,12 @@ mod tests {
     #[test]
     fn a_fault_names_field_value_and_what_is_allowed() {
         let cases = [
-            ("producers", json!(0), "0", "a whole number from 1 to 1000"),
+            ("producers", json!(-1), "-1", "a whole number from 0 to 1000"),
             (
                 "producers",
                 json!("many"),
                 "\"many\"",
-                "a whole number from 1 to 1000",
+                "a whole number from 0 to 1000",
             ),
             ("consumers", json!(1.5), "1.5", "a whole number from 0 to 1000"),
             (
@@ -222,7 +223,7 @@ mod tests {
                 "load.shape",
                 json!("burst"),
                 "\"burst\"",
-                "saturating or open_loop or profile or flood",
+                "saturating or open_loop or profile or flood or none",
             ),
             (
                 "load.in_flight",

@@ -38,6 +38,8 @@ pub enum Load {
     },
     /// As fast as the broker reads and, with `confirm_window`, confirms; whatever the consumers do.
     Flood {},
+    /// Nobody sends (`producers` = 0): the consumers take what lies in existing queues.
+    None {},
 }
 
 /// How the messages of an open loop lie within its rate.
@@ -141,7 +143,7 @@ impl Load {
     pub fn arrivals(&self) -> Option<Arrivals> {
         match self {
             Self::OpenLoop { arrivals, .. } | Self::Profile { arrivals, .. } => Some(*arrivals),
-            Self::Saturating { .. } | Self::Flood {} => None,
+            Self::Saturating { .. } | Self::Flood {} | Self::None {} => None,
         }
     }
 
@@ -164,7 +166,7 @@ impl Load {
                 });
                 Some(sums.0 / sums.1)
             }
-            Self::Saturating { .. } | Self::Flood {} => None,
+            Self::Saturating { .. } | Self::Flood {} | Self::None {} => None,
         }
     }
 }

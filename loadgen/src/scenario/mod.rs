@@ -42,7 +42,7 @@ pub struct Scenario {
     /// The client that makes the load.
     #[serde(default)]
     pub driver: DriverKind,
-    /// Producers, each with its own connection.
+    /// Producers, each with its own connection. 0: the consumers take what lies in existing queues.
     pub producers: u16,
     /// Consumers, each with its own connection; consumer *j* reads queue *j* mod `queues`. 0: the messages stay queued.
     pub consumers: u16,
@@ -366,10 +366,10 @@ impl Scenario {
     }
 
     /// Whether the window measures messages that become due within it, so that their latency means something: neither
-    /// a fill that nobody consumes nor the drain of a backlog does.
+    /// a fill that nobody consumes nor the drain of a backlog does, nor what others have sent.
     #[must_use]
     pub fn measures_latency(&self) -> bool {
-        self.consumers > 0 && !self.backlog_first
+        self.producers > 0 && self.consumers > 0 && !self.backlog_first
     }
 
     /// 16 hexadecimal digits that are equal for equal loads, whatever their name, description, targets and validity.

@@ -217,6 +217,7 @@ fn describe_load(load: &Load) -> String {
         Load::Profile { phases, .. } => format!("profile of {} phases", phases.len()),
         Load::Saturating { in_flight } => format!("saturating with {in_flight} in flight"),
         Load::Flood {} => "flood".to_owned(),
+        Load::None {} => "none".to_owned(),
     };
     match load.arrivals() {
         None | Some(Arrivals::Constant) => shown,
@@ -373,7 +374,7 @@ mod tests {
                 producers: Some(0),
                 ..Overrides::default()
             }),
-            "command line: producers is 0; allowed: a whole number from 1 to 1000"
+            "command line: producers is 0; allowed: at least 1, or load.shape = none"
         );
         assert!(
             message(Overrides {

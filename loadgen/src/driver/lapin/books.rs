@@ -106,7 +106,7 @@ impl Books {
         Totals {
             published: ledger.published(),
             confirmed: ledger.confirmed(),
-            consumed: ledger.received(),
+            consumed: ledger.received() + ledger.foreign(),
             acked: self.acked.load(Ordering::Relaxed),
         }
     }

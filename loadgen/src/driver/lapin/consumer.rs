@@ -112,10 +112,14 @@ impl ConsumerTask {
         for delivery in chunk {
             let delivery = delivery.map_err(|source| failed(&self.name, source))?;
             acks.extend(self.acks.delivered(delivery.delivery_tag, now_ns));
-            if let Receipt::First(stamp) = ledger.receive(self.index, delivery.redelivered, &delivery.data) {
-                recorder.received(stamp.intended_ns, stamp.sent_ns(), now_ns);
-                recorder.consumed(1, now_ns);
-                self.books.room[usize::from(stamp.producer)].notify_one();
+            match ledger.receive(self.index, delivery.redelivered, &delivery.data) {
+                Receipt::First(stamp) => {
+                    recorder.received(stamp.intended_ns, stamp.sent_ns(), now_ns);
+                    recorder.consumed(1, now_ns);
+                    self.books.room[usize::from(stamp.producer)].notify_one();
+                }
+                Receipt::Foreign => recorder.consumed(1, now_ns),
+                Receipt::Again(_) | Receipt::Corrupt => {}
             }
         }
         Ok(())

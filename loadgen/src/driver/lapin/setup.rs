@@ -130,6 +130,7 @@ pub(super) async fn declare(plan: &Plan, target: &Target) -> Result<u64, DriverE
         let name = queue.name.as_str();
         let options = QueueDeclareOptions {
             durable: queue.durable,
+            passive: plan.only_consumes(),
             ..QueueDeclareOptions::default()
         };
         let declaring = link

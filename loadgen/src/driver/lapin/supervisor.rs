@@ -232,7 +232,11 @@ impl Run<'_> {
         let ledger = self.books.ledger.lock();
         let with_confirms = self.plan.scenario.confirm_window.is_some();
         Standing {
-            progress: ledger.published() + ledger.received() + ledger.repeated() + ledger.settled(),
+            progress: ledger.published()
+                + ledger.received()
+                + ledger.repeated()
+                + ledger.settled()
+                + ledger.foreign(),
             received: ledger.is_complete(),
             confirmed: !with_confirms || ledger.settled() == ledger.published(),
         }

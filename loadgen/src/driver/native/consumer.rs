@@ -206,9 +206,13 @@ impl Books {
     /// Books one delivery in the ledger and, when it is a first copy, in the histograms.
     #[inline]
     pub(super) fn receive(&mut self, consumer: usize, redelivered: bool, body: &[u8], now_ns: u64) {
-        if let Receipt::First(stamp) = self.ledger.receive(consumer, redelivered, body) {
-            self.totals.consumed += 1;
-            self.recorder.received(stamp.intended_ns, stamp.sent_ns(), now_ns);
+        match self.ledger.receive(consumer, redelivered, body) {
+            Receipt::First(stamp) => {
+                self.totals.consumed += 1;
+                self.recorder.received(stamp.intended_ns, stamp.sent_ns(), now_ns);
+            }
+            Receipt::Foreign => self.totals.consumed += 1,
+            Receipt::Again(_) | Receipt::Corrupt => {}
         }
     }
 }

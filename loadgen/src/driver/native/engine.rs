@@ -406,7 +406,7 @@ impl Engine {
     /// Grows with everything that the broker does.
     fn progress(&self) -> u64 {
         let ledger = &self.books.ledger;
-        ledger.published() + ledger.received() + ledger.repeated() + ledger.settled()
+        ledger.published() + ledger.received() + ledger.repeated() + ledger.settled() + ledger.foreign()
     }
 
     /// Whether all that was due is sent, confirmed, received on every queue, and acknowledged.

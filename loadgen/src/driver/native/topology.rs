@@ -49,7 +49,7 @@ pub(super) fn declare(plan: &Plan, target: &Target) -> Result<Declared, DriverEr
     for queue in &plan.queues {
         let declare = Method::QueueDeclare {
             queue: &queue.name,
-            passive: false,
+            passive: plan.only_consumes(),
             durable: queue.durable,
             exclusive: false,
             auto_delete: false,
