@@ -200,7 +200,7 @@ fn wrong_usage_is_exit_code_2_and_names_what_is_allowed() {
         (&["--scenario", "20p2c"], "20p20c-latency"),
         (
             &["--scenario", "20p20c", "--producers", "0"],
-            "producers is 0; allowed: a whole number from 1 to 1000",
+            "producers is 0; allowed: at least 1, or load.shape = none",
         ),
         (
             &["--scenario", "20p20c", "--ack-every", "2000"],
