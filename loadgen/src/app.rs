@@ -11,17 +11,20 @@ use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::{Cli, Command, Format, RunArguments};
-use crate::commands::matrix;
+use crate::cli::{Cli, Command, Format, OutputArguments, RunArguments};
+use crate::commands::{export, matrix, schema, worker};
 use crate::conductor::{Event, Events};
 use crate::embedded;
 use crate::failure::{EXIT_INVALID, EXIT_USAGE, Failure};
+use crate::metrics::{Board, MetricsServer};
 use crate::repeat::Tally;
 use crate::result::{RunResult, Summary};
 use crate::runner::{Keep, Measured, Runner};
 use crate::scenario::{self, Overridden};
 use crate::subject::Subject;
 use crate::summary;
+use crate::terminal::Display;
+use crate::workers::Workers;
 
 /// The interrupt that ends the process at once, when even giving up the drain did not help.
 const INTERRUPTS_MAX: usize = 3;
@@ -43,6 +46,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match &cli.command {
         Some(Command::Matrix(arguments)) => finish(matrix::run(arguments)),
+        Some(Command::Export(arguments)) => finish(export::export(arguments)),
+        Some(Command::Schema(arguments)) => finish(schema::schema(arguments)),
+        Some(Command::Worker(arguments)) => finish(worker::worker(arguments)),
         None if cli.run.list => list(),
         None => run_scenario(&cli.run),
     }
@@ -70,15 +76,46 @@ fn run_scenario(arguments: &RunArguments) -> ExitCode {
     }
 }
 
+/// How runs are shown, and the server of their metrics, which ends when it is dropped.
+fn display(output: &OutputArguments, runs: u32) -> Result<(Display, Option<MetricsServer>), Failure> {
+    let board = output.metrics.map(|_| Board::default());
+    let mut server = None;
+    if let (Some(address), Some(board)) = (output.metrics, &board) {
+        let started = MetricsServer::start(address, board.clone())
+            .with_context(|| format!("cannot serve metrics on {address}"))
+            .map_err(Failure::usage)?;
+        eprintln!("metrics: http://{}/metrics", started.address());
+        server = Some(started);
+    }
+    let display = Display {
+        // Repeated runs have a line each, no more.
+        quiet: output.quiet || runs > 1,
+        live: output.format == Format::Human,
+        color: output.color.is_on(),
+        board,
+    };
+    Ok((display, server))
+}
+
 fn measure(arguments: &RunArguments) -> Result<u8, Failure> {
     let subject = arguments.subject.subject();
     let overridden = effective_scenario(arguments)?;
+    let (display, _metrics) = display(&arguments.output, arguments.repeat)?;
+    let workers = (!arguments.workers.is_empty()).then(|| Workers {
+        addresses: arguments.workers.clone(),
+        token: arguments.token.clone(),
+    });
     let events = listen_for_interrupts()?;
     let runner = Runner {
         results: &arguments.output.results,
-        keep: Keep::History,
-        // Repeated runs have a line each, no more.
-        quiet: arguments.output.quiet || arguments.repeat > 1,
+        // A shared load is dealt out over queues that nobody shares: not quite the scenario's own.
+        keep: if workers.is_some() {
+            Keep::Files
+        } else {
+            Keep::History
+        },
+        workers: workers.as_ref(),
+        display: &display,
         events: &events,
     };
     runner.prepare(&overridden, &subject)?;

@@ -24,7 +24,7 @@ pub struct Churn {
 }
 
 /// What comes and goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChurnKind {
     /// Connections.
@@ -92,7 +92,7 @@ impl ChurnRecording {
 }
 
 /// One kind of churn in a result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChurnFigures {
     /// What came and went.
     pub kind: ChurnKind,

@@ -1,14 +1,19 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::export::ExportArguments;
 use crate::commands::matrix::MatrixArguments;
+use crate::commands::schema::SchemaArguments;
+use crate::commands::worker::WorkerArguments;
 use crate::scenario::{Arrivals, Overrides};
 use crate::subject::Subject;
 use crate::target::Target;
+use crate::terminal::Color;
 use crate::work::WorkUs;
 
 /// Drives an AMQP 0-9-1 broker with a load and says what became of every message.
@@ -40,6 +45,12 @@ pub struct Cli {
 pub enum Command {
     /// Compare several brokers under several scenarios.
     Matrix(MatrixArguments),
+    /// Write runs and history in formats that other tools read.
+    Export(ExportArguments),
+    /// Print the JSON Schema of a kind of file.
+    Schema(SchemaArguments),
+    /// Take shares of runs that another loadgen coordinates with --workers.
+    Worker(WorkerArguments),
 }
 
 /// `loadgen --scenario NAME`.
@@ -64,6 +75,15 @@ pub struct RunArguments {
     /// Run so many times, with seeds SEED, SEED + 1, …: one line a run and a summary; the exit code is the worst one.
     #[arg(long, value_name = "RUNS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repeat: u32,
+
+    /// Share the run among these `loadgen worker` processes, here or elsewhere, each with queues of its own. Such a run enters
+    /// no history.
+    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
+    pub workers: Vec<String>,
+
+    /// The secret that the workers want to hear.
+    #[arg(long, value_name = "SECRET", requires = "workers")]
+    pub token: Option<String>,
 
     /// Where results go, and how they are shown.
     #[command(flatten)]
@@ -117,6 +137,14 @@ pub struct OutputArguments {
     /// Show no progress.
     #[arg(long)]
     pub quiet: bool,
+
+    /// Colours of the live view; auto = unless NO_COLOR is set.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+
+    /// Serve Prometheus metrics of the run there, under /metrics; port 0 = a free one, which is printed.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// How the result is printed.
@@ -144,6 +172,10 @@ pub struct Changes {
     /// Length of a message's body.
     #[arg(long, value_name = "BYTES")]
     size: Option<u64>,
+    /// What stands before the stamp in each body: plain (nothing), or perftest or perftest_millis, so that consumers of RabbitMQ
+    /// PerfTest (with --use-millis: the latter) can measure these messages.
+    #[arg(long, value_name = "LAYOUT")]
+    body: Option<String>,
     /// Send at a fixed rate, all producers together (open loop).
     #[arg(long, value_name = "PER_SECOND", conflicts_with = "in_flight")]
     rate: Option<u64>,
@@ -217,6 +249,7 @@ impl Changes {
             consumers: changes.consumers,
             queues: changes.queues,
             size_bytes: changes.size,
+            body: changes.body,
             rate: changes.rate,
             rate_per_producer: changes.rate_per_producer,
             arrivals: changes.arrivals,

@@ -17,12 +17,13 @@ use thiserror::Error;
 use crate::control::{Control, Phase};
 use crate::driver::{Driver, DriverError};
 use crate::embedded::{BrokerError, EmbeddedBroker};
+use crate::formats::{IntervalEncoder, IntervalLog};
 use crate::live::{Live, Totals};
 use crate::plan::Plan;
-use crate::progress::{Progress, Standing};
 use crate::recorder::Recording;
-use crate::sampler::{Sample, Sampler};
+use crate::sampler::{RecentUsage, Sample, Sampler};
 use crate::target::Target;
+use crate::terminal::{Progress, Standing};
 
 /// How often the conductor looks up.
 const TICK: Duration = Duration::from_millis(100);
@@ -129,6 +130,8 @@ pub struct Conducted {
     pub window_ns: (u64, u64),
     /// How often the broker was killed, and when.
     pub kills: Vec<Kill>,
+    /// The counted latencies of each second.
+    pub interval_log: IntervalLog,
 }
 
 /// A kill of the broker.
@@ -183,6 +186,7 @@ pub fn conduct(
         .outages()
         .plan(u32::try_from(plan.kills_ns.len()).expect("the fields table limits the faults"));
     let sampler = Sampler::start(control.clock(), peer.pid());
+    let encoder = IntervalEncoder::start(&live);
     let outcome = thread::scope(|scope| {
         let (sender, control, live) = (events.sender(), &control, &live);
         scope.spawn(move || {
@@ -203,6 +207,7 @@ pub fn conduct(
         .run(events)
     });
     let samples = sampler.stop();
+    let interval_log = encoder.finish(&live);
     progress.finish();
     let recording = outcome?;
     let window_ns = control.measure_window();
@@ -213,6 +218,7 @@ pub fn conduct(
         started_ns,
         window_ns,
         kills: kills.made,
+        interval_log,
     })
 }
 
@@ -263,8 +269,13 @@ impl Watch<'_> {
                     self.control.outages().give_up();
                 }
             }
-            self.progress.show(&standing(self.plan, self.control, self.live));
+            self.progress.show(&self.standing());
         }
+    }
+
+    fn standing(&self) -> Standing {
+        let kills = self.kills.made.len();
+        standing(self.plan, self.control, self.live, kills, self.sampler.recent())
     }
 
     fn interrupt(&mut self) {
@@ -336,7 +347,13 @@ fn begin(plan: &Plan, control: &Control) {
     );
 }
 
-fn standing(plan: &Plan, control: &Control, live: &Live) -> Standing {
+fn standing(
+    plan: &Plan,
+    control: &Control,
+    live: &Live,
+    kills: usize,
+    usage: Option<RecentUsage>,
+) -> Standing {
     let now_ns = control.clock().now_ns();
     let phase = control.phase_at(now_ns);
     let totals = live.totals();
@@ -354,6 +371,9 @@ fn standing(plan: &Plan, control: &Control, live: &Live) -> Standing {
         length: Duration::from_nanos(to_ns.saturating_sub(from_ns)),
         last: live.last(),
         totals,
+        harm: live.harm(),
+        kills,
+        usage,
         goal: goal(plan, phase, &totals),
         fills: plan.scenario.backlog_first,
     }
@@ -375,6 +395,7 @@ mod tests {
     use super::*;
     use crate::fixtures;
     use crate::scenario::{Scenario, built_in};
+    use crate::terminal::Display;
 
     /// A driver that makes no load but obeys the phases.
     struct Obedient {
@@ -430,7 +451,7 @@ mod tests {
             &plan,
             &target,
             &mut peer,
-            &mut Progress::new(true),
+            &mut Progress::new(&Display::quiet()),
             events,
         )
     }

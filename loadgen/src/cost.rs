@@ -3,6 +3,7 @@
 //! "Per message" is per delivery received within the window; when nobody consumes, per message sent within it. Every
 //! figure is `None` when its source could not be read, never 0 and never an estimate.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::live::Interval;
@@ -13,7 +14,7 @@ use crate::usage::{ProcessUsage, Usage};
 const OUTSTANDING_MIN: u64 = 1_000;
 
 /// Per message, within the measured window, unless it says otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Cost {
     /// CPU time of the broker, in µs.

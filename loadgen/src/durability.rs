@@ -1,5 +1,6 @@
 //! How durable a result is: what the producers asked for, and what the broker says its confirms are worth.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::recorder::ServerProperties;
@@ -7,7 +8,7 @@ use crate::scenario::{QueueType, Scenario};
 use crate::units::count;
 
 /// What a rate or a latency was paid for with.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Durability {
     /// Whether the messages are persistent.

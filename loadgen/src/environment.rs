@@ -1,12 +1,13 @@
 //! What a result was measured on and with: commit, toolchain, machine, kernel.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Digits of the commit in names and labels.
 const COMMIT_DIGITS: usize = 7;
 
 /// The circumstances of a run. Host names are left out: results are published.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Environment {
     /// Commit that the binary was built from, or `unknown`.
     pub commit: String,

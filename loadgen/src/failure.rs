@@ -60,7 +60,9 @@ impl Failure {
 impl From<ConductError> for Failure {
     fn from(error: ConductError) -> Self {
         let exit_code = match &error {
-            ConductError::Driver(DriverError::Generator { .. } | DriverError::Interrupted)
+            ConductError::Driver(
+                DriverError::Generator { .. } | DriverError::Worker { .. } | DriverError::Interrupted,
+            )
             | ConductError::Panicked => EXIT_INVALID,
             ConductError::Driver(_) | ConductError::Broker(_) => EXIT_BROKER,
         };

@@ -82,6 +82,7 @@ pub(crate) fn recording(scenario: &Scenario) -> Recording {
             .flat_map(|churn| churn.rates())
             .map(|(kind, rate)| churn(kind, u64::from(rate) * scenario.duration_s as u64))
             .collect(),
+        workers: Vec::new(),
         cut_short: false,
     }
 }
@@ -124,6 +125,8 @@ fn interval(second: u64, rate: u64, copies: u64) -> Interval {
         consumed: published * copies,
         response,
         service: response,
+        confirm: Quantiles::default(),
+        schedule_lag: Quantiles::default(),
         backlog: 3_000 + wobble * 100,
     }
 }

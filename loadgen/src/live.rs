@@ -3,12 +3,16 @@
 //! Written by the driver with relaxed stores; a reader may see one counter a little ahead of another.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::recorder::IntervalHistograms;
+
 /// Quantiles of one latency over one second, in ns. All zero when nothing was recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Quantiles {
     /// Values recorded.
     pub count: u64,
@@ -25,7 +29,7 @@ pub struct Quantiles {
 }
 
 /// One second of the run's series.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// End of the interval, in seconds since the load began (warm-up included).
     pub t_s: f64,
@@ -41,6 +45,12 @@ pub struct Interval {
     pub response: Quantiles,
     /// Latency from the actual send instant.
     pub service: Quantiles,
+    /// From send to confirm, of messages intended within the measured window.
+    #[serde(default)]
+    pub confirm: Quantiles,
+    /// Actual − intended send instant, of messages intended within the measured window.
+    #[serde(default)]
+    pub schedule_lag: Quantiles,
     /// Deliveries still owed at its end: copies of messages sent and not yet received.
     pub backlog: u64,
 }
@@ -52,11 +62,14 @@ pub struct Live {
     confirmed: AtomicU64,
     consumed: AtomicU64,
     acked: AtomicU64,
+    harm: AtomicU64,
     intervals: Mutex<Vec<Interval>>,
+    /// Where the histograms of each interval go, if anybody keeps them.
+    histograms: Mutex<Option<Sender<IntervalHistograms>>>,
 }
 
 /// Running totals since the load began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Messages sent.
     pub published: u64,
@@ -75,6 +88,17 @@ impl Live {
         self.confirmed.store(totals.confirmed, Ordering::Relaxed);
         self.consumed.store(totals.consumed, Ordering::Relaxed);
         self.acked.store(totals.acked, Ordering::Relaxed);
+    }
+
+    /// The ledger's faults so far: see [`crate::ledger::Ledger::harm`].
+    pub fn set_harm(&self, harm: u64) {
+        self.harm.store(harm, Ordering::Relaxed);
+    }
+
+    /// The last of these.
+    #[must_use]
+    pub fn harm(&self) -> u64 {
+        self.harm.load(Ordering::Relaxed)
     }
 
     /// The last running totals.
@@ -97,6 +121,30 @@ impl Live {
     #[must_use]
     pub fn last(&self) -> Option<Interval> {
         self.intervals.lock().last().copied()
+    }
+
+    /// From now on the histograms of each interval go to `sender`.
+    pub fn stream_histograms(&self, sender: Sender<IntervalHistograms>) {
+        *self.histograms.lock() = Some(sender);
+    }
+
+    /// Ends that stream.
+    pub fn end_histograms(&self) {
+        self.histograms.lock().take();
+    }
+
+    /// The driver hands over what it counted in an interval.
+    pub fn push_histograms(&self, histograms: IntervalHistograms) {
+        if let Some(sender) = &*self.histograms.lock() {
+            // Whoever does not listen any more has what it wanted.
+            let _ = sender.send(histograms);
+        }
+    }
+
+    /// The series from interval `index` on.
+    #[must_use]
+    pub fn intervals_from(&self, index: usize) -> Vec<Interval> {
+        self.intervals.lock().get(index..).unwrap_or_default().to_vec()
     }
 
     /// The series so far.

@@ -41,7 +41,7 @@ pub struct Plan {
     pub producers: Vec<ProducerPlan>,
     /// Consumers, by id.
     pub consumers: Vec<ConsumerPlan>,
-    /// The constant part of each body, after the stamp.
+    /// The constant part of each body, after head and stamp.
     pub filler: Arc<[u8]>,
     /// When the broker is killed, in ns since the measured window began; ascending.
     pub kills_ns: Vec<u64>,
@@ -171,7 +171,7 @@ impl Plan {
                 work: work_times(scenario, seed, id),
             })
             .collect();
-        let filler = (STAMP_BYTES..variety.size_bytes_max())
+        let filler = (scenario.head_bytes() + STAMP_BYTES..variety.size_bytes_max())
             .map(|_| random.next() as u8)
             .collect();
         Self {

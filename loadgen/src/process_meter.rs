@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 
 use procfs::process::Process;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A process at one instant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessSample {
     /// CPU seconds used since it started; of a broker that was restarted, by all its processes together.
     pub cpu_s: f64,
@@ -24,7 +25,7 @@ pub struct ProcessSample {
 }
 
 /// What the kernel counts of a process's work, since it started or within a span.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Counters {
     /// Bytes handed to the block layer for writing (`write_bytes` of `/proc/PID/io`): neither sockets nor memory.

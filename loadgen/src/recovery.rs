@@ -1,13 +1,14 @@
 //! Kills of the broker in a result: when, and how it came back. Two witnesses, one row: the conductor knows when it
 //! killed the broker and when that listened again, the driver what came of the connections.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::conductor::Kill;
 use crate::recorder::Recovery;
 
 /// A kill of the broker with SIGKILL, and its return.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KillFigures {
     /// When, in seconds since the load began.
     pub at_s: f64,

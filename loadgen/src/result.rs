@@ -3,10 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer as _, V2Serializer};
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::churn::ChurnFigures;
@@ -15,6 +14,7 @@ use crate::cost::Cost;
 use crate::durability::Durability;
 use crate::environment::Environment;
 use crate::live::Interval;
+use crate::recorder::encode;
 use crate::recovery::{self, KillFigures};
 use crate::sampler::Sample;
 use crate::scenario::{DriverKind, Overridden, Scenario};
@@ -22,12 +22,13 @@ use crate::subject::Subject;
 use crate::usage::Usage;
 use crate::utc::Utc;
 use crate::verdict::{Check, Outcome, Verdict};
+use crate::workers::{WorkerFigures, combine};
 
 /// Version of `run.json` and of the history's lines; grows with every change that a reader must know of.
 pub const SCHEMA: u32 = 3;
 
 /// Quantiles of a latency in µs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencyUs {
     /// Median.
     pub p50: f64,
@@ -60,7 +61,7 @@ impl LatencyUs {
 }
 
 /// The ledger's counts, of all messages of the run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerCounts {
     /// Messages sent.
     pub published: u64,
@@ -96,7 +97,7 @@ pub struct LedgerCounts {
 }
 
 /// The broker's use of the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BrokerFigures {
     /// Peak of anonymous resident memory; `None`, as all of these, when the process is unknown.
     pub rss_anon_bytes_max: Option<u64>,
@@ -111,7 +112,7 @@ pub struct BrokerFigures {
 }
 
 /// The generator's own figures.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GeneratorFigures {
     /// Cores kept busy on average in the window.
     pub cpu_cores: Option<f64>,
@@ -128,7 +129,7 @@ pub struct GeneratorFigures {
 }
 
 /// The rest of the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MachineFigures {
     /// Share of CPU time that the hypervisor took.
     pub steal: Option<f64>,
@@ -137,7 +138,7 @@ pub struct MachineFigures {
 }
 
 /// The summary: `--format json` prints exactly this.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Name of the scenario.
     pub scenario: String,
@@ -186,6 +187,9 @@ pub struct Summary {
     /// What came and went beside the load, by kind.
     #[serde(default)]
     pub churn: Vec<ChurnFigures>,
+    /// The generators that shared the run; none when this one did everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<WorkerFigures>,
     /// The broker.
     pub broker: BrokerFigures,
     /// The generator.
@@ -198,7 +202,7 @@ pub struct Summary {
 }
 
 /// Histograms in HdrHistogram's V2 encoding, base64; values in ns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EncodedHistograms {
     /// Response latency.
     pub response: String,
@@ -211,7 +215,7 @@ pub struct EncodedHistograms {
 }
 
 /// Socket calls of the generator over the whole run; 0 when the driver cannot know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SocketCalls {
     /// Reads that returned data.
     pub reads: u64,
@@ -220,7 +224,7 @@ pub struct SocketCalls {
 }
 
 /// Everything about a run; `run.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunResult {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -236,6 +240,7 @@ pub struct RunResult {
     /// Commit, machine, kernel, toolchain.
     pub environment: Environment,
     /// The effective scenario, overrides applied.
+    #[schemars(schema_with = "scenario_schema")]
     pub effective_scenario: Scenario,
     /// Further flags given to the embedded broker.
     pub broker_arguments: Vec<String>,
@@ -261,6 +266,21 @@ pub struct RunResult {
     pub samples: Vec<Sample>,
 }
 
+/// The JSON Schema (draft 2020-12) of `run.json`. Fields may be added without a new [`SCHEMA`], so it allows more than there are.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    let schema = SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<RunResult>();
+    schema.to_value()
+}
+
+fn scenario_schema(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = Schema::try_from(crate::scenario::json_schema()).expect("the schema is an object");
+    schema.remove("$schema");
+    schema
+}
+
 /// What a run was given: everything that its result repeats.
 #[derive(Debug)]
 pub struct Given<'a> {
@@ -284,8 +304,9 @@ impl RunResult {
     pub fn new(given: &Given<'_>, conducted: &Conducted) -> Self {
         let scenario = &given.overridden.scenario;
         let recording = &conducted.recording;
-        let usage = Usage::within(&conducted.samples, conducted.window_ns);
-        let verdict = Verdict::of(scenario, recording, usage.as_ref(), conducted.kills.len());
+        let own = Usage::within(&conducted.samples, conducted.window_ns);
+        let (usage, judged) = combine(own, &recording.workers, given.environment.cores);
+        let verdict = Verdict::of(scenario, recording, judged.as_ref(), conducted.kills.len());
         let since_load = |ns: u64| ns.saturating_sub(conducted.started_ns) as f64 / 1e9;
         Self {
             schema: SCHEMA,
@@ -403,6 +424,7 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
         },
         kills: recovery::rows(&conducted.kills, &recording.recoveries, conducted.started_ns),
         churn: recording.churn.iter().map(ChurnFigures::from).collect(),
+        workers: recording.workers.clone(),
         broker: BrokerFigures {
             rss_anon_bytes_max: broker.map(|it| it.rss_anon_bytes_max),
             rss_file_bytes_max: broker.map(|it| it.rss_file_bytes_max),
@@ -426,20 +448,11 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
     }
 }
 
-fn encode(histogram: &Histogram<u64>) -> String {
-    let mut bytes = Vec::new();
-    V2Serializer::new()
-        .serialize(histogram, &mut bytes)
-        .expect("a Vec takes all bytes, and its size fits a u32");
-    STANDARD.encode(bytes)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
-    use hdrhistogram::serialization::Deserializer;
-
     use super::*;
     use crate::fixtures;
+    use crate::scenario::json_schema_tests::is_valid;
     use crate::scenario::{Overrides, built_in};
 
     /// The result of a made-up good run.
@@ -453,6 +466,7 @@ pub(crate) mod tests {
             started_ns: 0,
             window_ns: ((scenario.warmup_s * 1e9) as u64, seconds * 1_000_000_000),
             kills: fixtures::kills(scenario),
+            interval_log: crate::formats::IntervalLog::default(),
         };
         let given = Given {
             overridden: &overridden,
@@ -555,9 +569,26 @@ pub(crate) mod tests {
         assert_eq!((&read.id, &read.summary.ledger), (&run.id, &run.summary.ledger));
         assert_eq!(read.summary.durability, run.summary.durability);
         assert_eq!(read.effective_scenario, run.effective_scenario);
-        let bytes = STANDARD.decode(&read.histograms.response).unwrap();
-        let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
+        let histogram = crate::recorder::decode(&read.histograms.response).unwrap();
         assert_eq!(LatencyUs::of(&histogram), run.summary.latency_us);
+    }
+
+    #[test]
+    fn runs_have_the_schema_that_is_committed() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/schema.json");
+        let committed: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        assert_eq!(
+            committed,
+            json_schema(),
+            "loadgen schema run > results/schema.json"
+        );
+        for name in ["20p20c", "20p20c-latency", "crash"] {
+            let mut run = serde_json::to_value(run_result(name)).unwrap();
+            assert!(is_valid(&run, &committed, &committed), "{name}");
+            run["summary"]["ledger"]["lost"] = serde_json::json!("many");
+            assert!(!is_valid(&run, &committed, &committed), "{name}");
+        }
     }
 
     #[test]

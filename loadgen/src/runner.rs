@@ -10,16 +10,18 @@ use crate::conductor::{Conducted, Events, Peer, conduct};
 use crate::driver::{Driver, LapinDriver, NativeDriver};
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::formats;
 use crate::history;
 use crate::invocation;
 use crate::plan::Plan;
-use crate::progress::Progress;
 use crate::result::{Given, RunResult};
 use crate::scenario::{DriverKind, Overridden};
 use crate::storage;
 use crate::subject::Subject;
+use crate::terminal::{Display, Progress};
 use crate::utc::Utc;
 use crate::verdict::Outcome;
+use crate::workers::{Workers, WorkersDriver};
 
 /// What becomes of a run beside its own directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +40,10 @@ pub struct Runner<'a> {
     pub results: &'a Path,
     /// What becomes of them.
     pub keep: Keep,
-    /// Whether runs show no progress.
-    pub quiet: bool,
+    /// The generators that share each run; `None` = this one does everything.
+    pub workers: Option<&'a Workers>,
+    /// How runs are shown.
+    pub display: &'a Display,
     /// Where interrupts arrive.
     pub events: &'a Events,
 }
@@ -78,6 +82,11 @@ impl Runner<'_> {
                 storage::check(scenario, data_dir_parent.as_deref()).map_err(Failure::usage)?;
             }
         }
+        if let Some(workers) = self.workers {
+            workers
+                .check(scenario, subject.is_started())
+                .map_err(Failure::usage)?;
+        }
         let runs = self.runs();
         std::fs::create_dir_all(&runs)
             .with_context(|| format!("cannot create the results directory {}", runs.display()))
@@ -96,14 +105,20 @@ impl Runner<'_> {
     ) -> Result<Measured, Failure> {
         let started = Utc::now();
         let environment = Environment::detect();
-        let mut progress = Progress::new(self.quiet);
+        let mut progress = Progress::new(self.display);
+        if let Some(board) = &self.display.board {
+            board.announce(&overridden.scenario.name);
+        }
         if !environment.is_release() {
             progress.note("this is a debug build: its figures mean little and enter no history");
         }
         let (target, mut peer) = subject.start().map_err(Failure::broker)?;
         let tag = format!("{}.{}", started.compact(), std::process::id());
         let plan = Plan::new(&overridden.scenario, seed, &tag);
-        let mut driver = driver(overridden.scenario.driver);
+        let mut driver: Box<dyn Driver + Send> = match self.workers {
+            Some(workers) => Box::new(WorkersDriver::new(workers.clone(), &tag)),
+            None => driver(overridden.scenario.driver),
+        };
         let conducted = conduct(
             driver.as_mut(),
             &plan,
@@ -151,6 +166,7 @@ impl Runner<'_> {
         let writing = || format!("cannot write to {}", directory.display());
         run.write(&directory).with_context(writing)?;
         charts::write_run(&directory, &run, &conducted.recording).with_context(writing)?;
+        formats::write_run(&directory, &run, &conducted.interval_log).with_context(writing)?;
         let is_valid =
             run.summary.verdict != Outcome::Invalid && run.environment.is_release() && broker_stopped;
         if self.keep == Keep::History && is_valid {

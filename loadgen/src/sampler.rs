@@ -2,13 +2,16 @@
 //!
 //! Counters are cumulative, so a late sample loses nothing. One sample costs a few tens of µs, four times a second.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use procfs::CurrentSI;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
@@ -18,7 +21,7 @@ use crate::process_meter::{ProcessMeter, ProcessSample};
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// The machine at one instant, all cores together, in seconds since it started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MachineSample {
     /// All CPU time: busy, idle and stolen.
     pub total_s: f64,
@@ -29,7 +32,7 @@ pub struct MachineSample {
 }
 
 /// Everything at one instant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sample {
     /// When, in ns since the run's epoch.
     pub at_ns: u64,
@@ -41,9 +44,40 @@ pub struct Sample {
     pub machine: MachineSample,
 }
 
+/// What was used between the last sample and one about a second before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RecentUsage {
+    /// Cores that the broker kept busy; `None`, as its memory, when its process is unknown or has just been restarted.
+    pub broker_cpu_cores: Option<f64>,
+    /// Its anonymous resident memory now.
+    pub broker_rss_anon_bytes: Option<u64>,
+    /// Its file-backed or shared resident memory now.
+    pub broker_rss_file_bytes: Option<u64>,
+    /// Cores that this process kept busy.
+    pub generator_cpu_cores: f64,
+}
+
+impl RecentUsage {
+    /// Between two samples; `None` when no time lies between them.
+    fn between(first: &Sample, last: &Sample) -> Option<Self> {
+        let elapsed_s = last.at_ns.checked_sub(first.at_ns).filter(|ns| *ns > 0)? as f64 / 1e9;
+        let brokers = first.broker.zip(last.broker);
+        Some(Self {
+            broker_cpu_cores: brokers.map(|(first, last)| (last.cpu_s - first.cpu_s) / elapsed_s),
+            broker_rss_anon_bytes: last.broker.map(|broker| broker.rss_anon_bytes),
+            broker_rss_file_bytes: last.broker.map(|broker| broker.rss_file_bytes),
+            generator_cpu_cores: (last.generator.cpu_s - first.generator.cpu_s) / elapsed_s,
+        })
+    }
+}
+
+/// Samples that make up the last second.
+const RECENT: usize = 5;
+
 /// The sampling thread.
 #[derive(Debug)]
 pub struct Sampler {
+    recent: Arc<Mutex<VecDeque<Sample>>>,
     stop: mpsc::Sender<()>,
     /// The broker's process; 0 = unknown.
     broker_pid: Arc<AtomicU32>,
@@ -57,13 +91,23 @@ impl Sampler {
         let (stop, stopped) = mpsc::channel();
         let broker_pid = Arc::new(AtomicU32::new(broker_pid.unwrap_or(0)));
         let pid = Arc::clone(&broker_pid);
+        let recent = Arc::new(Mutex::new(VecDeque::with_capacity(RECENT)));
+        let latest = Arc::clone(&recent);
         let thread = thread::spawn(move || {
             let (mut broker, mut generator) = (ProcessMeter::default(), ProcessMeter::default());
-            let mut take = || Sample {
-                at_ns: clock.now_ns(),
-                broker: broker.read(pid.load(Ordering::Relaxed)),
-                generator: generator.read(std::process::id()).unwrap_or_default(),
-                machine: machine().unwrap_or_default(),
+            let mut take = || {
+                let sample = Sample {
+                    at_ns: clock.now_ns(),
+                    broker: broker.read(pid.load(Ordering::Relaxed)),
+                    generator: generator.read(std::process::id()).unwrap_or_default(),
+                    machine: machine().unwrap_or_default(),
+                };
+                let mut latest = latest.lock();
+                if latest.len() == RECENT {
+                    latest.pop_front();
+                }
+                latest.push_back(sample);
+                sample
             };
             let mut samples = vec![take()];
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
@@ -73,6 +117,7 @@ impl Sampler {
             samples
         });
         Self {
+            recent,
             stop,
             broker_pid,
             thread,
@@ -82,6 +127,13 @@ impl Sampler {
     /// The broker was restarted and is this process now.
     pub fn follow(&self, broker_pid: u32) {
         self.broker_pid.store(broker_pid, Ordering::Relaxed);
+    }
+
+    /// What was used within the last second; `None` until there are two samples.
+    #[must_use]
+    pub fn recent(&self) -> Option<RecentUsage> {
+        let recent = self.recent.lock();
+        RecentUsage::between(recent.front()?, recent.back()?)
     }
 
     /// Takes a last sample and returns all of them.
@@ -124,6 +176,16 @@ mod tests {
             assert!(sample.machine.busy_s > 0.0);
         }
         assert!(samples.is_sorted_by_key(|sample| sample.at_ns));
+    }
+
+    #[test]
+    fn recent_usage_is_a_difference() {
+        let samples = crate::fixtures::samples(2);
+        let usage = RecentUsage::between(&samples[3], &samples[7]).unwrap();
+        assert!((usage.generator_cpu_cores - 0.7).abs() < 0.1, "{usage:?}");
+        assert!((usage.broker_cpu_cores.unwrap() - 0.85).abs() < 0.1, "{usage:?}");
+        assert_eq!(usage.broker_rss_file_bytes, Some(6 << 20));
+        assert_eq!(RecentUsage::between(&samples[3], &samples[3]), None);
     }
 
     #[test]

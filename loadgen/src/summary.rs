@@ -65,6 +65,7 @@ fn write(out: &mut String, run: &RunResult, directory: &Path) -> std::fmt::Resul
     write_kills(out, summary)?;
     write_churn(out, &summary.churn)?;
     write_usage(out, run)?;
+    write_workers(out, summary)?;
     write_cost(out, &summary.cost)?;
     write_checks(out, &run.checks)?;
     writeln!(out, "\n  verdict: {}", summary.verdict.name().to_uppercase())?;
@@ -78,6 +79,25 @@ fn write(out: &mut String, run: &RunResult, directory: &Path) -> std::fmt::Resul
         )?;
     }
     writeln!(out, "  files: {}", directory.display())
+}
+
+/// The generators that shared the run, one line each.
+fn write_workers(out: &mut String, summary: &Summary) -> std::fmt::Result {
+    for worker in &summary.workers {
+        let cores = worker
+            .cpu_cores
+            .map_or_else(|| NOT_MEASURED.to_owned(), |cores| format!("{cores:.2} cores"));
+        writeln!(
+            out,
+            "  worker      {}: {} producers, {} consumers · {} sent, {} received · {cores}",
+            worker.name,
+            worker.producers,
+            worker.consumers,
+            count(worker.published),
+            count(worker.received),
+        )?;
+    }
+    Ok(())
 }
 
 fn write_latencies(out: &mut String, summary: &Summary) -> std::fmt::Result {

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The port of AMQP without TLS.
 pub const PORT_DEFAULT: u16 = 5672;
 
 /// A broker's address and the credentials for it. `Display` leaves the password out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// Name or address, IPv6 without brackets.
     pub host: String,

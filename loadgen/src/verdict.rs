@@ -6,6 +6,7 @@
 //! flag is not duplicated.
 
 use hdrhistogram::Histogram;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::recorder::Recording;
@@ -19,7 +20,7 @@ const SAMPLES_MIN: u64 = 1_000;
 const HELD_BACK_MIN: f64 = 0.01;
 
 /// What a run amounts to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// All targets reached.
@@ -53,7 +54,7 @@ impl Outcome {
 }
 
 /// One target and what was reached.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// The target's field.
     pub target: String,

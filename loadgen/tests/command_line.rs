@@ -80,6 +80,15 @@ fn one_command_measures_the_embedded_broker_and_keeps_everything() {
     ] {
         assert!(run.join(file).metadata().unwrap().len() > 1_000, "{file}");
     }
+    for file in [
+        "intervals.hlog",
+        "response.hgrm",
+        "service.hgrm",
+        "confirm.hgrm",
+        "series.csv",
+    ] {
+        assert!(run.join(file).metadata().unwrap().len() > 100, "{file}");
+    }
     assert!(
         text(&output.stderr).contains("measure"),
         "{}",

@@ -338,6 +338,14 @@ fn a_body_larger_than_the_read_buffer() {
 }
 
 #[test]
+fn bodies_that_consumers_of_perftest_can_read() {
+    for (body, size_bytes) in [("perftest", 28), ("perftest_millis", 5_000)] {
+        let changes = json!({"body": body, "size_bytes": size_bytes});
+        carry(&open_loop(2_000, changes), &Faults::default(), |_, _, _| {});
+    }
+}
+
+#[test]
 fn the_series_and_the_totals_agree() {
     let scenario = open_loop(2_000, json!({"duration_s": 1.3}));
     carry(&scenario, &Faults::default(), |name, recording, _| {

@@ -16,6 +16,7 @@ use crate::matrix::{
 use crate::recorder::ServerProperties;
 use crate::runner::{Keep, Runner};
 use crate::scenario::{self, Overridden};
+use crate::terminal::Display;
 use crate::utc::Utc;
 
 /// Drives several brokers with the same scenarios, interleaved in rounds, and compares them.
@@ -91,7 +92,8 @@ pub fn run(arguments: &MatrixArguments) -> Result<u8, Failure> {
     let runner = Runner {
         results: &arguments.results,
         keep: Keep::History,
-        quiet: arguments.quiet,
+        workers: None,
+        display: &Display::of(arguments.quiet),
         events: &events,
     };
     for entrant in &entrants {

@@ -102,6 +102,14 @@ pub enum DriverError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// One of several generators failed.
+    #[error("worker {name} {what}")]
+    Worker {
+        /// Where it was reached.
+        name: String,
+        /// What it did, or did not.
+        what: String,
+    },
     /// Interrupted before the load began: there is nothing to report.
     #[error("interrupted while connecting, before any load")]
     Interrupted,

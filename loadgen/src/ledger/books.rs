@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::summary::LedgerSummary;
 use super::survival::Survival;
 use crate::body::{STAMP_BYTES, Stamp};
+use crate::perftest::is_head_of;
 use crate::plan::Plan;
 use crate::sequence_set::SequenceSet;
 use crate::variety::Variety;
@@ -82,6 +83,8 @@ pub enum Receipt {
 pub struct Ledger {
     filler: Arc<[u8]>,
     pub(super) variety: Arc<Variety>,
+    /// Bytes before the stamp.
+    head_bytes: usize,
     pub(super) producers: Vec<ProducerLedger>,
     pub(super) consumers: Vec<ConsumerLedger>,
     expected: u64,
@@ -121,6 +124,7 @@ impl Ledger {
         Self {
             filler: plan.filler.clone(),
             variety: Arc::clone(&plan.variety),
+            head_bytes: plan.scenario.head_bytes(),
             producers: producers.collect(),
             consumers: consumers.collect(),
             expected: 0,
@@ -147,7 +151,9 @@ impl Ledger {
             self.summary.foreign += 1;
             return Receipt::Foreign;
         }
-        let Some(stamp) = Stamp::decode(body).filter(|stamp| self.is_intact(stamp, body)) else {
+        let head_bytes = self.head_bytes.min(body.len());
+        let Some(stamp) = Stamp::decode(&body[head_bytes..]).filter(|stamp| self.is_intact(stamp, body))
+        else {
             return self.corrupt(consumer, body, "the body is damaged or has the wrong size");
         };
         let Self {
@@ -209,7 +215,12 @@ impl Ledger {
     fn is_intact(&self, stamp: &Stamp, body: &[u8]) -> bool {
         let size = self.variety.size_of(usize::from(stamp.producer), stamp.sequence);
         // A message of an unknown producer is refused for that.
-        size.is_none_or(|size| size == body.len() && body[STAMP_BYTES..] == self.filler[..size - STAMP_BYTES])
+        let (head, stamped) = body.split_at(self.head_bytes);
+        size.is_none_or(|size| {
+            size == body.len()
+                && stamped[STAMP_BYTES..] == self.filler[..size - self.head_bytes - STAMP_BYTES]
+                && is_head_of(head, stamp.sequence)
+        })
     }
 
     /// Books messages confirmed by the broker.
@@ -239,6 +250,13 @@ impl Ledger {
     #[must_use]
     pub fn repeated(&self) -> u64 {
         self.summary.redelivered + self.summary.duplicated
+    }
+
+    /// Faults that are certain before the end: deliveries duplicated, reordered or corrupt, and messages refused.
+    #[must_use]
+    pub fn harm(&self) -> u64 {
+        let summary = &self.summary;
+        summary.duplicated + summary.reordered + summary.corrupt + summary.nacked
     }
 
     /// Deliveries owed by the broker; when nobody consumes, the messages that it keeps.
@@ -372,6 +390,29 @@ pub(super) mod tests {
         let mut body = Stamp::new(64, 128, producer, sequence).encode().to_vec();
         body.extend_from_slice(&plan.filler);
         body
+    }
+
+    #[test]
+    fn a_head_before_the_stamp_must_name_the_same_message() {
+        let mut scenario = plan("queue").scenario;
+        scenario.body = Some(crate::perftest::BodyLayout::Perftest);
+        scenario.size_bytes = Some(32);
+        let plan = Plan::new(&scenario, 1, "t");
+        let mut ledger = Ledger::new(&plan);
+        ledger.publish(0);
+        ledger.publish(0);
+        let with_head = |head: u32, sequence: u32| {
+            let mut whole = [head.to_be_bytes().as_slice(), &[9; 8]].concat();
+            whole.extend(body(&plan, 0, sequence));
+            whole
+        };
+        assert!(matches!(
+            ledger.receive(0, false, &with_head(0, 0)),
+            Receipt::First(_)
+        ));
+        assert_eq!(ledger.receive(0, false, &with_head(0, 1)), Receipt::Corrupt);
+        assert_eq!(ledger.receive(0, false, &body(&plan, 0, 1)), Receipt::Corrupt);
+        assert_eq!(ledger.receive(0, false, &[1; 5]), Receipt::Corrupt);
     }
 
     /// What the ledger must find, computed from the whole list of deliveries in the plainest way.

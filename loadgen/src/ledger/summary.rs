@@ -1,7 +1,9 @@
 //! What the ledger says in the end.
 
+use serde::{Deserialize, Serialize};
+
 /// Sums over all producers and queues.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerSummary {
     /// Messages sent.
     pub published: u64,

@@ -4,10 +4,15 @@
 //! ends its owner takes them ([`LatencyRecorder::take_second`]) and hands them to the one [`Series`], which adds them
 //! to the run's totals and computes the second's quantiles. So each value is recorded once only.
 
+mod encoding;
+mod interval_histograms;
 mod latency;
 mod recording;
 mod series;
 
+pub use encoding::{decode, encode, encode_compressed};
+pub use interval_histograms::IntervalHistograms;
 pub use latency::{LatencyRecorder, Second, histogram};
 pub use recording::{Outcome, Recording, Recovery, ServerProperties};
 pub use series::Series;
+pub(crate) use series::quantiles;

@@ -1,13 +1,16 @@
 //! What a driver hands back after a run.
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
+use super::encoding::{as_text, as_text_or_null};
 use crate::churn::ChurnRecording;
 use crate::ledger::LedgerSummary;
 use crate::live::Interval;
+use crate::workers::WorkerFigures;
 
 /// How the broker introduced itself in `connection.start`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerProperties {
     /// Its `implementation`, where it names one, or its `product`, e.g. `RabbitMQ`.
     pub product: String,
@@ -19,7 +22,7 @@ pub struct ServerProperties {
 }
 
 /// How the broker came back after a kill, as the driver saw it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovery {
     /// The kill after which it came back, counted from 1.
     pub incarnation: u32,
@@ -61,15 +64,19 @@ pub struct Outcome {
 }
 
 /// Everything that was measured in one run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Recording {
     /// Latency from the intended send instant, of messages intended within the window, in ns.
+    #[serde(with = "as_text")]
     pub response: Histogram<u64>,
     /// Latency from the actual send instant, of the same messages, in ns.
+    #[serde(with = "as_text")]
     pub service: Histogram<u64>,
     /// Send to confirm, in ns; `None` without confirms.
+    #[serde(with = "as_text_or_null")]
     pub confirm: Option<Histogram<u64>>,
     /// Actual − intended send instant in ns; empty in a saturating run.
+    #[serde(with = "as_text")]
     pub schedule_lag: Histogram<u64>,
     /// Latencies above the histograms' range of 60 s (recorded as 60 s).
     pub saturated: u64,
@@ -101,8 +108,11 @@ pub struct Recording {
     pub server: ServerProperties,
     /// How the broker came back after each kill; one that was killed again at once may be missing.
     pub recoveries: Vec<Recovery>,
-    /// What came and went beside the load, by kind.
+    /// What came and went beside the load, by kind. Not among what workers hand over: it is not dealt out.
+    #[serde(skip)]
     pub churn: Vec<ChurnRecording>,
+    /// The parts of several generators; empty when this one did everything.
+    pub workers: Vec<WorkerFigures>,
     /// Whether the run was interrupted.
     pub cut_short: bool,
 }

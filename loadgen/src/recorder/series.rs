@@ -2,6 +2,7 @@
 
 use hdrhistogram::Histogram;
 
+use super::interval_histograms::IntervalHistograms;
 use super::latency::{Second, histogram};
 use super::recording::{Outcome, Recording};
 use crate::control::Control;
@@ -21,6 +22,8 @@ pub struct Series {
     /// This second's latencies, in and outside the window.
     response: Histogram<u64>,
     service: Histogram<u64>,
+    /// This second's latencies of messages intended within the window.
+    counted: IntervalHistograms,
 }
 
 impl Series {
@@ -35,6 +38,7 @@ impl Series {
             before: Totals::default(),
             response: histogram(),
             service: histogram(),
+            counted: IntervalHistograms::default(),
         }
     }
 
@@ -58,6 +62,7 @@ impl Series {
             add(of_all, of_window);
             add(of_all, outside);
         }
+        self.counted.add(second);
         total.saturated += second.saturated;
         total.published_in_window += second.published_in_window;
         total.consumed_in_window += second.consumed_in_window;
@@ -73,7 +78,7 @@ impl Series {
             response
         };
         live.set_totals(totals);
-        live.push(Interval {
+        let interval = Interval {
             t_s: seconds(now_ns - self.started_ns),
             length_s: seconds(now_ns - self.interval_start_ns),
             published: totals.published - self.before.published,
@@ -81,8 +86,17 @@ impl Series {
             consumed: totals.consumed - self.before.consumed,
             response,
             service,
+            confirm: quantiles(&self.counted.confirm),
+            schedule_lag: quantiles(&self.counted.schedule_lag),
             backlog,
-        });
+        };
+        // First the histograms: whoever sees the interval finds them.
+        if !self.counted.is_empty() {
+            self.counted.start_ns = self.interval_start_ns - self.started_ns;
+            self.counted.length_ns = now_ns - self.interval_start_ns;
+            live.push_histograms(std::mem::take(&mut self.counted));
+        }
+        live.push(interval);
         self.response.reset();
         self.service.reset();
         self.before = totals;
@@ -119,6 +133,7 @@ impl Series {
             server: outcome.server,
             recoveries: outcome.recoveries,
             churn: Vec::new(),
+            workers: Vec::new(),
             cut_short: control.interrupted(),
         }
     }
@@ -135,7 +150,7 @@ fn seconds(ns: u64) -> f64 {
 }
 
 /// All quantiles in one pass over the buckets: this runs between two socket reads.
-fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
+pub(crate) fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
     let count = histogram.len();
     if count == 0 {
         return Quantiles::default();

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Fault;
 
 /// The longest name of a scenario.
-const NAME_LEN_MAX: usize = 64;
+pub(super) const NAME_LEN_MAX: usize = 64;
 
 /// What a field may hold.
 #[derive(Clone, Copy)]
@@ -44,9 +44,9 @@ pub(super) enum Allowed {
 pub(super) type Variants = &'static [(&'static str, &'static [Field])];
 
 pub(super) struct Field {
-    name: &'static str,
-    allowed: Allowed,
-    required: bool,
+    pub(super) name: &'static str,
+    pub(super) allowed: Allowed,
+    pub(super) required: bool,
 }
 
 pub(super) const fn required(name: &'static str, allowed: Allowed) -> Field {

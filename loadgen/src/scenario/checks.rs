@@ -4,6 +4,7 @@ use super::{
     Arrivals, BrokerFault, DriverKind, Fault, Load, QueueNames, QueueType, RatePhase, Routing, Scenario,
     Sizes,
 };
+use crate::body::STAMP_BYTES;
 
 /// Sequences are 32 bits a producer (see `body`).
 const MESSAGES_PER_PRODUCER_MAX: f64 = u32::MAX as f64;
@@ -24,6 +25,15 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     check_faults(scenario)?;
     check_churn(scenario)?;
     check_targets(scenario)?;
+    if scenario.body.is_some() {
+        let size_bytes_min = (scenario.head_bytes() + STAMP_BYTES) as u32;
+        let size_bytes = scenario.size_bytes.unwrap_or(0);
+        if size_bytes < size_bytes_min {
+            let found = scenario.size_bytes.map_or("null".into(), |size| size.to_string());
+            let allowed = format!("at least {size_bytes_min} with body: PerfTest's 12 bytes and the stamp");
+            return Err(Fault::new("size_bytes", found, allowed));
+        }
+    }
     if scenario.persistent && !scenario.durable {
         let allowed = "false, or durable = true: on a transient queue persistence means nothing";
         return Err(Fault::new("persistent", true, allowed));
@@ -489,6 +499,7 @@ fn check_latency_target(scenario: &Scenario) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::perftest::BodyLayout;
     use crate::scenario::{KeyDistribution, Keys, built_in};
     use crate::work::WorkUs;
 
@@ -507,6 +518,10 @@ mod tests {
         assert_eq!(refused(|s| s.queues = 21), pair("queues", "21"));
         assert_eq!(refused(|s| (s.producers, s.queues) = (3, 5)), pair("queues", "5"));
         assert_eq!(refused(|s| s.persistent = true), pair("persistent", "true"));
+        assert_eq!(
+            refused(|s| (s.body, s.size_bytes) = (Some(BodyLayout::Perftest), Some(27))),
+            pair("size_bytes", "27")
+        );
         assert_eq!(
             refused(|s| s.queue_type = Some(QueueType::Quorum)),
             pair("queue_type", "\"quorum\"")

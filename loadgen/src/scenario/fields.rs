@@ -12,7 +12,7 @@ const PHASES_MAX: usize = 100;
 /// Messages a second; no generator makes more.
 const RATE_MAX: u64 = 20_000_000;
 
-const SCENARIO: &[Field] = &[
+pub(super) const SCENARIO: &[Field] = &[
     required("name", Allowed::Name),
     required("description", Allowed::Text),
     optional("driver", Allowed::OneOf(&["native", "lapin"])),
@@ -25,6 +25,7 @@ const SCENARIO: &[Field] = &[
     optional("queue_names", Allowed::OneOf(&["per_run", "fixed"])),
     optional("size_bytes", SIZE),
     optional("sizes", SIZES),
+    optional("body", Allowed::OneOf(&["perftest", "perftest_millis"])),
     required("load", Allowed::Variant("shape", LOAD)),
     optional("messages", Allowed::IntegerOrNull(1, 1 << 42)),
     optional("backlog_first", Allowed::Flag),

@@ -76,6 +76,8 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 const DIRECTORY: &str = "scenarios";
+/// What lies beside the scenarios and is none: their JSON Schema.
+const SCHEMA: &str = "schema";
 
 /// Where a scenario was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +168,7 @@ fn file_stems(directory: &Path) -> Vec<String> {
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .filter_map(|path| Some(path.file_stem()?.to_str()?.to_string()))
+        .filter(|name| name != SCHEMA)
         .collect()
 }
 

@@ -9,6 +9,7 @@ mod checks;
 mod fields;
 mod find;
 mod hash;
+mod json_schema;
 mod keys;
 mod load;
 mod overrides;
@@ -16,13 +17,18 @@ mod sizes;
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::churn::Churn;
+use crate::perftest::{BodyLayout, HEAD_BYTES};
 use crate::work::WorkUs;
 
 pub use find::{Source, built_in, find, list};
+pub use json_schema::json_schema;
+#[cfg(test)]
+pub(crate) use json_schema::tests as json_schema_tests;
 pub use keys::{KeyDistribution, Keys};
 pub use load::{Arrivals, Load, RatePhase};
 pub use overrides::{Overridden, Overrides};
@@ -66,6 +72,9 @@ pub struct Scenario {
     /// Messages of different lengths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sizes: Option<Sizes>,
+    /// What stands before the stamp in each body; `None` = nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<BodyLayout>,
     /// When messages are sent.
     pub load: Load,
     /// Messages of the whole run, all producers together: phases end when their work is done, not by the clock.
@@ -121,7 +130,7 @@ pub struct Scenario {
 }
 
 /// Which client makes the load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DriverKind {
     /// One thread over the `wire` codec, for rates that no client library reaches.
@@ -205,7 +214,7 @@ impl QueueNames {
 }
 
 /// The kind of queue, in RabbitMQ's terms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueType {
     /// Lives on one node.
@@ -363,6 +372,12 @@ impl Scenario {
         let consumers = f64::from(self.consumers);
         let by_work = self.work_us.map(|work| consumers * 1e6 / work.mean_us());
         self.consume_rate_max.map(|rate| rate as f64).or(by_work)
+    }
+
+    /// Bytes before the stamp in each body.
+    #[must_use]
+    pub fn head_bytes(&self) -> usize {
+        self.body.map_or(0, |_| HEAD_BYTES)
     }
 
     /// Whether the window measures messages that become due within it, so that their latency means something: neither

@@ -19,6 +19,8 @@ pub struct Overrides {
     pub queues: Option<u64>,
     /// `--size`
     pub size_bytes: Option<u64>,
+    /// `--body`; `plain` = nothing before the stamp.
+    pub body: Option<String>,
     /// `--rate`: makes the load an open loop, whose arrivals stay.
     pub rate: Option<u64>,
     /// `--rate-per-producer`: the same, for each producer.
@@ -103,6 +105,9 @@ impl Overrides {
             set("persistent", json!(true));
             set("durable", json!(true));
         }
+        if let Some(body) = &self.body {
+            set("body", if body == "plain" { Value::Null } else { json!(body) });
+        }
         if let Some(driver) = &self.driver {
             set("driver", json!(driver));
         }
@@ -116,6 +121,12 @@ impl Overrides {
         if let Some(fields) = value.as_object_mut().filter(|_| self.size_bytes.is_some()) {
             // One size instead of several.
             fields.remove("sizes");
+        }
+        if value["body"].is_null() {
+            // A scenario without it has no such field.
+            value
+                .as_object_mut()
+                .and_then(|fields| fields.shift_remove("body"));
         }
         drop_unreachable_targets(scenario, &mut value, &mut changes);
         if let Some(arrivals) = self.arrivals.filter(|_| load_has_no_arrivals(&value)) {

@@ -16,6 +16,7 @@ use super::setup::{Link, answered, failed};
 use crate::body::{STAMP_BYTES, Stamp};
 use crate::driver::DriverError;
 use crate::driver::pace::Pace;
+use crate::perftest::{BodyLayout, HEAD_BYTES};
 use crate::plan::{Plan, ProducerPlan};
 use crate::target::Target;
 use crate::variety::Variety;
@@ -68,6 +69,8 @@ pub(super) struct ProducerTask {
     variety: Arc<Variety>,
     properties: BasicProperties,
     body: Vec<u8>,
+    /// What stands before the stamp.
+    layout: Option<BodyLayout>,
     pace: Pace,
     messages_max: Option<u64>,
     confirms: Option<ConfirmQueue>,
@@ -85,7 +88,7 @@ impl ProducerTask {
     ) -> Self {
         let producer = &plan.producers[index];
         let properties = BasicProperties::default();
-        let mut body = vec![0; STAMP_BYTES];
+        let mut body = vec![0; plan.scenario.head_bytes() + STAMP_BYTES];
         body.extend_from_slice(&plan.filler);
         Self {
             name: link.name.clone(),
@@ -104,6 +107,7 @@ impl ProducerTask {
                 properties
             },
             body,
+            layout: plan.scenario.body,
             pace,
             messages_max: producer.messages,
             confirms,
@@ -201,7 +205,13 @@ impl ProducerTask {
     async fn send(&mut self, intended_ns: u64, sent_ns: u64) -> Result<(), DriverError> {
         let sequence = self.books.ledger.lock().publish(self.index);
         let stamp = Stamp::new(intended_ns, sent_ns, self.id, sequence).encode();
-        self.body[..STAMP_BYTES].copy_from_slice(&stamp);
+        let mut start = 0;
+        if let Some(layout) = self.layout {
+            let head = layout.head(sequence, sent_ns, self.books.clock);
+            self.body[..HEAD_BYTES].copy_from_slice(&head);
+            start = HEAD_BYTES;
+        }
+        self.body[start..start + STAMP_BYTES].copy_from_slice(&stamp);
         let (size, key) = self.variety.kind(self.index, sequence).unwrap_or_default();
         let size = self.variety.sizes()[size] as usize;
         let measured = {

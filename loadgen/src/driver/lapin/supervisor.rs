@@ -219,7 +219,11 @@ impl Run<'_> {
             let over = drain.is_over(now_ns, phase, standing.progress, complete);
             if over || now_ns >= series.interval_end_ns() {
                 books.take_seconds(&mut second, |second| series.add(second));
-                let backlog = books.ledger.lock().backlog();
+                let (backlog, harm) = {
+                    let ledger = books.ledger.lock();
+                    (ledger.backlog(), ledger.harm())
+                };
+                live.set_harm(harm);
                 series.end_interval(now_ns, totals, backlog, live);
             }
             if over {

@@ -400,6 +400,7 @@ impl Engine {
         self.books.recorder.take_second(second);
         series.add(second);
         let backlog = self.books.ledger.backlog();
+        live.set_harm(self.books.ledger.harm());
         series.end_interval(now_ns, self.books.totals, backlog, live);
     }
 

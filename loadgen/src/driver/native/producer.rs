@@ -14,6 +14,7 @@ use crate::body::{STAMP_BYTES, Stamp};
 use crate::driver::DriverError;
 use crate::driver::confirms::{ConfirmWindow, UnknownTag};
 use crate::driver::pace::Pace;
+use crate::perftest::{BodyLayout, HEAD_BYTES};
 use crate::plan::{Plan, ProducerPlan};
 use crate::target::Target;
 use crate::variety::Variety;
@@ -28,6 +29,8 @@ const PERSISTENT: u8 = 2;
 pub(super) struct Producer {
     pub(super) link: Link,
     id: u16,
+    /// What stands before the stamp.
+    body: Option<BodyLayout>,
     index: usize,
     /// Ready-made messages: for each key, one of each size.
     templates: Vec<PublishTemplate>,
@@ -108,7 +111,8 @@ impl Producer {
                 size,
                 session.frame_bytes_max,
             );
-            template.fill(STAMP_BYTES, &plan.filler[..size - STAMP_BYTES]);
+            let start = plan.scenario.head_bytes() + STAMP_BYTES;
+            template.fill(start, &plan.filler[..size - start]);
             template
         };
         let keys = if plan.keys.is_empty() {
@@ -128,6 +132,7 @@ impl Producer {
         Ok(Self {
             link: Link::new(session)?,
             id: producer.id,
+            body: plan.scenario.body,
             index,
             batch_max: (BATCH_BYTES_MAX / message_mean.max(1)).max(1) as u64,
             templates,
@@ -305,8 +310,13 @@ impl Producer {
             [only] => only,
             templates => &templates[self.variety.template(self.index, sequence)],
         };
-        let start = template.append(out);
-        // The first frame of a body holds more than a stamp, whatever was negotiated.
+        let mut start = template.append(out);
+        // The first frame of a body holds more than head and stamp, whatever was negotiated.
+        if let Some(layout) = self.body {
+            let head = layout.head(sequence, now_ns, books.clock);
+            out[start..start + HEAD_BYTES].copy_from_slice(&head);
+            start += HEAD_BYTES;
+        }
         out[start..start + STAMP_BYTES].copy_from_slice(&stamp);
     }
 
