@@ -11,8 +11,8 @@ use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::{Cli, Command, Format, OutputArguments, RunArguments};
-use crate::commands::{export, matrix, schema, worker};
+use crate::cli::{Changes, Cli, Command, Format, OutputArguments, RunArguments};
+use crate::commands;
 use crate::conductor::{Event, Events};
 use crate::embedded;
 use crate::failure::{EXIT_INVALID, EXIT_USAGE, Failure};
@@ -45,12 +45,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match &cli.command {
-        Some(Command::Matrix(arguments)) => finish(matrix::run(arguments)),
-        Some(Command::Export(arguments)) => finish(export::export(arguments)),
-        Some(Command::Schema(arguments)) => finish(schema::schema(arguments)),
-        Some(Command::Worker(arguments)) => finish(worker::worker(arguments)),
+        Some(command) => finish(run_command(command)),
         None if cli.run.list => list(),
+        None if !cli.run.sweep.is_empty() => finish(commands::sweep::run(&cli.run)),
         None => run_scenario(&cli.run),
+    }
+}
+
+/// A subcommand, which lives in a file of its own.
+fn run_command(command: &Command) -> Result<u8, Failure> {
+    match command {
+        Command::Matrix(arguments) => commands::matrix::run(arguments),
+        Command::Search(arguments) => commands::search::run(arguments),
+        Command::Duel(arguments) => commands::duel::run(arguments),
+        Command::Export(arguments) => commands::export::export(arguments),
+        Command::Schema(arguments) => commands::schema::schema(arguments),
+        Command::Worker(arguments) => commands::worker::worker(arguments),
     }
 }
 
@@ -76,8 +86,14 @@ fn run_scenario(arguments: &RunArguments) -> ExitCode {
     }
 }
 
-/// How runs are shown, and the server of their metrics, which ends when it is dropped.
-fn display(output: &OutputArguments, runs: u32) -> Result<(Display, Option<MetricsServer>), Failure> {
+/// How `runs` runs are shown, and the server of their metrics, which ends when it is dropped.
+///
+/// # Errors
+/// When the metrics cannot be served.
+pub(crate) fn display(
+    output: &OutputArguments,
+    runs: u32,
+) -> Result<(Display, Option<MetricsServer>), Failure> {
     let board = output.metrics.map(|_| Board::default());
     let mut server = None;
     if let (Some(address), Some(board)) = (output.metrics, &board) {
@@ -99,7 +115,8 @@ fn display(output: &OutputArguments, runs: u32) -> Result<(Display, Option<Metri
 
 fn measure(arguments: &RunArguments) -> Result<u8, Failure> {
     let subject = arguments.subject.subject();
-    let overridden = effective_scenario(arguments)?;
+    let name = arguments.scenario.as_deref().unwrap_or_default();
+    let overridden = effective_scenario(name, &arguments.changes)?;
     let (display, _metrics) = display(&arguments.output, arguments.repeat)?;
     let workers = (!arguments.workers.is_empty()).then(|| Workers {
         addresses: arguments.workers.clone(),
@@ -188,21 +205,22 @@ fn list() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The scenario with the command line's changes.
-fn effective_scenario(arguments: &RunArguments) -> Result<Overridden, Failure> {
+/// The scenario `name`, or in the file of this name, with the command line's changes.
+///
+/// # Errors
+/// When there is none, or a value is not allowed.
+pub(crate) fn effective_scenario(name: &str, changes: &Changes) -> Result<Overridden, Failure> {
     let directory = std::env::current_dir()
         .context("there is no current directory")
         .map_err(Failure::usage)?;
-    let name = arguments.scenario.as_deref().unwrap_or_default();
     let (scenario, _) = scenario::find(name, &directory).map_err(Failure::usage)?;
-    arguments
-        .changes
-        .overrides()
-        .apply(&scenario)
-        .map_err(Failure::usage)
+    changes.overrides().apply(&scenario).map_err(Failure::usage)
 }
 
 /// From here on Ctrl-C ends the run in order.
+///
+/// # Errors
+/// When the operating system refuses.
 pub(crate) fn listen_for_interrupts() -> Result<Events, Failure> {
     let events = Events::default();
     let mut signals = Signals::new([SIGINT, SIGTERM])
@@ -241,7 +259,7 @@ fn json_line(run: &RunResult, directory: &Path) -> String {
 }
 
 /// A closed output must not change the verdict.
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 

@@ -6,12 +6,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::duel::DuelArguments;
 use crate::commands::export::ExportArguments;
 use crate::commands::matrix::MatrixArguments;
 use crate::commands::schema::SchemaArguments;
+use crate::commands::search::SearchArguments;
 use crate::commands::worker::WorkerArguments;
 use crate::scenario::{Arrivals, Overrides};
 use crate::subject::Subject;
+use crate::sweep::Axis;
 use crate::target::Target;
 use crate::terminal::Color;
 use crate::work::WorkUs;
@@ -51,6 +54,10 @@ pub enum Command {
     Schema(SchemaArguments),
     /// Take shares of runs that another loadgen coordinates with --workers.
     Worker(WorkerArguments),
+    #[expect(missing_docs, reason = "documented, for --help too, at its arguments")]
+    Search(Box<SearchArguments>),
+    #[expect(missing_docs, reason = "documented, for --help too, at its arguments")]
+    Duel(Box<DuelArguments>),
 }
 
 /// `loadgen --scenario NAME`.
@@ -84,6 +91,17 @@ pub struct RunArguments {
     /// The secret that the workers want to hear.
     #[arg(long, value_name = "SECRET", requires = "workers")]
     pub token: Option<String>,
+
+    /// Run every combination of these values, --repeat times each, in shuffled order: FIELD=A,B,C, where FIELD is the
+    /// path of a scenario's field, e.g. load.rate=10000,20000. May be repeated for a grid. Such runs enter no history;
+    /// <results>/sweeps gets their table, and the exit code is the worst one.
+    #[arg(
+        long,
+        value_name = "FIELD=VALUES",
+        requires = "scenario",
+        conflicts_with = "workers"
+    )]
+    pub sweep: Vec<Axis>,
 
     /// Where results go, and how they are shown.
     #[command(flatten)]
@@ -268,6 +286,26 @@ impl Changes {
     }
 }
 
+/// A share as `5%` or `0.05`.
+///
+/// # Errors
+/// When it is neither, or not within 0 to 1.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let (number, factor) = match text.strip_suffix('%') {
+        Some(number) => (number, 0.01),
+        None => (text, 1.0),
+    };
+    let value: f64 = number
+        .trim()
+        .parse()
+        .map_err(|_| "expected a share, e.g. 5% or 0.05")?;
+    if (0.0..=1.0).contains(&(value * factor)) {
+        Ok(value * factor)
+    } else {
+        Err("expected a share from 0 to 1, or from 0% to 100%".into())
+    }
+}
+
 fn seconds(text: &str) -> Result<f64, String> {
     let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0)];
     let unit = units
@@ -342,6 +380,15 @@ mod tests {
             let error = Cli::try_parse_from([&["loadgen"], arguments].concat()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn shares_may_be_percents() {
+        assert_eq!(
+            ["5%", "0.05", "100 %"].map(|text| share(text).unwrap()),
+            [0.05, 0.05, 1.0]
+        );
+        assert!(share("5").is_err() && share("-1%").is_err() && share("much").is_err());
     }
 
     #[test]

@@ -1,6 +1,9 @@
-//! The subcommands: each is a set of arguments and a function that returns the exit code.
+//! What loadgen does beside one run: each has its arguments and a function that returns the exit code.
 
+pub mod duel;
 pub mod export;
 pub mod matrix;
 pub mod schema;
+pub mod search;
+pub mod sweep;
 pub mod worker;

@@ -5,6 +5,7 @@
 //! (`checks`). Nothing else builds a `Scenario`, so the rest of the crate may rely on what is checked there.
 
 mod allowed;
+mod change;
 mod checks;
 mod fields;
 mod find;

@@ -172,7 +172,7 @@ fn load_has_no_arrivals(value: &Value) -> bool {
 }
 
 /// Removes the targets that make no sense any more because the load's shape or rate was changed.
-fn drop_unreachable_targets(before: &Scenario, value: &mut Value, changes: &mut Vec<String>) {
+pub(super) fn drop_unreachable_targets(before: &Scenario, value: &mut Value, changes: &mut Vec<String>) {
     let Ok(load) = serde_json::from_value::<Load>(value["load"].clone()) else {
         return;
     };
@@ -203,7 +203,7 @@ fn drop_unreachable_targets(before: &Scenario, value: &mut Value, changes: &mut 
 }
 
 /// A change for people: a load as its one number, the rest as JSON.
-fn describe(value: &Value) -> String {
+pub(super) fn describe(value: &Value) -> String {
     if let Ok(load) = serde_json::from_value::<Load>(value.clone()) {
         return describe_load(&load);
     }
