@@ -58,6 +58,8 @@ fn run_command(command: &Command) -> Result<u8, Failure> {
         Command::Matrix(arguments) => commands::matrix::run(arguments),
         Command::Search(arguments) => commands::search::run(arguments),
         Command::Duel(arguments) => commands::duel::run(arguments),
+        Command::Compare(arguments) => commands::compare::run(arguments),
+        Command::Gate(arguments) => commands::gate::run(arguments),
         Command::Export(arguments) => commands::export::export(arguments),
         Command::Schema(arguments) => commands::schema::schema(arguments),
         Command::Worker(arguments) => commands::worker::worker(arguments),

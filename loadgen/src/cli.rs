@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::compare::CompareArguments;
 use crate::commands::duel::DuelArguments;
 use crate::commands::export::ExportArguments;
+use crate::commands::gate::GateArguments;
 use crate::commands::matrix::MatrixArguments;
 use crate::commands::schema::SchemaArguments;
 use crate::commands::search::SearchArguments;
@@ -58,6 +60,10 @@ pub enum Command {
     Search(Box<SearchArguments>),
     #[expect(missing_docs, reason = "documented, for --help too, at its arguments")]
     Duel(Box<DuelArguments>),
+    #[expect(missing_docs, reason = "documented, for --help too, at its arguments")]
+    Compare(Box<CompareArguments>),
+    #[expect(missing_docs, reason = "documented, for --help too, at its arguments")]
+    Gate(Box<GateArguments>),
 }
 
 /// `loadgen --scenario NAME`.

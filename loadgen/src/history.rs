@@ -104,27 +104,37 @@ pub fn append(results: &Path, run: &RunResult) -> io::Result<()> {
 /// # Errors
 /// When the file cannot be read, or a line is damaged or of an unknown schema: nothing is skipped.
 pub fn read(results: &Path) -> Result<Vec<Line>, HistoryError> {
+    let path = results.join(FILE);
+    match path.try_exists() {
+        Ok(false) => Ok(Vec::new()),
+        _ => read_file(&path),
+    }
+}
+
+/// All runs of a history file, whatever its name.
+///
+/// # Errors
+/// As for [`read`], and when there is no such file.
+pub fn read_file(path: &Path) -> Result<Vec<Line>, HistoryError> {
     /// Read first, so that a line of a future version is not called damaged.
     #[derive(Deserialize)]
     struct Version {
         schema: u32,
     }
-    let path = results.join(FILE);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(HistoryError::Read { path, source }),
-    };
+    let text = std::fs::read_to_string(path).map_err(|source| HistoryError::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
     let parsed = text.lines().enumerate().map(|(index, text)| {
         let damaged = |source| HistoryError::Line {
-            path: path.clone(),
+            path: path.to_path_buf(),
             line: index + 1,
             source,
         };
         let Version { schema } = serde_json::from_str(text).map_err(damaged)?;
         if !(SCHEMA_OLDEST..=SCHEMA).contains(&schema) {
             return Err(HistoryError::Schema {
-                path: path.clone(),
+                path: path.to_path_buf(),
                 line: index + 1,
                 found: schema,
             });
@@ -143,6 +153,7 @@ mod tests {
     fn every_run_is_a_line_of_its_own_and_is_read_again() {
         let results = tempfile::tempdir().unwrap();
         assert_eq!(read(results.path()).unwrap(), []);
+        assert!(read_file(&results.path().join(FILE)).is_err());
         let runs = [run_result("20p20c"), run_result("crash")];
         for run in &runs {
             append(results.path(), run).unwrap();

@@ -10,6 +10,7 @@ pub mod churn;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod comparison;
 pub mod conductor;
 pub mod control;
 pub mod cost;

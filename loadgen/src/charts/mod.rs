@@ -5,6 +5,7 @@
 mod axis;
 pub mod bars;
 pub mod curve;
+pub mod forest;
 mod panel;
 mod views;
 
