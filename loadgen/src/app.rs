@@ -55,6 +55,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// A subcommand, which lives in a file of its own.
 fn run_command(command: &Command) -> Result<u8, Failure> {
     match command {
+        Command::Chart(arguments) => commands::chart::run(arguments),
+        Command::Report(arguments) => commands::report::run(arguments),
         Command::Matrix(arguments) => commands::matrix::run(arguments),
         Command::Search(arguments) => commands::search::run(arguments),
         Command::Duel(arguments) => commands::duel::run(arguments),

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::chart::ChartArguments;
 use crate::commands::compare::CompareArguments;
 use crate::commands::duel::DuelArguments;
 use crate::commands::export::ExportArguments;
 use crate::commands::gate::GateArguments;
 use crate::commands::matrix::MatrixArguments;
+use crate::commands::report::ReportArguments;
 use crate::commands::schema::SchemaArguments;
 use crate::commands::search::SearchArguments;
 use crate::commands::worker::WorkerArguments;
@@ -48,6 +50,8 @@ pub struct Cli {
 /// Everything that is not simply a run.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// Draw the pictures of runs, or of the history over commits.
+    Chart(ChartArguments),
     /// Compare several brokers under several scenarios.
     Matrix(MatrixArguments),
     /// Write runs and history in formats that other tools read.
@@ -64,6 +68,8 @@ pub enum Command {
     Compare(Box<CompareArguments>),
     #[expect(missing_docs, reason = "documented, for --help too, at its arguments")]
     Gate(Box<GateArguments>),
+    /// Write one interactive page over the whole history.
+    Report(ReportArguments),
 }
 
 /// `loadgen --scenario NAME`.

@@ -5,7 +5,7 @@ use crate::conductor::Kill;
 use crate::ledger::LedgerSummary;
 use crate::live::{Interval, Quantiles};
 use crate::process_meter::{Counters, ProcessSample};
-use crate::recorder::{Recording, Recovery, ServerProperties, histogram};
+use crate::recorder::{LatencyBuckets, Recording, Recovery, ServerProperties, histogram};
 use crate::sampler::{MachineSample, Sample};
 use crate::scenario::Scenario;
 use crate::usage::{ProcessUsage, Usage};
@@ -127,6 +127,10 @@ fn interval(second: u64, rate: u64, copies: u64) -> Interval {
         service: response,
         confirm: Quantiles::default(),
         schedule_lag: Quantiles::default(),
+        latency: LatencyBuckets::from_counts((0..12).map(|step| {
+            let bucket = LatencyBuckets::of(p50_ns / 2) + step;
+            (bucket, response.count >> (step + wobble as usize % 3))
+        })),
         backlog: 3_000 + wobble * 100,
     }
 }

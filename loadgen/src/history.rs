@@ -8,13 +8,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::environment::Environment;
-use crate::result::{RunResult, SCHEMA, Summary};
+use crate::result::{RunResult, SCHEMA, SCHEMA_OLDEST, Summary};
 
 /// The file's name within the results directory.
 pub const FILE: &str = "history.ndjson";
-
-/// The oldest schema whose lines are still understood: everything added since has a default.
-const SCHEMA_OLDEST: u32 = 2;
 
 /// One line: what is needed to compare runs. `scenario_hash` tells overridden loads from the named scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

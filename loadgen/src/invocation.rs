@@ -84,6 +84,25 @@ fn without_url_passwords(text: &str) -> String {
     shown
 }
 
+/// Arguments as one would type them in a shell.
+#[must_use]
+pub fn shell(command: &[String]) -> String {
+    let is_plain = |text: &String| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|it| it.is_alphanumeric() || "-_=./:@,+…%".contains(it))
+    };
+    let quoted = command.iter().map(|text| {
+        if is_plain(text) {
+            text.clone()
+        } else {
+            format!("'{}'", text.replace('\'', "'\\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +151,11 @@ mod tests {
         let arguments = ["--scenario", "20p20c", "--url", "amqp://host", "--rate", "5:6"];
         assert_eq!(shown(&arguments), arguments.join(" "));
         assert!(!command()[0].contains('/'));
+    }
+
+    #[test]
+    fn commands_are_quoted_as_a_shell_needs_it() {
+        let command = ["loadgen", "--x", "a b", "it's"].map(String::from);
+        assert_eq!(shell(&command), "loadgen --x 'a b' 'it'\\''s'");
     }
 }

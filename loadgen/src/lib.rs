@@ -41,6 +41,7 @@ pub mod reading;
 pub mod recorder;
 pub mod recovery;
 pub mod repeat;
+pub mod report;
 pub mod result;
 pub mod runner;
 pub mod sampler;

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::recorder::IntervalHistograms;
+use crate::recorder::LatencyBuckets;
 
 /// Quantiles of one latency over one second, in ns. All zero when nothing was recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +30,7 @@ pub struct Quantiles {
 }
 
 /// One second of the run's series.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// End of the interval, in seconds since the load began (warm-up included).
     pub t_s: f64,
@@ -51,6 +52,9 @@ pub struct Interval {
     /// Actual − intended send instant, of messages intended within the measured window.
     #[serde(default)]
     pub schedule_lag: Quantiles,
+    /// How the latency from the intended send instant was spread; empty in files older than it.
+    #[serde(default)]
+    pub latency: LatencyBuckets,
     /// Deliveries still owed at its end: copies of messages sent and not yet received.
     pub backlog: u64,
 }
@@ -120,7 +124,7 @@ impl Live {
     /// The most recent interval, if one has ended.
     #[must_use]
     pub fn last(&self) -> Option<Interval> {
-        self.intervals.lock().last().copied()
+        self.intervals.lock().last().cloned()
     }
 
     /// From now on the histograms of each interval go to `sender`.

@@ -14,7 +14,7 @@ use crate::cost::Cost;
 use crate::durability::Durability;
 use crate::environment::Environment;
 use crate::live::Interval;
-use crate::recorder::encode;
+use crate::recorder::{self, encode};
 use crate::recovery::{self, KillFigures};
 use crate::sampler::Sample;
 use crate::scenario::{DriverKind, Overridden, Scenario};
@@ -26,6 +26,9 @@ use crate::workers::{WorkerFigures, combine};
 
 /// Version of `run.json` and of the history's lines; grows with every change that a reader must know of.
 pub const SCHEMA: u32 = 3;
+
+/// The oldest schema that is still understood: everything added since has a default.
+pub const SCHEMA_OLDEST: u32 = 2;
 
 /// Quantiles of a latency in µs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -214,6 +217,38 @@ pub struct EncodedHistograms {
     pub schedule_lag: String,
 }
 
+/// The same, ready for use.
+#[derive(Clone, Debug)]
+pub struct Histograms {
+    /// Response latency.
+    pub response: Histogram<u64>,
+    /// Service latency.
+    pub service: Histogram<u64>,
+    /// Confirm latency.
+    pub confirm: Option<Histogram<u64>>,
+    /// Schedule lag.
+    pub schedule_lag: Histogram<u64>,
+}
+
+impl EncodedHistograms {
+    /// Decodes all of them.
+    ///
+    /// # Errors
+    /// When one is not base64 or not a histogram, which is named.
+    pub fn decode(&self) -> io::Result<Histograms> {
+        Ok(Histograms {
+            response: decode("response", &self.response)?,
+            service: decode("service", &self.service)?,
+            confirm: self
+                .confirm
+                .as_ref()
+                .map(|confirm| decode("confirm", confirm))
+                .transpose()?,
+            schedule_lag: decode("schedule_lag", &self.schedule_lag)?,
+        })
+    }
+}
+
 /// Socket calls of the generator over the whole run; 0 when the driver cannot know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SocketCalls {
@@ -341,6 +376,26 @@ impl RunResult {
         }
     }
 
+    /// Reads a `run.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is damaged, or was written by a version of loadgen that this one does not know.
+    pub fn read(file: &Path) -> io::Result<Self> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        let text = std::fs::read_to_string(file)?;
+        let Version { schema } = serde_json::from_str(&text)?;
+        if !(SCHEMA_OLDEST..=SCHEMA).contains(&schema) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("schema {schema}; this loadgen reads {SCHEMA_OLDEST} to {SCHEMA}"),
+            ));
+        }
+        Ok(serde_json::from_str(&text)?)
+    }
+
     /// Writes `run.json` into the run's directory, which must exist.
     ///
     /// # Errors
@@ -446,6 +501,15 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
         },
         cost,
     }
+}
+
+fn decode(name: &str, text: &str) -> io::Result<Histogram<u64>> {
+    recorder::decode(text).map_err(|error| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the {name} histogram is damaged: {error}"),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -564,13 +628,19 @@ pub(crate) mod tests {
         let run = run_result("crash");
         let directory = tempfile::tempdir().unwrap();
         run.write(directory.path()).unwrap();
-        let text = std::fs::read_to_string(directory.path().join("run.json")).unwrap();
-        let read: RunResult = serde_json::from_str(&text).unwrap();
+        let read = RunResult::read(&directory.path().join("run.json")).unwrap();
         assert_eq!((&read.id, &read.summary.ledger), (&run.id, &run.summary.ledger));
         assert_eq!(read.summary.durability, run.summary.durability);
         assert_eq!(read.effective_scenario, run.effective_scenario);
-        let histogram = crate::recorder::decode(&read.histograms.response).unwrap();
-        assert_eq!(LatencyUs::of(&histogram), run.summary.latency_us);
+        let histograms = read.histograms.decode().unwrap();
+        assert_eq!(LatencyUs::of(&histograms.response), run.summary.latency_us);
+        let mut damaged = read.histograms;
+        damaged.service.truncate(20);
+        let message = damaged.decode().unwrap_err().to_string();
+        assert!(
+            message.starts_with("the service histogram is damaged: "),
+            "{message}"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::charts;
-use crate::conductor::{Conducted, Events, Peer, conduct};
+use crate::conductor::{Events, Peer, conduct};
 use crate::driver::{Driver, LapinDriver, NativeDriver};
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -141,7 +141,7 @@ impl Runner<'_> {
         };
         let run = RunResult::new(&given, &conducted);
         let measured = self
-            .keep(run, &conducted, subject, stopped.is_ok())
+            .keep(run, &conducted.interval_log, subject, stopped.is_ok())
             .map_err(Failure::results)?;
         stopped.map_err(|error| {
             Failure::broker(anyhow::Error::new(error).context("the run is complete, but"))
@@ -157,7 +157,7 @@ impl Runner<'_> {
     fn keep(
         &self,
         mut run: RunResult,
-        conducted: &Conducted,
+        interval_log: &formats::IntervalLog,
         subject: &Subject,
         broker_stopped: bool,
     ) -> anyhow::Result<Measured> {
@@ -165,8 +165,8 @@ impl Runner<'_> {
         run.id = id;
         let writing = || format!("cannot write to {}", directory.display());
         run.write(&directory).with_context(writing)?;
-        charts::write_run(&directory, &run, &conducted.recording).with_context(writing)?;
-        formats::write_run(&directory, &run, &conducted.interval_log).with_context(writing)?;
+        formats::write_run(&directory, &run, interval_log).with_context(writing)?;
+        charts::write_run(&directory, &run).with_context(writing)?;
         let is_valid =
             run.summary.verdict != Outcome::Invalid && run.environment.is_release() && broker_stopped;
         if self.keep == Keep::History && is_valid {
@@ -175,10 +175,10 @@ impl Runner<'_> {
             })?;
             if run.summary.overrides.is_empty() && *subject == Subject::embedded() {
                 let charts_directory = self.results.join("charts");
-                let file = charts_directory.join(format!("{}.svg", run.summary.scenario));
+                let stem = charts_directory.join(&run.summary.scenario);
                 std::fs::create_dir_all(&charts_directory)
-                    .and_then(|()| charts::write_overview(&file, &run, &conducted.recording))
-                    .with_context(|| format!("cannot write {}", file.display()))?;
+                    .and_then(|()| charts::write_overview(&stem, &run, charts::WIDTH))
+                    .with_context(|| format!("cannot draw {}", stem.display()))?;
             }
         }
         Ok(Measured { run, directory })

@@ -77,6 +77,9 @@ fn one_command_measures_the_embedded_broker_and_keeps_everything() {
         "latency.svg",
         "percentiles.svg",
         "memory.svg",
+        "heat.svg",
+        "heat-dark.svg",
+        "heat.png",
     ] {
         assert!(run.join(file).metadata().unwrap().len() > 1_000, "{file}");
     }

@@ -105,6 +105,34 @@ impl Axis {
         }
     }
 
+    /// One place for each name, from 0.
+    pub(super) fn categories(names: impl IntoIterator<Item = String>) -> Self {
+        let ticks: Vec<_> = (0..).map(f64::from).zip(names).collect();
+        Self {
+            scale: Scale::Linear,
+            range: (-0.5, ticks.len().max(1) as f64 - 0.5),
+            ticks,
+        }
+    }
+
+    /// The same axis without the ticks whose labels would touch their neighbours' when it is `length` pixels long;
+    /// `width` measures a label.
+    pub(super) fn thinned(&self, length: i32, width: impl Fn(&str) -> i32) -> Self {
+        const GAP: f64 = 10.0;
+        let mut axis = self.clone();
+        let mut free_from = f64::NEG_INFINITY;
+        axis.ticks.retain(|(place, label)| {
+            let share = (place - self.range.0) / (self.range.1 - self.range.0);
+            let (middle, half) = (share * f64::from(length), f64::from(width(label)) / 2.0);
+            let fits = middle - half >= free_from;
+            if fits {
+                free_from = middle + half + GAP;
+            }
+            fits
+        });
+        axis
+    }
+
     /// The place of a value.
     pub(super) fn place(&self, value: f64) -> f64 {
         self.scale.place(value).clamp(self.range.0, self.range.1)
@@ -194,6 +222,17 @@ mod tests {
             labels(&wide),
             ["1", "10", "100", "1000", "10000", "100000", "1000000"]
         );
+    }
+
+    #[test]
+    fn labels_that_would_touch_are_left_out() {
+        let axis = Axis::categories((0..20).map(|index| format!("commit{index}")));
+        assert_eq!((axis.ticks.len(), axis.range), (20, (-0.5, 19.5)));
+        let width = |label: &str| label.len() as i32 * 8;
+        assert_eq!(axis.thinned(2_000, width).ticks.len(), 20);
+        let thin = axis.thinned(400, width);
+        assert!((3..=6).contains(&thin.ticks.len()), "{:?}", thin.ticks);
+        assert_eq!(thin.range, axis.range);
     }
 
     #[test]

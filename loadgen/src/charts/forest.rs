@@ -5,20 +5,20 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::panel::{Area, DrawResult, FAINT, GREEN, INK, VERMILLION, bold, text};
+use super::caption::Caption;
+use super::font::{Weight, shortened, width_of};
+use super::page::{Page, Plot};
+use super::panel::{Area, DrawResult, LABEL_SIZE, MARGIN, text};
+use super::picture::{WIDTH, write as write_page};
+use super::theme::{Hue, Theme};
 use crate::statistics::Interval;
 
-const WIDTH: u32 = 1_000;
-const HEADER_HEIGHT: i32 = 70;
 const ROW_HEIGHT: i32 = 24;
-const FOOT_HEIGHT: i32 = 44;
+const FOOT_HEIGHT: i32 = 34;
 const LABEL_WIDTH: i32 = 380;
 const NUMBERS_WIDTH: i32 = 190;
-const MARGIN: i32 = 12;
-const TITLE_SIZE: i32 = 20;
-const LABEL_SIZE: i32 = 13;
 const DOT: i32 = 4;
-const GRID: RGBColor = RGBColor(224, 224, 224);
+const GAP: i32 = 8;
 /// Ratios that may be labelled.
 const TICKS: [f64; 17] = [
     0.1, 0.2, 0.5, 0.67, 0.8, 0.9, 0.95, 0.98, 1.0, 1.02, 1.05, 1.1, 1.25, 1.5, 2.0, 5.0, 10.0,
@@ -37,64 +37,71 @@ pub struct Row {
     pub is_better: Option<bool>,
 }
 
-/// Draws the plot, in the order given.
+/// Draws `<stem>.svg`, `<stem>-dark.svg` and `<stem>.png`: the rows in the order given.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub fn write(file: &Path, title: &str, subtitle: &str, rows: &[Row]) -> io::Result<()> {
-    let height = HEADER_HEIGHT + rows.len() as i32 * ROW_HEIGHT + FOOT_HEIGHT;
-    let mut svg = String::new();
-    let page = SVGBackend::with_string(&mut svg, (WIDTH, height as u32)).into_drawing_area();
-    draw(&page, title, subtitle, rows)
-        .map_err(|error| io::Error::other(format!("cannot draw {}: {error}", file.display())))?;
-    drop(page);
-    std::fs::write(file, svg)
-}
-
-fn draw(page: &Area<'_>, title: &str, subtitle: &str, rows: &[Row]) -> DrawResult {
-    page.fill(&WHITE)?;
-    page.draw_text(title, &bold(TITLE_SIZE, INK), (MARGIN, 10))?;
-    page.draw_text(subtitle, &text(LABEL_SIZE, FAINT), (MARGIN, 38))?;
-    let scale = Scale::of(rows);
-    let bottom = HEADER_HEIGHT + rows.len() as i32 * ROW_HEIGHT;
-    let mut last = i32::MIN / 2;
-    for tick in scale.ticks() {
-        let x = scale.place(tick);
-        let is_one = tick == 1.0;
-        let style = if is_one { INK } else { GRID }.stroke_width(1);
-        page.draw(&PathElement::new(vec![(x, HEADER_HEIGHT), (x, bottom)], style))?;
-        if is_one || x - last >= TICK_GAP_MIN {
-            let label = format!("{tick}");
-            page.draw_text(
-                &label,
-                &text(LABEL_SIZE, INK),
-                (x - 3 * label.len() as i32, bottom + 8),
-            )?;
-            last = x;
-        }
-    }
-    for (index, row) in (0..).zip(rows) {
-        let y = HEADER_HEIGHT + index * ROW_HEIGHT + ROW_HEIGHT / 2;
-        draw_row(page, &scale, row, y)?;
-    }
-    page.present()?;
-    Ok(())
-}
-
-fn draw_row(page: &Area<'_>, scale: &Scale, row: &Row, y: i32) -> DrawResult {
-    let color = match row.is_better {
-        Some(true) => GREEN,
-        Some(false) => VERMILLION,
-        None => FAINT,
+/// When a file cannot be written.
+pub fn write(stem: &Path, caption: Caption, rows: &[Row]) -> io::Result<()> {
+    let page = Page {
+        caption,
+        plots: vec![Plot::Forest(Forest(rows.to_vec()))],
     };
+    write_page(stem, &page, WIDTH)
+}
+
+/// The rows of a plot.
+#[derive(Clone, Debug)]
+pub(super) struct Forest(Vec<Row>);
+
+impl Forest {
+    pub(super) fn height(&self) -> u32 {
+        (self.0.len() as i32 * ROW_HEIGHT + FOOT_HEIGHT) as u32
+    }
+
+    pub(super) fn draw(&self, area: &Area<'_>, theme: &Theme) -> DrawResult {
+        let scale = Scale::of(&self.0, area.dim_in_pixel().0 as i32);
+        let bottom = self.0.len() as i32 * ROW_HEIGHT;
+        let mut last = i32::MIN / 2;
+        for tick in scale.ticks() {
+            let x = scale.place(tick);
+            let is_one = tick == 1.0;
+            let style = if is_one { theme.ink } else { theme.grid }.stroke_width(1);
+            area.draw(&PathElement::new(vec![(x, 0), (x, bottom)], style))?;
+            if is_one || x - last >= TICK_GAP_MIN {
+                let label = format!("{tick}");
+                let half = width_of(&label, LABEL_SIZE, Weight::Regular) / 2;
+                area.draw_text(&label, &text(LABEL_SIZE, theme.ink), (x - half, bottom + GAP))?;
+                last = x;
+            }
+        }
+        for (index, row) in (0..).zip(&self.0) {
+            draw_row(area, theme, &scale, row, index * ROW_HEIGHT + ROW_HEIGHT / 2)?;
+        }
+        Ok(())
+    }
+}
+
+fn draw_row(area: &Area<'_>, theme: &Theme, scale: &Scale, row: &Row, y: i32) -> DrawResult {
+    let color = theme.color(match row.is_better {
+        Some(true) => Hue::Green,
+        Some(false) => Hue::Vermillion,
+        None => Hue::Faint,
+    });
     let Interval { low, point, high, .. } = row.ratio;
     let ends = vec![(scale.place(low), y), (scale.place(high), y)];
-    page.draw(&PathElement::new(ends, color.stroke_width(2)))?;
-    page.draw(&Circle::new((scale.place(point), y), DOT, color.filled()))?;
-    page.draw_text(&row.label, &text(LABEL_SIZE, INK), (MARGIN, y - LABEL_SIZE / 2))?;
+    area.draw(&PathElement::new(ends, color.stroke_width(2)))?;
+    area.draw(&Circle::new((scale.place(point), y), DOT, color.filled()))?;
+    let style = text(LABEL_SIZE, theme.ink);
+    let label_y = y - LABEL_SIZE / 2;
+    let label = shortened(
+        &row.label,
+        LABEL_SIZE,
+        Weight::Regular,
+        LABEL_WIDTH - MARGIN - GAP,
+    );
+    area.draw_text(&label, &style, (MARGIN, label_y))?;
     let numbers = format!("{point:.3} ({low:.3} to {high:.3})");
-    let x = WIDTH as i32 - NUMBERS_WIDTH;
-    page.draw_text(&numbers, &text(LABEL_SIZE, INK), (x, y - LABEL_SIZE / 2))?;
+    area.draw_text(&numbers, &style, (scale.right + GAP, label_y))?;
     Ok(())
 }
 
@@ -102,21 +109,24 @@ fn draw_row(page: &Area<'_>, scale: &Scale, row: &Row, y: i32) -> DrawResult {
 struct Scale {
     low: f64,
     high: f64,
+    /// Where it ends, in pixels.
+    right: i32,
 }
 
 impl Scale {
-    /// Holds all intervals, 1, and some room.
-    fn of(rows: &[Row]) -> Self {
+    /// Holds all intervals, 1, and some room, on a picture of `width` pixels.
+    fn of(rows: &[Row], width: i32) -> Self {
         let low = rows.iter().map(|row| row.ratio.low).fold(0.96, f64::min);
         let high = rows.iter().map(|row| row.ratio.high).fold(1.04, f64::max);
         Self {
             low: low / 1.01,
             high: high * 1.01,
+            right: width - NUMBERS_WIDTH - MARGIN,
         }
     }
 
     fn place(&self, ratio: f64) -> i32 {
-        let width = f64::from(WIDTH as i32 - LABEL_WIDTH - NUMBERS_WIDTH - MARGIN);
+        let width = f64::from(self.right - LABEL_WIDTH);
         LABEL_WIDTH + ((ratio / self.low).ln() / (self.high / self.low).ln() * width).round() as i32
     }
 
@@ -146,13 +156,18 @@ mod tests {
     #[test]
     fn every_ratio_is_drawn_and_named() {
         let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("forest.svg");
+        let stem = directory.path().join("forest");
         let rows = [
             row("20p20c · consume_rate", 1.08, 1.1, 1.13, Some(true)),
             row("fanout · latency_us.p99", 0.97, 1.01, 1.05, None),
         ];
-        write(&file, "aaaa → bbbb", "2 × CPU", &rows).unwrap();
-        let svg = std::fs::read_to_string(file).unwrap();
+        let caption = Caption {
+            title: "aaaa → bbbb".into(),
+            source: "2 × CPU".into(),
+            ..Caption::default()
+        };
+        write(&stem, caption, &rows).unwrap();
+        let svg = std::fs::read_to_string(directory.path().join("forest.svg")).unwrap();
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>") && !svg.contains("NaN"));
         for expected in [
             "aaaa → bbbb",
@@ -167,11 +182,10 @@ mod tests {
 
     #[test]
     fn one_is_always_on_the_scale_and_far_ratios_fit() {
-        let scale = Scale::of(&[row("x", 3.0, 4.0, 5.0, None)]);
+        let scale = Scale::of(&[row("x", 3.0, 4.0, 5.0, None)], WIDTH as i32);
         assert!(scale.ticks().any(|tick| tick == 1.0));
-        let right = WIDTH as i32 - NUMBERS_WIDTH;
-        assert!(scale.place(1.0) > LABEL_WIDTH && scale.place(5.0) < right);
-        let near = Scale::of(&[]);
+        assert!(scale.place(1.0) > LABEL_WIDTH && scale.place(5.0) < scale.right);
+        let near = Scale::of(&[], WIDTH as i32);
         assert!(near.place(0.98) < near.place(1.0) && near.place(1.0) < near.place(1.02));
     }
 }

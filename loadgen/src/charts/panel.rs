@@ -1,59 +1,67 @@
-//! One plot: axes, grid, lines and their legend. Knows nothing of what it shows.
+//! One plot: axes, grid, heat, lines, points and error bars. Knows nothing of what it shows.
 
 use plotters::coord::Shift;
+use plotters::coord::cartesian::Cartesian2d;
 use plotters::prelude::*;
 
 use super::axis::Axis;
+use super::font::{self, Weight, width_of};
+use super::legend::{Entry, Legend};
+use super::marker::{Marker, whisker};
+use super::theme::{Hue, Theme};
 
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-pub(super) type DrawResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+pub(super) type DrawError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type DrawResult = Result<(), DrawError>;
+/// A word, and the pixel of the whole picture at which it belongs.
+type Name = (&'static str, (i32, i32));
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
 
-/// The Okabe-Ito palette, which people with any colour vision can tell apart.
-pub(super) const SKY: RGBColor = RGBColor(86, 180, 233);
-pub(super) const BLUE: RGBColor = RGBColor(0, 114, 178);
-pub(super) const GREEN: RGBColor = RGBColor(0, 158, 115);
-pub(super) const ORANGE: RGBColor = RGBColor(230, 159, 0);
-pub(super) const VERMILLION: RGBColor = RGBColor(213, 94, 0);
-pub(super) const PURPLE: RGBColor = RGBColor(204, 121, 167);
-
-pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
-pub(super) const FAINT: RGBColor = RGBColor(95, 95, 95);
-const GRID: RGBColor = RGBColor(224, 224, 224);
-const SHADE: RGBColor = RGBColor(243, 243, 243);
-
-const FONT: &str = "sans-serif";
-const TITLE_SIZE: i32 = 15;
-const LABEL_SIZE: i32 = 13;
-/// Height of the line with title and legend.
-const TITLE_HEIGHT: u32 = 30;
-const MARGIN: i32 = 12;
+pub(super) const TITLE_SIZE: i32 = 15;
+pub(super) const LABEL_SIZE: i32 = 13;
+pub(super) const MARGIN: i32 = 12;
 /// Room for the second half of the last label of the x axis.
 const MARGIN_RIGHT: i32 = 40;
 const Y_LABELS_WIDTH: u32 = 76;
 const X_LABELS_HEIGHT: u32 = 26;
-const SWATCH: i32 = 20;
-const LEGEND_GAP: i32 = 14;
 /// What a mark is called.
 const MARK: &str = "kill";
-/// Narrower shades stay without a name.
-const NAMED_SHADE_MIN: i32 = 60;
+/// Least distance of two markers of one line, in pixels, unless all of its points are further apart than the second.
+const MARKER_DISTANCE: i32 = 90;
+const SPARSE_DISTANCE: i32 = 22;
 
-/// A line of a plot.
+/// A line of a plot, or points that no line joins.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) label: String,
-    pub(super) color: RGBColor,
-    /// In pixels. Where lines may cover each other the lower one is wider.
+    pub(super) hue: Hue,
+    /// In pixels. Where lines may cover each other the lower one is wider. 0: the points are not joined.
     pub(super) width: u32,
+    /// On some points of a joined line, on all others.
+    pub(super) marker: Option<Marker>,
     pub(super) points: Vec<(f64, f64)>,
+    /// x, lower and upper end of error bars.
+    pub(super) whiskers: Vec<(f64, f64, f64)>,
+}
+
+/// A rectangle of a heat map.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Cell {
+    pub(super) x: (f64, f64),
+    pub(super) y: (f64, f64),
+    /// Share of the highest heat, from 0 to 1.
+    pub(super) heat: f64,
 }
 
 /// A plot.
 #[derive(Clone, Debug)]
 pub(super) struct Panel {
     pub(super) title: String,
+    /// A sentence below the title; empty for none.
+    pub(super) note: String,
     pub(super) x: Axis,
     pub(super) y: Axis,
+    pub(super) cells: Vec<Cell>,
     pub(super) lines: Vec<Line>,
     /// The part of the x axis that counts; the rest is shaded.
     pub(super) window: Option<(f64, f64)>,
@@ -65,103 +73,175 @@ pub(super) struct Panel {
 
 /// A text style whose size is in pixels.
 pub(super) fn text(size: i32, color: RGBColor) -> TextStyle<'static> {
-    (FONT, size).into_font().color(&color)
+    (font::FAMILY, size).into_font().color(&color)
 }
 
 /// As [`text`], bold.
 pub(super) fn bold(size: i32, color: RGBColor) -> TextStyle<'static> {
-    (FONT, size, FontStyle::Bold).into_font().color(&color)
-}
-
-/// The width of a text, roughly: SVG leaves the font to the viewer.
-pub(super) fn width_of(text: &str, size: i32) -> i32 {
-    (text.chars().count() as f64 * f64::from(size) * 0.56) as i32
+    (font::FAMILY, size, FontStyle::Bold).into_font().color(&color)
 }
 
 impl Panel {
+    /// A plot with nothing in it yet.
+    pub(super) fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
+        Self {
+            title: title.into(),
+            note: String::new(),
+            x,
+            y,
+            cells: Vec::new(),
+            lines: Vec::new(),
+            window: None,
+            before: "",
+            marks: Vec::new(),
+        }
+    }
+
+    /// Height of title and legend on a page of this width.
+    pub(super) fn head_height(&self, width: u32) -> u32 {
+        Legend::new(&self.title, &self.note, &self.entries(), width).height()
+    }
+
     /// Draws the plot into `area`; `named`: with the names of the shaded phases.
-    pub(super) fn draw(&self, area: &Area<'_>, named: bool) -> DrawResult {
-        let (head, body) = area.split_vertically(TITLE_HEIGHT);
-        self.draw_legend(&head)?;
+    pub(super) fn draw(&self, area: &Area<'_>, theme: &Theme, named: bool) -> DrawResult {
+        let (width, _) = area.dim_in_pixel();
+        let entries = self.entries();
+        let legend = Legend::new(&self.title, &self.note, &entries, width);
+        let (head, body) = area.split_vertically(legend.height());
+        legend.draw(&head, theme)?;
+        let plot_width = width as i32 - Y_LABELS_WIDTH as i32 - MARGIN - MARGIN_RIGHT;
+        let x = self
+            .x
+            .thinned(plot_width, |label| width_of(label, LABEL_SIZE, Weight::Regular));
         let mut chart = ChartBuilder::on(&body)
             .margin_right(MARGIN_RIGHT)
             .margin_left(MARGIN)
-            .margin_top(4)
+            .margin_top(6)
             .x_label_area_size(X_LABELS_HEIGHT)
             .y_label_area_size(Y_LABELS_WIDTH)
-            .build_cartesian_2d(self.x.clone(), self.y.clone())?;
+            .build_cartesian_2d(x, self.y.clone())?;
+        let names = self.draw_shades(&mut chart, theme)?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(theme.grid)
+            .axis_style(theme.faint)
+            .label_style(text(LABEL_SIZE, theme.ink))
+            .draw()?;
+        for cell in &self.cells {
+            let corners = [
+                (self.x.place(cell.x.0), self.y.place(cell.y.0)),
+                (self.x.place(cell.x.1), self.y.place(cell.y.1)),
+            ];
+            chart.draw_series([Rectangle::new(corners, theme.heat(cell.heat).filled())])?;
+        }
+        let (bottom, top) = self.y.range;
+        for &mark in &self.marks {
+            let place = self.x.place(mark);
+            let from_top = [(place, top), (place, bottom)];
+            chart.draw_series(LineSeries::new(from_top, theme.ink.stroke_width(1)))?;
+        }
+        for line in self.lines.iter().filter(|line| line.width > 0) {
+            let points = line.points.iter().map(|&point| self.places(point));
+            chart.draw_series(LineSeries::new(
+                points,
+                theme.color(line.hue).stroke_width(line.width),
+            ))?;
+        }
+        self.draw_points(&chart, &body, theme)?;
+        if named {
+            draw_names(&body, theme, &names)?;
+        }
+        Ok(())
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let entry = |line: &Line| Entry {
+            label: line.label.clone(),
+            hue: line.hue,
+            joined: line.width > 0,
+            marker: line.marker,
+        };
+        let named = self.lines.iter().filter(|line| !line.label.is_empty());
+        named.map(entry).collect()
+    }
+
+    fn places(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        (self.x.place(x), self.y.place(y))
+    }
+
+    /// Shades what does not count; returns the names of shades and marks that have room for them, with the pixels of the whole
+    /// picture at which they begin.
+    fn draw_shades(&self, chart: &mut Chart<'_, '_>, theme: &Theme) -> Result<Vec<Name>, DrawError> {
         let (bottom, top) = self.y.range;
         let mut names = Vec::new();
         if let Some((from, to)) = self.window {
             for (name, left, right) in [(self.before, self.x.range.0, from), ("drain", to, self.x.range.1)] {
                 if left < right {
                     let corners = [(left, top), (right, bottom)];
-                    chart.draw_series([Rectangle::new(corners, SHADE.filled())])?;
+                    chart.draw_series([Rectangle::new(corners, theme.shade.filled())])?;
                     let (corner, end) = (chart.backend_coord(&corners[0]), chart.backend_coord(&corners[1]));
-                    if named && end.0 - corner.0 >= NAMED_SHADE_MIN {
+                    if end.0 - corner.0 >= width_of(name, LABEL_SIZE, Weight::Regular) + 8 {
                         names.push((name, (corner.0, end.1)));
                     }
                 }
             }
         }
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(FAINT)
-            .label_style(text(LABEL_SIZE, INK))
-            .draw()?;
         for &mark in &self.marks {
-            let place = self.x.place(mark);
-            let from_top = [(place, top), (place, bottom)];
-            chart.draw_series(LineSeries::new(from_top, INK.stroke_width(1)))?;
-            if named {
-                let (x, y) = chart.backend_coord(&(place, bottom));
-                names.push((MARK, (x, y)));
-            }
+            names.push((MARK, chart.backend_coord(&(self.x.place(mark), bottom))));
         }
-        for line in &self.lines {
-            let points = line
-                .points
-                .iter()
-                .map(|&(x, y)| (self.x.place(x), self.y.place(y)));
-            chart.draw_series(LineSeries::new(points, line.color.stroke_width(line.width)))?;
-        }
-        // Names are placed in pixels of the whole page.
-        let page = body.strip_coord_spec();
-        let (origin_x, origin_y) = page.get_base_pixel();
-        for (name, (x, y)) in names {
-            page.draw_text(
-                name,
-                &text(LABEL_SIZE, FAINT),
-                (x - origin_x + 6, y - origin_y - LABEL_SIZE - 6),
-            )?;
-        }
-        Ok(())
+        Ok(names)
     }
 
-    /// Title on the left, then a swatch and a name for each line.
-    fn draw_legend(&self, head: &Area<'_>) -> DrawResult {
-        let baseline = TITLE_HEIGHT as i32 - TITLE_SIZE - 6;
-        head.draw_text(&self.title, &bold(TITLE_SIZE, INK), (MARGIN, baseline))?;
-        let (width, _) = head.dim_in_pixel();
-        let legend_width: i32 = self.lines.iter().map(|line| entry_width(&line.label)).sum();
-        let mut x = width as i32 - MARGIN_RIGHT - legend_width;
-        for line in &self.lines {
-            let y = baseline + LABEL_SIZE / 2 + 1;
-            let swatch = PathElement::new(vec![(x, y), (x + SWATCH, y)], line.color.stroke_width(4));
-            head.draw(&swatch)?;
-            head.draw_text(
-                &line.label,
-                &text(LABEL_SIZE, INK),
-                (x + SWATCH + 6, baseline + 1),
-            )?;
-            x += entry_width(&line.label);
+    /// Markers and error bars, which are drawn in pixels.
+    fn draw_points(&self, chart: &Chart<'_, '_>, body: &Area<'_>, theme: &Theme) -> DrawResult {
+        let page = body.strip_coord_spec();
+        let (origin_x, origin_y) = page.get_base_pixel();
+        let (width, _) = page.dim_in_pixel();
+        let pixel = |point: (f64, f64)| {
+            let (x, y) = chart.backend_coord(&self.places(point));
+            (x - origin_x, y - origin_y)
+        };
+        for (index, line) in (0..).zip(&self.lines) {
+            let color = theme.color(line.hue);
+            for &(x, low, high) in &line.whiskers {
+                let ((column, from), (_, to)) = (pixel((x, low)), pixel((x, high)));
+                whisker(&page, column, (from, to), color)?;
+            }
+            let Some(marker) = line.marker else { continue };
+            let is_sparse = line.points.len() as i32 * SPARSE_DISTANCE <= width as i32;
+            // Markers of different lines keep out of each other's way.
+            let mut next = i32::MIN;
+            for &point in &line.points {
+                let at = pixel(point);
+                if line.width > 0 && next == i32::MIN {
+                    next = at.0 + 10 + index * 16;
+                }
+                if line.width == 0 || is_sparse || at.0 >= next {
+                    marker.draw(&page, at, color)?;
+                    next = at.0 + MARKER_DISTANCE;
+                }
+            }
         }
         Ok(())
     }
 }
 
-fn entry_width(label: &str) -> i32 {
-    SWATCH + 6 + width_of(label, LABEL_SIZE) + LEGEND_GAP
+/// Names are placed in pixels of the whole picture; one that would cover its neighbour is left out.
+fn draw_names(body: &Area<'_>, theme: &Theme, names: &[Name]) -> DrawResult {
+    let page = body.strip_coord_spec();
+    let (origin_x, origin_y) = page.get_base_pixel();
+    let mut taken: Vec<(i32, i32)> = Vec::new();
+    for &(name, (x, y)) in names {
+        let (left, right) = (x + 6, x + 6 + width_of(name, LABEL_SIZE, Weight::Regular));
+        if taken.iter().all(|&(from, to)| right < from || to < left) {
+            taken.push((left, right));
+            page.draw_text(
+                name,
+                &text(LABEL_SIZE, theme.faint),
+                (left - origin_x, y - origin_y - LABEL_SIZE - 6),
+            )?;
+        }
+    }
+    Ok(())
 }

@@ -3,13 +3,14 @@
 use hdrhistogram::Histogram;
 
 use super::axis::Axis;
-use super::panel::{BLUE, GREEN, Line, ORANGE, PURPLE, Panel, SKY, VERMILLION};
+use super::marker::Marker;
+use super::panel::{Line, Panel};
+use super::theme::Hue;
+use super::unit::Unit;
 use crate::live::{Interval, Quantiles};
 use crate::process_meter::ProcessSample;
-use crate::recorder::Recording;
-use crate::result::RunResult;
+use crate::result::{Histograms, RunResult};
 use crate::sampler::Sample;
-use crate::units;
 
 const Y_TICKS: usize = 5;
 const Y_TICKS_LOW: usize = 3;
@@ -28,11 +29,11 @@ const NS_PER_S: f64 = 1e9;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View<'a> {
     pub(super) run: &'a RunResult,
-    pub(super) recording: &'a Recording,
+    pub(super) histograms: &'a Histograms,
 }
 
 impl View<'_> {
-    /// Messages a second, sent and received.
+    /// Messages a second: sent, confirmed and received.
     pub(super) fn rates(&self) -> Panel {
         // What is left over at the end of the drain is too short for a rate.
         let rate = |count: u64, interval: &Interval| {
@@ -40,11 +41,15 @@ impl View<'_> {
         };
         let published = self.series(|it| rate(it.published, it));
         let consumed = self.series(|it| rate(it.consumed, it));
-        let mut lines = vec![line("published", BLUE, 5, published)];
-        if self.run.effective_scenario.consumers > 0 {
-            lines.push(line("consumed", ORANGE, 2, consumed));
+        let mut lines = vec![line("published", Hue::Blue, 7, Marker::Circle, published)];
+        if self.run.effective_scenario.confirm_window.is_some() {
+            let confirmed = self.series(|it| rate(it.confirmed, it));
+            lines.push(line("confirmed", Hue::Green, 4, Marker::Triangle, confirmed));
         }
-        let y = zero_based(&lines, Y_TICKS, |value| trimmed(units::rate(value)));
+        if self.run.effective_scenario.consumers > 0 {
+            lines.push(line("consumed", Hue::Orange, 2, Marker::Square, consumed));
+        }
+        let y = zero_based(&lines, Y_TICKS, Unit::Rate.label());
         self.over_time("messages per second", y, lines)
     }
 
@@ -55,9 +60,10 @@ impl View<'_> {
         } else {
             "sent, not yet received"
         };
-        let lines = vec![line(label, GREEN, 2, self.series(|it| Some(it.backlog as f64)))];
-        let label = |value: f64| units::count(value as u64);
-        self.over_time("backlog", zero_based(&lines, Y_TICKS_LOW, label), lines)
+        let backlog = self.series(|it| Some(it.backlog as f64));
+        let lines = vec![line(label, Hue::Purple, 2, Marker::Diamond, backlog)];
+        let y = zero_based(&lines, Y_TICKS_LOW, Unit::Count.label());
+        self.over_time("backlog", y, lines)
     }
 
     /// Response latency of each second.
@@ -66,11 +72,11 @@ impl View<'_> {
             self.series(|it| (it.response.count > 0).then(|| quantile(&it.response) as f64 / 1e3))
         };
         let lines = vec![
-            line("p50", SKY, 2, of(|it| it.p50_ns)),
-            line("p90", BLUE, 2, of(|it| it.p90_ns)),
-            line("p99", GREEN, 2, of(|it| it.p99_ns)),
-            line("p99.9", ORANGE, 2, of(|it| it.p99_9_ns)),
-            line("max", VERMILLION, 2, of(|it| it.max_ns)),
+            line("p50", Hue::Sky, 2, Marker::Circle, of(|it| it.p50_ns)),
+            line("p90", Hue::Blue, 2, Marker::Square, of(|it| it.p90_ns)),
+            line("p99", Hue::Green, 2, Marker::Triangle, of(|it| it.p99_ns)),
+            line("p99.9", Hue::Orange, 2, Marker::Diamond, of(|it| it.p99_9_ns)),
+            line("max", Hue::Vermillion, 2, Marker::Cross, of(|it| it.max_ns)),
         ];
         let is_measured = values(&lines).next().is_some();
         self.over_time(
@@ -82,30 +88,42 @@ impl View<'_> {
 
     /// Latency by percentile, of the measured window.
     pub(super) fn percentiles(&self) -> Panel {
-        let recording = self.recording;
-        let mut lines = vec![line("response", BLUE, 4, curve(&recording.response))];
-        lines.push(line("service", ORANGE, 2, curve(&recording.service)));
-        if let Some(confirm) = &recording.confirm {
-            lines.push(line("confirm", GREEN, 2, curve(confirm)));
-        }
-        if !recording.schedule_lag.is_empty() {
-            lines.push(line("schedule lag", PURPLE, 2, curve(&recording.schedule_lag)));
-        }
-        Panel {
-            title: self.measured_title(
-                "latency by percentile",
-                lines.iter().any(|line| !line.points.is_empty()),
+        let histograms = self.histograms;
+        let mut lines = vec![
+            line(
+                "response",
+                Hue::Blue,
+                5,
+                Marker::Circle,
+                curve(&histograms.response),
             ),
-            x: Axis::nines(recording.response.len()),
-            y: latency_axis(lines.iter().flat_map(upper_half)),
-            lines,
-            window: None,
-            before: "",
-            marks: Vec::new(),
+            line(
+                "service",
+                Hue::Orange,
+                2,
+                Marker::Square,
+                curve(&histograms.service),
+            ),
+        ];
+        if let Some(confirm) = &histograms.confirm {
+            lines.push(line("confirm", Hue::Green, 2, Marker::Triangle, curve(confirm)));
+        }
+        if !histograms.schedule_lag.is_empty() {
+            let lag = curve(&histograms.schedule_lag);
+            lines.push(line("schedule lag", Hue::Purple, 2, Marker::Diamond, lag));
+        }
+        let is_measured = lines.iter().any(|line| !line.points.is_empty());
+        Panel {
+            lines: lines.clone(),
+            ..Panel::new(
+                self.measured_title("latency by percentile", is_measured),
+                Axis::nines(histograms.response.len()),
+                latency_axis(lines.iter().flat_map(upper_half)),
+            )
         }
     }
 
-    fn measured_title(&self, title: &str, measured: bool) -> String {
+    pub(super) fn measured_title(&self, title: &str, measured: bool) -> String {
         if measured {
             title.into()
         } else {
@@ -117,8 +135,20 @@ impl View<'_> {
     pub(super) fn memory(&self) -> Panel {
         let of = |bytes: fn(&ProcessSample) -> u64| self.sampled(|it| it.broker.map(|it| bytes(&it) as f64));
         let lines = vec![
-            line("anonymous", BLUE, 2, of(|it| it.rss_anon_bytes)),
-            line("file and shared", ORANGE, 2, of(|it| it.rss_file_bytes)),
+            line(
+                "anonymous",
+                Hue::Blue,
+                2,
+                Marker::Circle,
+                of(|it| it.rss_anon_bytes),
+            ),
+            line(
+                "file and shared",
+                Hue::Orange,
+                2,
+                Marker::Square,
+                of(|it| it.rss_file_bytes),
+            ),
         ];
         let title = self.broker_title("resident memory of the broker");
         self.over_time(&title, memory_axis(&lines), lines)
@@ -140,20 +170,39 @@ impl View<'_> {
         };
         let ours = |it: &Sample| it.broker.unwrap_or_default().cpu_s + it.generator.cpu_s;
         let mut lines = vec![
-            line("broker", BLUE, 2, cores(&|it| Some(it.broker?.cpu_s))),
-            line("generator", ORANGE, 2, cores(&|it| Some(it.generator.cpu_s))),
+            line(
+                "broker",
+                Hue::Blue,
+                2,
+                Marker::Circle,
+                cores(&|it| Some(it.broker?.cpu_s)),
+            ),
+            line(
+                "generator",
+                Hue::Orange,
+                2,
+                Marker::Square,
+                cores(&|it| Some(it.generator.cpu_s)),
+            ),
             line(
                 "other processes",
-                PURPLE,
+                Hue::Purple,
                 2,
+                Marker::Triangle,
                 cores(&|it| Some(it.machine.busy_s - ours(it))),
             ),
-            line("stolen", VERMILLION, 2, cores(&|it| Some(it.machine.steal_s))),
+            line(
+                "stolen",
+                Hue::Vermillion,
+                2,
+                Marker::Cross,
+                cores(&|it| Some(it.machine.steal_s)),
+            ),
         ];
         lines.retain(|line| !line.points.is_empty());
         self.over_time(
             "busy cores",
-            zero_based(&lines, Y_TICKS_LOW, |value| format!("{value:.1}")),
+            zero_based(&lines, Y_TICKS_LOW, Unit::Cores.label()),
             lines,
         )
     }
@@ -167,14 +216,11 @@ impl View<'_> {
         }
     }
 
-    fn over_time(&self, title: &str, y: Axis, lines: Vec<Line>) -> Panel {
+    pub(super) fn over_time(&self, title: &str, y: Axis, lines: Vec<Line>) -> Panel {
         let intervals_end = self.run.intervals.last().map_or(0.0, |interval| interval.t_s);
         let end_s = intervals_end.max(self.run.window_s.1).max(1.0);
         let x = Axis::span(end_s, TIME_TICKS, |value| format!("{value} s"));
         Panel {
-            title: title.into(),
-            x,
-            y,
             lines,
             window: Some(self.run.window_s),
             before: if self.run.effective_scenario.backlog_first {
@@ -183,6 +229,7 @@ impl View<'_> {
                 "warm-up"
             },
             marks: self.run.summary.kills.iter().map(|kill| kill.at_s).collect(),
+            ..Panel::new(title, x, y)
         }
     }
 
@@ -206,12 +253,14 @@ impl View<'_> {
     }
 }
 
-fn line(label: &str, color: plotters::style::RGBColor, width: u32, points: Vec<(f64, f64)>) -> Line {
+fn line(label: &str, hue: Hue, width: u32, marker: Marker, points: Vec<(f64, f64)>) -> Line {
     Line {
         label: label.into(),
-        color,
+        hue,
         width,
+        marker: Some(marker),
         points,
+        whiskers: Vec::new(),
     }
 }
 
@@ -219,12 +268,12 @@ fn values(lines: &[Line]) -> impl Iterator<Item = f64> {
     lines.iter().flat_map(|line| &line.points).map(|point| point.1)
 }
 
-fn zero_based(lines: &[Line], ticks: usize, label: fn(f64) -> String) -> Axis {
+pub(super) fn zero_based(lines: &[Line], ticks: usize, label: fn(f64) -> String) -> Axis {
     Axis::from_zero(values(lines).fold(0.0, f64::max) * HEADROOM, ticks, label)
 }
 
 /// From the smallest to the largest value in µs, and not too narrow, so that a flat line does not look wild.
-fn latency_axis(values_us: impl Iterator<Item = f64>) -> Axis {
+pub(super) fn latency_axis(values_us: impl Iterator<Item = f64>) -> Axis {
     const FLOOR_US: f64 = 1.0;
     let (min, max) = values_us.fold((f64::INFINITY, 0.0), |(min, max), us| (us.min(min), us.max(max)));
     let min = if min.is_finite() {
@@ -232,7 +281,7 @@ fn latency_axis(values_us: impl Iterator<Item = f64>) -> Axis {
     } else {
         FLOOR_US
     };
-    Axis::log(min, max.max(min * 3.0), |us| trimmed(units::latency_us(us)))
+    Axis::log(min, max.max(min * 3.0), Unit::LatencyUs.label())
 }
 
 /// The part of a percentile curve that decides on the axis: the lowest latencies would stretch it for nothing.
@@ -243,25 +292,8 @@ fn upper_half(line: &Line) -> impl Iterator<Item = f64> {
         .map(|point| point.1)
 }
 
-/// `1.50 ms` → `1.5 ms`, `10.0 ms` → `10 ms`, `0.00 /s` → `0`.
-fn trimmed(label: String) -> String {
-    let Some((number, unit)) = label.split_once(' ') else {
-        return label;
-    };
-    let number = if number.contains('.') {
-        number.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        number
-    };
-    if number == "0" {
-        number.into()
-    } else {
-        format!("{number} {unit}")
-    }
-}
-
 /// Ticks at round numbers of MiB.
-fn memory_axis(lines: &[Line]) -> Axis {
+pub(super) fn memory_axis(lines: &[Line]) -> Axis {
     const MIB: f64 = 1_048_576.0;
     let max_mib = values(lines).fold(0.0, f64::max) / MIB * HEADROOM;
     let mut axis = Axis::from_zero(max_mib, Y_TICKS_LOW, |mib| format!("{mib} MiB"));
@@ -286,20 +318,6 @@ fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tick_labels_are_short() {
-        let cases = [
-            ("1.50 ms", "1.5 ms"),
-            ("10.0 ms", "10 ms"),
-            ("0.00 /s", "0"),
-            ("100 µs", "100 µs"),
-            ("7", "7"),
-        ];
-        for (label, expected) in cases {
-            assert_eq!(trimmed(label.into()), expected);
-        }
-    }
 
     #[test]
     fn a_curve_ends_where_the_values_do() {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use crate::app;
-use crate::charts::forest;
+use crate::charts::{Caption, forest};
 use crate::cli::{Format, share};
 use crate::comparison::{Comparison, Finding, Row, Selector, pair, rows, table};
 use crate::failure::Failure;
@@ -21,7 +21,7 @@ const SEED: u64 = 1;
 /// differs. An interval needs five runs on each side. Exit codes: 0 compared, 2 wrong usage (also when a selection
 /// matches no run), 3 something was not alike.
 ///
-/// Example: loadgen compare c094a45 1234abc --chart compare.svg
+/// Example: loadgen compare c094a45 1234abc --chart compare
 #[derive(Clone, Debug, Args)]
 pub struct CompareArguments {
     /// The runs to compare with: a commit of the broker or the beginning of a run's id, or commit=, id=, scenario=, target=,
@@ -49,8 +49,8 @@ pub struct CompareArguments {
     #[arg(long, value_name = "SHARE", default_value = "95%", value_parser = share)]
     confidence: f64,
 
-    /// Draw the ratios with their intervals into this SVG file.
-    #[arg(long, value_name = "FILE")]
+    /// Draw the ratios with their intervals: STEM.svg, STEM-dark.svg and STEM.png.
+    #[arg(long, value_name = "STEM")]
     chart: Option<PathBuf>,
 
     /// What to print: a table, or one JSON object.
@@ -100,8 +100,8 @@ pub fn run(arguments: &CompareArguments) -> Result<u8, Failure> {
         Format::Human => table(&comparison),
         Format::Json => serde_json::to_string(&comparison).expect("a comparison is plain data") + "\n",
     });
-    if let Some(file) = &arguments.chart {
-        draw(file, &comparison).map_err(Failure::results)?;
+    if let Some(stem) = &arguments.chart {
+        draw(stem, &comparison, &[base, new].concat()).map_err(Failure::results)?;
     }
     Ok(comparison.exit_code())
 }
@@ -129,7 +129,7 @@ fn select<'a>(
 }
 
 /// The rows that have an interval, as a forest plot.
-fn draw(file: &std::path::Path, comparison: &Comparison) -> anyhow::Result<()> {
+fn draw(stem: &std::path::Path, comparison: &Comparison, lines: &[&Line]) -> anyhow::Result<()> {
     let drawn = |row: &Row| {
         Some(forest::Row {
             label: format!("{} · {}", row.scenario, row.metric.name()),
@@ -145,7 +145,7 @@ fn draw(file: &std::path::Path, comparison: &Comparison) -> anyhow::Result<()> {
     anyhow::ensure!(
         !rows.is_empty(),
         "{} is not drawn: no row has an interval (five runs on each side are needed)",
-        file.display()
+        stem.display()
     );
     let title = format!("{} → {}", comparison.base, comparison.new);
     let mut subtitle = format!(
@@ -155,5 +155,6 @@ fn draw(file: &std::path::Path, comparison: &Comparison) -> anyhow::Result<()> {
     if !comparison.machines_differ.is_empty() {
         subtitle.push_str(" · THE MACHINES DIFFER");
     }
-    forest::write(file, &title, &subtitle, &rows).with_context(|| format!("cannot write {}", file.display()))
+    let caption = Caption::of_lines(&title, &subtitle, lines);
+    forest::write(stem, caption, &rows).with_context(|| format!("cannot write {}", stem.display()))
 }

@@ -276,5 +276,6 @@ fn write_files(directory: &Path, report: &Report) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(report)? + "\n";
     std::fs::write(directory.join("search.json"), json)
         .and_then(|()| std::fs::write(directory.join("search.csv"), report.csv()))
+        .and_then(|()| search::draw(&directory.join("curve"), report))
         .with_context(|| format!("cannot write to {}", directory.display()))
 }

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::reading::{self, Reading};
 use crate::repeat::Tally;
 use crate::runner::{Keep, Measured, Runner};
-use crate::sweep::{GridPoint, PointReport, Report, grid, schedule, table};
+use crate::sweep::{GridPoint, PointReport, Report, draw, grid, schedule, table};
 
 /// Sweeps.
 ///
@@ -91,5 +91,6 @@ fn write_files(directory: &Path, report: &Report) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(report)? + "\n";
     std::fs::write(directory.join("sweep.json"), json)
         .and_then(|()| std::fs::write(directory.join("sweep.csv"), report.csv()))
+        .and_then(|()| draw(&directory.join("curve"), report))
         .with_context(|| format!("cannot write to {}", directory.display()))
 }

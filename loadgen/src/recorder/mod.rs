@@ -4,12 +4,14 @@
 //! ends its owner takes them ([`LatencyRecorder::take_second`]) and hands them to the one [`Series`], which adds them
 //! to the run's totals and computes the second's quantiles. So each value is recorded once only.
 
+mod buckets;
 mod encoding;
 mod interval_histograms;
 mod latency;
 mod recording;
 mod series;
 
+pub use buckets::LatencyBuckets;
 pub use encoding::{decode, encode, encode_compressed};
 pub use interval_histograms::IntervalHistograms;
 pub use latency::{LatencyRecorder, Second, histogram};

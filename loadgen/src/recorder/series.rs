@@ -2,6 +2,7 @@
 
 use hdrhistogram::Histogram;
 
+use super::buckets::LatencyBuckets;
 use super::interval_histograms::IntervalHistograms;
 use super::latency::{Second, histogram};
 use super::recording::{Outcome, Recording};
@@ -71,9 +72,9 @@ impl Series {
 
     /// Ends the interval at `now_ns` and publishes it with the new running totals.
     pub fn end_interval(&mut self, now_ns: u64, totals: Totals, backlog: u64, live: &Live) {
-        let response = quantiles(&self.response);
+        let (response, latency) = quantiles(&self.response);
         let service = if self.open_loop {
-            quantiles(&self.service)
+            quantiles(&self.service).0
         } else {
             response
         };
@@ -86,8 +87,9 @@ impl Series {
             consumed: totals.consumed - self.before.consumed,
             response,
             service,
-            confirm: quantiles(&self.counted.confirm),
-            schedule_lag: quantiles(&self.counted.schedule_lag),
+            confirm: quantiles(&self.counted.confirm).0,
+            schedule_lag: quantiles(&self.counted.schedule_lag).0,
+            latency,
             backlog,
         };
         // First the histograms: whoever sees the interval finds them.
@@ -149,35 +151,38 @@ fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
 
-/// All quantiles in one pass over the buckets: this runs between two socket reads.
-pub(crate) fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
+/// All quantiles, and the spread in few buckets, in one pass: this runs between two socket reads.
+pub(crate) fn quantiles(histogram: &Histogram<u64>) -> (Quantiles, LatencyBuckets) {
     let count = histogram.len();
     if count == 0 {
-        return Quantiles::default();
+        return Default::default();
     }
     let rank = |per_mille: u64| (count * per_mille).div_ceil(1_000).max(1);
     let ranks = [rank(500), rank(900), rank(990), rank(999)];
     let mut values = [0; 4];
     let (mut next, mut seen) = (0, 0);
+    let mut buckets = LatencyBuckets::default();
     for step in histogram.iter_recorded() {
         seen += step.count_at_value();
+        buckets.add(
+            LatencyBuckets::of(step.value_iterated_to()),
+            step.count_at_value(),
+        );
         while next < ranks.len() && seen >= ranks[next] {
             values[next] = step.value_iterated_to();
             next += 1;
         }
-        if next == ranks.len() {
-            break;
-        }
     }
     let [p50_ns, p90_ns, p99_ns, p99_9_ns] = values;
-    Quantiles {
+    let quantiles = Quantiles {
         count,
         p50_ns,
         p90_ns,
         p99_ns,
         p99_9_ns,
         max_ns: histogram.max(),
-    }
+    };
+    (quantiles, buckets)
 }
 
 #[cfg(test)]
@@ -193,13 +198,17 @@ mod tests {
             value = value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             recorded.record((value >> 40) + 1_000).unwrap();
         }
-        let found = quantiles(&recorded);
+        let (found, buckets) = quantiles(&recorded);
         assert_eq!(found.count, 10_000);
         assert_eq!(found.p50_ns, recorded.value_at_quantile(0.5));
         assert_eq!(found.p99_ns, recorded.value_at_quantile(0.99));
         assert_eq!(found.p99_9_ns, recorded.value_at_quantile(0.999));
         assert_eq!(found.max_ns, recorded.max());
-        assert_eq!(quantiles(&histogram()), Quantiles::default());
+        assert_eq!(buckets.counts().map(|(_, count)| count).sum::<u64>(), 10_000);
+        assert_eq!(
+            quantiles(&histogram()),
+            (Quantiles::default(), LatencyBuckets::default())
+        );
     }
 
     #[test]

@@ -11,4 +11,4 @@ mod report;
 pub use engine::{Bound, Engine, Finding, Found, Phase, Plan, Stop, Tried};
 pub use judge::{Criteria, Judgement, judge};
 pub use objective::{Objective, ObjectiveError};
-pub use report::{Point, Report, curve, table};
+pub use report::{Point, Report, draw, table};

@@ -1,13 +1,16 @@
 //! A search's files and its table. All its points together are the throughput–latency curve.
 
 use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::engine::{Bound, Finding, Found, Phase, Plan};
 use super::judge::{Criteria, Judgement};
-use crate::charts::curve;
+use crate::charts::{Caption, curve};
 use crate::environment::Environment;
+use crate::invocation;
 use crate::reading::{CSV_COLUMNS, Reading};
 use crate::statistics::{Interval, holds_at_least};
 use crate::units::{latency_us, percent, rate};
@@ -124,9 +127,49 @@ impl Report {
     }
 }
 
+/// Draws the throughput–latency curve: `<stem>.svg`, `<stem>-dark.svg` and `<stem>.png`.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn draw(stem: &Path, report: &Report) -> io::Result<()> {
+    let points = curve(report);
+    let environment = &report.environment;
+    let caption = Caption {
+        title: report.scenario.clone(),
+        note: format!(
+            "search for the highest rate that holds {}",
+            report
+                .criteria
+                .objectives
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" and ")
+        ),
+        source: format!(
+            "{} · commit {} · {} · {}",
+            report.target,
+            environment.commit_short(),
+            environment.machine(),
+            environment.kernel
+        ),
+        ids: report
+            .points
+            .iter()
+            .map(|point| point.reading.run.clone())
+            .collect(),
+        command: invocation::shell(&invocation::command()),
+        ..Caption::default()
+    };
+    let series = curve::Series {
+        name: report.target.clone(),
+        points,
+    };
+    curve::write(stem, caption, &[series])
+}
+
 /// The valid points by rate, for the chart.
-#[must_use]
-pub fn curve(report: &Report) -> Vec<curve::Point> {
+fn curve(report: &Report) -> Vec<curve::Point> {
     let mut points: Vec<curve::Point> = report
         .points
         .iter()

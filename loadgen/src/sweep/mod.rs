@@ -4,4 +4,4 @@ mod grid;
 mod report;
 
 pub use grid::{Axis, AxisError, GridError, GridPoint, POINTS_MAX, grid, schedule};
-pub use report::{PointReport, Report, curve, table};
+pub use report::{PointReport, Report, draw, table};

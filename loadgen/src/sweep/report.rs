@@ -1,12 +1,15 @@
 //! A sweep's files and its table.
 
 use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::charts::curve;
+use crate::charts::{Caption, curve};
 use crate::environment::Environment;
+use crate::invocation;
 use crate::reading::{CSV_COLUMNS, Reading};
 use crate::result::LatencyUs;
 use crate::statistics::{Interval, median};
@@ -106,9 +109,44 @@ fn words(values: &[Value]) -> Vec<String> {
     values.iter().map(word).collect()
 }
 
+/// Draws the throughput–latency curve, `<stem>.svg`, `<stem>-dark.svg` and `<stem>.png`; nothing when no point has a latency.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn draw(stem: &Path, report: &Report) -> io::Result<()> {
+    let points = curve(report);
+    if points.is_empty() {
+        return Ok(());
+    }
+    let environment = &report.environment;
+    let caption = Caption {
+        title: report.scenario.clone(),
+        note: format!("sweep of {}", report.fields.join(", ")),
+        source: format!(
+            "{} · commit {} · {} · {}",
+            report.target,
+            environment.commit_short(),
+            environment.machine(),
+            environment.kernel
+        ),
+        ids: report
+            .points
+            .iter()
+            .flat_map(|point| &point.runs)
+            .map(|run| run.run.clone())
+            .collect(),
+        command: invocation::shell(&invocation::command()),
+        ..Caption::default()
+    };
+    let series = curve::Series {
+        name: report.target.clone(),
+        points,
+    };
+    curve::write(stem, caption, &[series])
+}
+
 /// The medians at each rate, ascending; empty unless the sweep is one over `load.rate` alone.
-#[must_use]
-pub fn curve(report: &Report) -> Vec<curve::Point> {
+fn curve(report: &Report) -> Vec<curve::Point> {
     if report.fields != [RATE_FIELD] {
         return Vec::new();
     }

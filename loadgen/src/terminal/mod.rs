@@ -112,7 +112,7 @@ impl Progress {
     /// Shows where the run stands.
     pub fn show(&mut self, standing: &Standing) {
         if let Some(board) = &self.board {
-            board.post(*standing);
+            board.post(standing.clone());
         }
         match &mut self.view {
             View::Quiet => {}

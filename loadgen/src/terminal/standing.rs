@@ -7,7 +7,7 @@ use crate::live::{Interval, Totals};
 use crate::sampler::RecentUsage;
 
 /// Where a run stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Standing {
     /// The phase.
     pub phase: Phase,
@@ -50,6 +50,7 @@ impl Standing {
 pub(crate) mod tests {
     use super::*;
     use crate::live::Quantiles;
+    use crate::recorder::LatencyBuckets;
 
     /// The twelfth second of a minute's measurement.
     pub(crate) fn standing() -> Standing {
@@ -75,6 +76,7 @@ pub(crate) mod tests {
                 service: quantiles(1_600_000, 470_000),
                 confirm: quantiles(1_610_000, 300_000),
                 schedule_lag: quantiles(1_620_000, 4_000),
+                latency: LatencyBuckets::default(),
                 backlog: 3_998,
             }),
             totals: Totals {

@@ -19,7 +19,7 @@ pub(super) fn line(standing: &Standing) -> String {
         return "connections and queues".into();
     }
     let clock = clock(standing);
-    let Some(last) = standing.last else { return clock };
+    let Some(last) = &standing.last else { return clock };
     if standing.phase == Phase::Drain {
         let totals = &standing.totals;
         return format!(

@@ -196,7 +196,7 @@ fn latency(last: &Interval) -> Line {
 }
 
 fn backlog(standing: &Standing) -> Line {
-    let backlog = standing.last.map_or(0, |last| last.backlog);
+    let backlog = standing.last.as_ref().map_or(0, |last| last.backlog);
     let mut line = Line::labelled("backlog").and(Style::Plain, pad(&count(backlog), RATE_COLUMNS));
     if standing.harm > 0 {
         line = line.and(Style::Alarm, format!("faults {}", count(standing.harm)));
@@ -226,6 +226,7 @@ fn usage(standing: &Standing) -> Vec<Line> {
     let mut text = format!("{:.2} cores", usage.generator_cpu_cores);
     if let Some(lag) = standing
         .last
+        .as_ref()
         .map(|last| last.schedule_lag)
         .filter(|lag| lag.count > 0)
     {

@@ -130,14 +130,14 @@ impl Merged {
             histograms,
             ..
         } = self;
-        interval.response = quantiles(&histograms.response);
+        (interval.response, interval.latency) = quantiles(&histograms.response);
         interval.service = if histograms.service.is_empty() {
             interval.response
         } else {
-            quantiles(&histograms.service)
+            quantiles(&histograms.service).0
         };
-        interval.confirm = quantiles(&histograms.confirm);
-        interval.schedule_lag = quantiles(&histograms.schedule_lag);
+        interval.confirm = quantiles(&histograms.confirm).0;
+        interval.schedule_lag = quantiles(&histograms.schedule_lag).0;
         if interval.response != Quantiles::default() || interval.confirm != Quantiles::default() {
             live.push_histograms(histograms);
         }
