@@ -248,6 +248,9 @@ pub struct Changes {
     /// The client that makes the load: native or lapin.
     #[arg(long, value_name = "DRIVER")]
     driver: Option<String>,
+    /// A further target, e.g. "latency_us.p99 <= 1 ms and ledger.lost == 0"; may be repeated.
+    #[arg(long, value_name = "EXPRESSION")]
+    target: Vec<String>,
 }
 
 impl SubjectArguments {
@@ -294,6 +297,7 @@ impl Changes {
             confirm_window: changes.confirm_window,
             persistent: changes.persistent,
             driver: changes.driver,
+            targets: changes.target,
         }
     }
 }

@@ -14,10 +14,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::abort::AbortWatch;
 use crate::control::{Control, Phase};
 use crate::driver::{Driver, DriverError};
 use crate::embedded::{BrokerError, EmbeddedBroker};
 use crate::formats::{IntervalEncoder, IntervalLog};
+use crate::hiccup::{self, Hiccups};
 use crate::live::{Live, Totals};
 use crate::plan::Plan;
 use crate::recorder::Recording;
@@ -132,6 +134,10 @@ pub struct Conducted {
     pub kills: Vec<Kill>,
     /// The counted latencies of each second.
     pub interval_log: IntervalLog,
+    /// Pauses of the machine.
+    pub hiccups: Hiccups,
+    /// Why the run was ended as hopeless, if it was.
+    pub hopeless: Option<String>,
 }
 
 /// A kill of the broker.
@@ -187,15 +193,18 @@ pub fn conduct(
         .plan(u32::try_from(plan.kills_ns.len()).expect("the fields table limits the faults"));
     let sampler = Sampler::start(control.clock(), peer.pid());
     let encoder = IntervalEncoder::start(&live);
-    let outcome = thread::scope(|scope| {
+    let (mut abort, mut hopeless) = (AbortWatch::of(&plan.scenario), None);
+    let load_is_over = AtomicBool::new(false);
+    let (outcome, hiccups) = thread::scope(|scope| {
         let (sender, control, live) = (events.sender(), &control, &live);
+        let meter = scope.spawn(|| hiccup::measure(control, &load_is_over));
         scope.spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| driver.run(plan, target, control, live)));
             let event = outcome.map_or(Event::Panicked, |outcome| Event::Finished(Box::new(outcome)));
             // The receiver lives as long as `events`, which outlives this scope.
             let _ = sender.send(event);
         });
-        Watch {
+        let outcome = Watch {
             plan,
             control,
             live,
@@ -203,8 +212,13 @@ pub fn conduct(
             progress,
             sampler: &sampler,
             kills: &mut kills,
+            abort: &mut abort,
+            hopeless: &mut hopeless,
         }
-        .run(events)
+        .run(events);
+        load_is_over.store(true, Ordering::Relaxed);
+        // A meter that panicked has nothing to say; its message is on standard error.
+        (outcome, meter.join().unwrap_or_default())
     });
     let samples = sampler.stop();
     let interval_log = encoder.finish(&live);
@@ -219,6 +233,8 @@ pub fn conduct(
         window_ns,
         kills: kills.made,
         interval_log,
+        hiccups,
+        hopeless,
     })
 }
 
@@ -231,6 +247,8 @@ struct Watch<'a> {
     progress: &'a mut Progress,
     sampler: &'a Sampler,
     kills: &'a mut Kills,
+    abort: &'a mut AbortWatch,
+    hopeless: &'a mut Option<String>,
 }
 
 impl Watch<'_> {
@@ -269,6 +287,7 @@ impl Watch<'_> {
                     self.control.outages().give_up();
                 }
             }
+            self.abort_when_hopeless();
             self.progress.show(&self.standing());
         }
     }
@@ -276,6 +295,23 @@ impl Watch<'_> {
     fn standing(&self) -> Standing {
         let kills = self.kills.made.len();
         standing(self.plan, self.control, self.live, kills, self.sampler.recent())
+    }
+
+    /// Ends the run, drain and all, when one of the scenario's conditions for that holds while the load runs.
+    fn abort_when_hopeless(&mut self) {
+        let is_loading = matches!(self.control.phase(), Phase::WarmUp | Phase::Measure);
+        if !is_loading || self.control.interrupted() {
+            return;
+        }
+        let second = self.live.last();
+        let reason = second.and_then(|second| self.abort.look(&second, self.sampler.broker()));
+        let Some(reason) = reason else { return };
+        self.progress.note(&reason);
+        *self.hopeless = Some(reason);
+        self.kills.to_come_ns.clear();
+        self.control.interrupt();
+        self.control.interrupt();
+        self.control.outages().give_up();
     }
 
     fn interrupt(&mut self) {

@@ -2,6 +2,7 @@
 
 use crate::churn::{ChurnKind, ChurnRecording};
 use crate::conductor::Kill;
+use crate::hiccup::{HiccupSecond, HiccupUs, Hiccups};
 use crate::ledger::LedgerSummary;
 use crate::live::{Interval, Quantiles};
 use crate::process_meter::{Counters, ProcessSample};
@@ -177,6 +178,25 @@ pub(crate) fn samples(seconds: u64) -> Vec<Sample> {
             }
         })
         .collect()
+}
+
+/// A machine that pauses for a tenth of a millisecond now and then.
+pub(crate) fn hiccups(seconds: u64) -> Hiccups {
+    let hiccup_us = HiccupUs {
+        p50: 60.0,
+        p99: 110.0,
+        p99_9: 400.0,
+        max: 900.0,
+    };
+    Hiccups {
+        window: Some(hiccup_us),
+        seconds: (1..=seconds)
+            .map(|second| HiccupSecond {
+                at_ns: second * SECOND_NS,
+                hiccup_us,
+            })
+            .collect(),
+    }
 }
 
 /// What a process does in `times` equal spans.

@@ -3,6 +3,7 @@
 //! What is measured, from when, and what is not claimed: `METHOD.md` beside this crate.
 #![forbid(unsafe_code)]
 
+pub mod abort;
 pub mod app;
 pub mod body;
 pub mod charts;
@@ -19,10 +20,13 @@ pub mod duel;
 pub mod durability;
 pub mod embedded;
 pub mod environment;
+pub mod expression;
 pub mod failure;
+pub mod figures;
 #[cfg(test)]
 mod fixtures;
 pub mod formats;
+pub mod hiccup;
 pub mod history;
 pub mod invocation;
 pub mod ledger;

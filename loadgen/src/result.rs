@@ -13,6 +13,7 @@ use crate::conductor::Conducted;
 use crate::cost::Cost;
 use crate::durability::Durability;
 use crate::environment::Environment;
+use crate::hiccup::{HiccupSecond, HiccupUs};
 use crate::live::Interval;
 use crate::recorder::{self, encode};
 use crate::recovery::{self, KillFigures};
@@ -21,7 +22,7 @@ use crate::scenario::{DriverKind, Overridden, Scenario};
 use crate::subject::Subject;
 use crate::usage::Usage;
 use crate::utc::Utc;
-use crate::verdict::{Check, Outcome, Verdict};
+use crate::verdict::{Check, Evidence, Outcome, Verdict};
 use crate::workers::{WorkerFigures, combine};
 
 /// Version of `run.json` and of the history's lines; grows with every change that a reader must know of.
@@ -138,6 +139,9 @@ pub struct MachineFigures {
     pub steal: Option<f64>,
     /// Share used by other processes.
     pub foreign_cpu: Option<f64>,
+    /// Pauses beyond an intended sleep of 1 ms, within the window.
+    #[serde(default)]
+    pub hiccup_us: Option<HiccupUs>,
 }
 
 /// The summary: `--format json` prints exactly this.
@@ -166,6 +170,9 @@ pub struct Summary {
     pub verdict: Outcome,
     /// Why it is not a pass.
     pub reasons: Vec<String>,
+    /// Why the run was ended before its time, as hopeless; its figures are then of a short window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hopeless: Option<String>,
     /// Length of the measured window.
     pub duration_s: f64,
     /// Messages sent within the window.
@@ -299,6 +306,9 @@ pub struct RunResult {
     pub intervals: Vec<Interval>,
     /// Four entries a second.
     pub samples: Vec<Sample>,
+    /// Pauses of the machine, one entry a second.
+    #[serde(default)]
+    pub hiccups: Vec<HiccupSecond>,
 }
 
 /// The JSON Schema (draft 2020-12) of `run.json`. Fields may be added without a new [`SCHEMA`], so it allows more than there are.
@@ -341,7 +351,10 @@ impl RunResult {
         let recording = &conducted.recording;
         let own = Usage::within(&conducted.samples, conducted.window_ns);
         let (usage, judged) = combine(own, &recording.workers, given.environment.cores);
-        let verdict = Verdict::of(scenario, recording, judged.as_ref(), conducted.kills.len());
+        let mut summary = figures(given, conducted, usage.as_ref());
+        let verdict = Verdict::of(&Evidence::of(scenario, conducted, judged.as_ref(), &summary));
+        summary.verdict = verdict.outcome;
+        summary.reasons.clone_from(&verdict.reasons);
         let since_load = |ns: u64| ns.saturating_sub(conducted.started_ns) as f64 / 1e9;
         Self {
             schema: SCHEMA,
@@ -352,7 +365,7 @@ impl RunResult {
             environment: given.environment.clone(),
             effective_scenario: scenario.clone(),
             broker_arguments: given.subject.arguments(),
-            summary: summary(given, conducted, usage.as_ref(), &verdict),
+            summary,
             checks: verdict.checks,
             window_s: (
                 since_load(conducted.window_ns.0),
@@ -373,6 +386,7 @@ impl RunResult {
             },
             intervals: recording.intervals.clone(),
             samples: conducted.samples.clone(),
+            hiccups: conducted.hiccups.seconds.clone(),
         }
     }
 
@@ -417,7 +431,8 @@ fn run_id(given: &Given<'_>) -> String {
     )
 }
 
-fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verdict: &Verdict) -> Summary {
+/// The summary of a run that is still to be judged.
+fn figures(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>) -> Summary {
     let Overridden { scenario, changes } = given.overridden;
     let recording = &conducted.recording;
     let per_second = |count: u64| {
@@ -451,8 +466,9 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
             .trim()
             .to_string(),
         durability: Durability::of(scenario, server),
-        verdict: verdict.outcome,
-        reasons: verdict.reasons.clone(),
+        verdict: Outcome::Pass,
+        reasons: Vec::new(),
+        hopeless: conducted.hopeless.clone(),
         duration_s: recording.window_s,
         published: recording.published_in_window,
         consumed: recording.consumed_in_window,
@@ -498,6 +514,7 @@ fn summary(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>, verd
         machine: MachineFigures {
             steal: usage.map(|usage| usage.steal),
             foreign_cpu: usage.and_then(|usage| usage.foreign_cpu),
+            hiccup_us: conducted.hiccups.window,
         },
         cost,
     }
@@ -531,6 +548,8 @@ pub(crate) mod tests {
             window_ns: ((scenario.warmup_s * 1e9) as u64, seconds * 1_000_000_000),
             kills: fixtures::kills(scenario),
             interval_log: crate::formats::IntervalLog::default(),
+            hiccups: fixtures::hiccups(seconds),
+            hopeless: None,
         };
         let given = Given {
             overridden: &overridden,

@@ -167,9 +167,7 @@ impl Runner<'_> {
         run.write(&directory).with_context(writing)?;
         formats::write_run(&directory, &run, interval_log).with_context(writing)?;
         charts::write_run(&directory, &run).with_context(writing)?;
-        let is_valid =
-            run.summary.verdict != Outcome::Invalid && run.environment.is_release() && broker_stopped;
-        if self.keep == Keep::History && is_valid {
+        if self.keep == Keep::History && enters_history(&run, broker_stopped) {
             history::append(self.results, &run).with_context(|| {
                 format!("cannot append to {}", self.results.join(history::FILE).display())
             })?;
@@ -183,6 +181,15 @@ impl Runner<'_> {
         }
         Ok(Measured { run, directory })
     }
+}
+
+/// Whether a run is comparable with others: one that was ended early was measured for another length of time.
+fn enters_history(run: &RunResult, broker_stopped: bool) -> bool {
+    let summary = &run.summary;
+    summary.verdict != Outcome::Invalid
+        && summary.hopeless.is_none()
+        && run.environment.is_release()
+        && broker_stopped
 }
 
 fn driver(kind: DriverKind) -> Box<dyn Driver + Send> {
@@ -220,6 +227,25 @@ fn create_directory(runs: &Path, id: &str) -> anyhow::Result<(String, PathBuf)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::result::tests::run_result;
+
+    #[test]
+    fn only_complete_valid_runs_of_a_release_enter_the_history() {
+        let mut run = run_result("20p20c");
+        run.environment.profile = "release".into();
+        assert!(enters_history(&run, true) && !enters_history(&run, false));
+        let with = |change: fn(&mut RunResult)| {
+            let mut run = run.clone();
+            change(&mut run);
+            enters_history(&run, true)
+        };
+        assert!(with(|run| run.summary.verdict = Outcome::Fail));
+        assert!(!with(|run| run.summary.verdict = Outcome::Invalid));
+        assert!(!with(
+            |run| run.summary.hopeless = Some("hopeless after 3 s".into())
+        ));
+        assert!(!with(|run| run.environment.profile = "debug".into()));
+    }
 
     #[test]
     fn runs_of_the_same_second_do_not_overwrite_each_other() {

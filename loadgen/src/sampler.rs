@@ -129,6 +129,12 @@ impl Sampler {
         self.broker_pid.store(broker_pid, Ordering::Relaxed);
     }
 
+    /// The broker at the last sample, if its process is known and alive.
+    #[must_use]
+    pub fn broker(&self) -> Option<ProcessSample> {
+        self.recent.lock().back()?.broker
+    }
+
     /// What was used within the last second; `None` until there are two samples.
     #[must_use]
     pub fn recent(&self) -> Option<RecentUsage> {

@@ -267,9 +267,14 @@ fn write_usage(out: &mut String, run: &RunResult) -> std::fmt::Result {
     let machine = &summary.machine;
     writeln!(
         out,
-        "  machine     steal {} · other processes {}",
+        "  machine     steal {} · other processes {}{}",
         share(machine.steal),
-        share(machine.foreign_cpu)
+        share(machine.foreign_cpu),
+        machine.hiccup_us.map_or(String::new(), |hiccup| format!(
+            " · pauses p99 {}, at most {}",
+            latency_us(hiccup.p99),
+            latency_us(hiccup.max)
+        )),
     )
 }
 
@@ -314,10 +319,14 @@ fn write_checks(out: &mut String, checks: &[Check]) -> std::fmt::Result {
     for check in checks {
         let (name, sign, shown) = describe(&check.target);
         let mark = match check.passed {
-            Some(true) => "ok",
-            Some(false) => "MISSED",
-            None => "",
+            Some(true) => "PASS",
+            Some(false) => "MISS",
+            None => "not judged",
         };
+        if let Some(compared) = &check.compared {
+            writeln!(out, "  {}  ({compared})  {mark}", check.target)?;
+            continue;
+        }
         let limit = format!("{sign} {}", shown(check.limit));
         let measured = check.measured.map_or(NOT_MEASURED.into(), shown);
         writeln!(out, "  {name:<24}{limit:>14}{measured:>14}  {mark}")?;
@@ -345,14 +354,23 @@ mod tests {
 
     #[test]
     fn the_table_shows_rates_latency_ledger_and_verdict() {
-        let table = table(&run_result("20p20c-latency"), Path::new("results/runs/x"));
+        let mut run = run_result("20p20c-latency");
+        run.checks.push(Check {
+            target: "consume_rate >= 0.9 * publish_rate".into(),
+            limit: 225_000.0,
+            measured: Some(250_000.0),
+            passed: Some(true),
+            compared: Some("250000 >= 225000".into()),
+        });
+        let table = table(&run, Path::new("results/runs/x"));
         let table = table.split_whitespace().collect::<Vec<_>>().join(" ");
         for expected in [
             "published 250 k/s 15,000,000",
             "response 400 µs 561 µs 596 µs 600 µs 4.54 ms 100,000",
             "service 400 µs",
             "lost 0 · duplicated 0 · redelivered 0 · reordered 0 · corrupt 0 · of 15,000,000 expected",
-            "response latency p99 ≤ 1.00 ms 596 µs ok",
+            "response latency p99 ≤ 1.00 ms 596 µs PASS",
+            "consume_rate >= 0.9 * publish_rate (250000 >= 225000) PASS",
             "schedule lag p99",
             "verdict: PASS",
             "files: results/runs/x",
@@ -360,7 +378,7 @@ mod tests {
             assert!(table.contains(expected), "{expected} is not in\n{table}");
         }
         assert!(table.contains("transient messages · no confirms · broker durability: not stated"));
-        assert!(!table.contains("confirm 4") && !table.contains("MISSED") && !table.contains("overridden"));
+        assert!(!table.contains("confirm 4") && !table.contains("MISS ") && !table.contains("overridden"));
     }
 
     #[test]
@@ -392,7 +410,7 @@ mod tests {
             "messages lost: 3",
             "overridden: producers = 3",
             "producer 1 lost 17",
-            "MISSED",
+            "MISS",
             NOT_MEASURED,
         ] {
             assert!(table.contains(expected), "{expected} is not in\n{table}");

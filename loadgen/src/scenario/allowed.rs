@@ -23,6 +23,8 @@ pub(super) enum Allowed {
     Number(f64, f64),
     NumberOrNull(f64, f64),
     OneOf(&'static [&'static str]),
+    /// A list of at most so many texts.
+    Texts(usize),
     /// Two numbers, the second not below the first.
     Range(f64, f64),
     Fields(&'static [Field]),
@@ -163,6 +165,9 @@ impl Allowed {
             Self::Number(min, max) => value.as_f64().is_some_and(|value| (min..=max).contains(&value)),
             Self::NumberOrNull(min, max) => value.is_null() || Self::Number(min, max).accepts(value),
             Self::OneOf(names) => value.as_str().is_some_and(|value| names.contains(&value)),
+            Self::Texts(count_max) => value
+                .as_array()
+                .is_some_and(|list| list.len() <= count_max && list.iter().all(|it| Self::Text.accepts(it))),
             Self::Range(min, max) => {
                 let ends = value.as_array().map(|ends| ends.iter().map(Value::as_f64));
                 let ends = ends.and_then(Iterator::collect::<Option<Vec<f64>>>);
@@ -185,6 +190,7 @@ impl Allowed {
             Self::Number(min, max) => format!("a number from {min} to {max}"),
             Self::NumberOrNull(min, max) => format!("null or a number from {min} to {max}"),
             Self::OneOf(names) => names.join(" or "),
+            Self::Texts(count_max) => format!("a list of at most {count_max} texts of one line"),
             Self::Fields(fields) => {
                 let names: Vec<_> = fields.iter().map(|field| field.name).collect();
                 format!("an object with any of {}", names.join(", "))

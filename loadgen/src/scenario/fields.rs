@@ -8,6 +8,8 @@ use super::{Fault, SIZE_BYTES_MAX};
 
 const DURATION_S_MAX: f64 = 36_000.0;
 const FAULTS_MAX: usize = 100;
+/// Targets that are expressions, or conditions that end a run.
+const EXPRESSIONS_MAX: usize = 100;
 const PHASES_MAX: usize = 100;
 /// Messages a second; no generator makes more.
 const RATE_MAX: u64 = 20_000_000;
@@ -44,6 +46,7 @@ pub(super) const SCENARIO: &[Field] = &[
     optional("churn", Allowed::Fields(CHURN)),
     optional("faults", Allowed::Each(FAULTS_MAX, "kind", FAULTS)),
     optional("targets", Allowed::Fields(TARGETS)),
+    optional("abort", Allowed::Texts(EXPRESSIONS_MAX)),
     optional("validity", Allowed::Fields(VALIDITY)),
 ];
 
@@ -140,6 +143,7 @@ const TARGETS: &[Field] = &[
     optional("broker_rss_anon_bytes_max", Allowed::IntegerOrNull(1, 1 << 50)),
     optional("schedule_lag_p99_us_max", Allowed::NumberOrNull(1.0, 60e6)),
     optional("latency_p99_us_max", Allowed::NumberOrNull(1.0, 60e6)),
+    optional("expressions", Allowed::Texts(EXPRESSIONS_MAX)),
 ];
 
 const VALIDITY: &[Field] = &[
@@ -147,6 +151,8 @@ const VALIDITY: &[Field] = &[
     optional("generator_cpu_max", Allowed::Number(0.01, 1.0)),
     optional("steal_max", Allowed::Number(0.0, 1.0)),
     optional("foreign_cpu_max", Allowed::Number(0.0, 1.0)),
+    optional("hiccup_p99_us_max", Allowed::NumberOrNull(1.0, 60e6)),
+    optional("hiccup_max_us", Allowed::NumberOrNull(1.0, 60e6)),
 ];
 
 /// Finds the first field that is missing, unknown, of the wrong type or out of range.

@@ -7,12 +7,13 @@ use super::{Scenario, Targets, Validity};
 const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// Hash of the scenario without its name, description, targets and validity, which do not change the load.
+/// Hash of the scenario without its name, description, targets, conditions for ending it and validity, which do not change the load.
 pub(super) fn load_hash(scenario: &Scenario) -> String {
     let load = Scenario {
         name: String::new(),
         description: String::new(),
         targets: Targets::default(),
+        abort: Vec::new(),
         validity: Validity::default(),
         ..scenario.clone()
     };

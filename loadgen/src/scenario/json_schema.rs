@@ -85,6 +85,9 @@ fn schema_of(allowed: Allowed) -> Value {
         Allowed::List(count_max, element) => json!({
             "type": "array", "items": schema_of(*element), "minItems": 1, "maxItems": count_max,
         }),
+        Allowed::Texts(count_max) => json!({
+            "type": "array", "items": schema_of(Allowed::Text), "maxItems": count_max,
+        }),
         Allowed::Tuple(elements) => json!({
             "type": "array", "prefixItems": elements.iter().map(|it| schema_of(*it)).collect::<Vec<_>>(),
             "minItems": elements.len(), "maxItems": elements.len(),

@@ -7,6 +7,7 @@
 mod allowed;
 mod change;
 mod checks;
+mod conditions;
 mod fields;
 mod find;
 mod hash;
@@ -125,6 +126,9 @@ pub struct Scenario {
     /// What a passing run reaches.
     #[serde(default)]
     pub targets: Targets,
+    /// Conditions over a single second of the run that end it early, as hopeless (see `abort`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub abort: Vec<String>,
     /// Beyond what the generator or the machine, not the broker, was the bottleneck.
     #[serde(default)]
     pub validity: Validity,
@@ -250,7 +254,7 @@ pub enum BrokerFault {
 }
 
 /// What a run must reach to pass. Absent: not judged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Targets {
     /// Messages sent per second, at least.
@@ -267,6 +271,9 @@ pub struct Targets {
     pub schedule_lag_p99_us_max: Option<f64>,
     /// 99th percentile of the response latency in µs, at most. Open loop only.
     pub latency_p99_us_max: Option<f64>,
+    /// Conditions over the summary's figures, which must hold (see `expression`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expressions: Vec<String>,
 }
 
 /// When a run says nothing about the broker.
@@ -281,6 +288,12 @@ pub struct Validity {
     pub steal_max: f64,
     /// Share of the machine's CPU time that other processes used, at most.
     pub foreign_cpu_max: f64,
+    /// 99th percentile of the machine's pauses in µs, at most. `None`: 20,000 in an open loop, no limit otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hiccup_p99_us_max: Option<f64>,
+    /// The machine's longest pause in µs, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hiccup_max_us: Option<f64>,
 }
 
 impl Default for Validity {
@@ -290,6 +303,8 @@ impl Default for Validity {
             generator_cpu_max: 0.9,
             steal_max: 0.05,
             foreign_cpu_max: 0.15,
+            hiccup_p99_us_max: None,
+            hiccup_max_us: None,
         }
     }
 }
@@ -355,6 +370,7 @@ impl Scenario {
             source,
         })?;
         checks::check(&scenario).map_err(|fault| fault.of(source_name))?;
+        conditions::check(&scenario).map_err(|fault| fault.of(source_name))?;
         Ok(scenario)
     }
 
@@ -388,7 +404,7 @@ impl Scenario {
         self.producers > 0 && self.consumers > 0 && !self.backlog_first
     }
 
-    /// 16 hexadecimal digits that are equal for equal loads, whatever their name, description, targets and validity.
+    /// 16 hexadecimal digits that are equal for equal loads, whatever their name, description, targets, abort and validity.
     #[must_use]
     pub fn hash(&self) -> String {
         hash::load_hash(self)

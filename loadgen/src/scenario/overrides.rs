@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::work::WorkUs;
 
-use super::{Arrivals, Fault, Load, Scenario, ScenarioError};
+use super::{Arrivals, Fault, Load, Scenario, ScenarioError, conditions};
 
 /// Values from the command line; `None` leaves the scenario's own.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +49,8 @@ pub struct Overrides {
     pub persistent: bool,
     /// `--driver`
     pub driver: Option<String>,
+    /// `--target`: conditions beside the scenario's own.
+    pub targets: Vec<String>,
 }
 
 /// A scenario with what the command line changed in it.
@@ -129,6 +131,7 @@ impl Overrides {
                 .and_then(|fields| fields.shift_remove("body"));
         }
         drop_unreachable_targets(scenario, &mut value, &mut changes);
+        add_targets(&self.targets, &mut value, &mut changes);
         if let Some(arrivals) = self.arrivals.filter(|_| load_has_no_arrivals(&value)) {
             let allowed = "nothing unless the load is open_loop or profile: others have no schedule";
             return Err(Fault::new("arrivals", arrivals.name(), allowed).of("command line"));
@@ -171,6 +174,21 @@ fn load_has_no_arrivals(value: &Value) -> bool {
     load.is_ok_and(|load| load.arrivals().is_none())
 }
 
+/// Adds conditions to the scenario's own.
+fn add_targets(targets: &[String], value: &mut Value, changes: &mut Vec<String>) {
+    let mut all = value["targets"]["expressions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    for target in targets {
+        all.push(json!(target));
+        changes.push(format!("target {target}"));
+    }
+    if !all.is_empty() {
+        value["targets"]["expressions"] = Value::Array(all);
+    }
+}
+
 /// Removes the targets that make no sense any more because the load's shape or rate was changed.
 pub(super) fn drop_unreachable_targets(before: &Scenario, value: &mut Value, changes: &mut Vec<String>) {
     let Ok(load) = serde_json::from_value::<Load>(value["load"].clone()) else {
@@ -199,6 +217,18 @@ pub(super) fn drop_unreachable_targets(before: &Scenario, value: &mut Value, cha
             value["targets"][target] = Value::Null;
             changes.push(format!("targets.{target} = null"));
         }
+    }
+    if rate.is_none()
+        && let Some(expressions) = value["targets"]["expressions"].as_array_mut()
+    {
+        expressions.retain(|text| {
+            let text = text.as_str().unwrap_or_default();
+            let stays = !conditions::is_of_latency(text);
+            if !stays {
+                changes.push(format!("without target {text}"));
+            }
+            stays
+        });
     }
 }
 
@@ -374,6 +404,45 @@ mod tests {
         };
         let plain = built_in("20p20c").unwrap();
         assert_eq!(no_limit.apply(&plain).unwrap().scenario, plain);
+    }
+
+    #[test]
+    fn a_closed_loop_has_no_latency_to_judge() {
+        let mut scenario = built_in("20p20c-latency").unwrap();
+        scenario.targets.expressions = vec!["latency_us.p99 < 1 ms".into(), "ledger.lost == 0".into()];
+        let closed = Overrides {
+            in_flight: Some(500),
+            ..Overrides::default()
+        };
+        let closed = closed.apply(&scenario).unwrap();
+        assert_eq!(closed.scenario.targets.expressions, ["ledger.lost == 0"]);
+        assert!(
+            closed
+                .changes
+                .contains(&"without target latency_us.p99 < 1 ms".to_owned())
+        );
+    }
+
+    #[test]
+    fn targets_are_added_and_change_no_load() {
+        let scenario = built_in("20p20c").unwrap();
+        let target = |text: &str| Overrides {
+            targets: vec![text.into()],
+            ..Overrides::default()
+        };
+        let once = target("ledger.lost == 0").apply(&scenario).unwrap();
+        assert_eq!(once.changes, ["target ledger.lost == 0"]);
+        assert_eq!(once.scenario.hash(), scenario.hash());
+        let twice = target("consumed > 1 M").apply(&once.scenario).unwrap();
+        assert_eq!(
+            twice.scenario.targets.expressions,
+            ["ledger.lost == 0", "consumed > 1 M"]
+        );
+        let message = target("consumed").apply(&scenario).unwrap_err().to_string();
+        assert!(
+            message.starts_with("command line: targets.expressions[0] is \"consumed\""),
+            "{message}"
+        );
     }
 
     #[test]

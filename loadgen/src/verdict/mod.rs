@@ -1,23 +1,22 @@
 //! The verdict: pass, fail or invalid, and why.
 //!
-//! Order of precedence: a message lost, duplicated, reordered or corrupted is a failure on any machine; then whatever
-//! made the run say nothing about the broker makes it invalid; then the targets decide. A message that was on its way
-//! when the broker was killed, and not confirmed, is not lost in this sense; one delivered again with the redelivered
-//! flag is not duplicated.
+//! Order of precedence: a message lost, duplicated, reordered or corrupted is a failure on any machine (`harm`); then
+//! whatever made the run say nothing about the broker makes it invalid (`validity`); then the targets decide (`targets`).
+//! A message that was on its way when the broker was killed, and not confirmed, is not lost in this sense; one delivered
+//! again with the redelivered flag is not duplicated. A run that was ended because it was hopeless has failed.
 
-use hdrhistogram::Histogram;
+mod harm;
+mod targets;
+mod validity;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::conductor::Conducted;
 use crate::recorder::Recording;
+use crate::result::Summary;
 use crate::scenario::Scenario;
 use crate::usage::Usage;
-
-/// Fewest latencies for which a 99th percentile means anything: ten lie above it.
-const SAMPLES_MIN: u64 = 1_000;
-/// A late generator is excused when more than this share of its messages became due while the broker kept their
-/// producer from sending. At 1 % the 99th percentile of the schedule lag is the broker's.
-const HELD_BACK_MIN: f64 = 0.01;
 
 /// What a run amounts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -56,7 +55,7 @@ impl Outcome {
 /// One target and what was reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
-    /// The target's field.
+    /// The target's field, or the expression.
     pub target: String,
     /// Its value.
     pub limit: f64,
@@ -64,6 +63,10 @@ pub struct Check {
     pub measured: Option<f64>,
     /// Whether it was reached; `None` when nothing was measured.
     pub passed: Option<bool>,
+    /// Of an expression: both sides of each comparison, as they were measured. Its `limit` and `measured` are the right and
+    /// the left side of the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<String>,
 }
 
 /// The outcome with its reasons.
@@ -77,24 +80,65 @@ pub struct Verdict {
     pub checks: Vec<Check>,
 }
 
-impl Verdict {
-    /// Judges a run in which the broker was killed `kills` times.
+/// All that a run is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// What was asked for.
+    pub scenario: &'a Scenario,
+    /// What the driver measured.
+    pub recording: &'a Recording,
+    /// What the processes used; `None` when the window was too short to say.
+    pub usage: Option<&'a Usage>,
+    /// The figures, for targets that are expressions.
+    pub summary: &'a Summary,
+    /// How often the broker was killed.
+    pub kills: usize,
+    /// Why the run was ended as hopeless, if it was.
+    pub hopeless: Option<&'a str>,
+}
+
+impl<'a> Evidence<'a> {
+    /// Of a run whose figures are in `summary`.
     #[must_use]
-    pub fn of(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>, kills: usize) -> Self {
-        let checks = checks(scenario, recording, usage);
-        let harm = harm(recording);
-        let mut invalid = invalid(scenario, recording, usage);
-        if kills < scenario.faults.len() {
-            let planned = scenario.faults.len();
-            invalid.push(format!("the broker was killed {kills} times, not {planned}"));
+    pub fn of(
+        scenario: &'a Scenario,
+        conducted: &'a Conducted,
+        usage: Option<&'a Usage>,
+        summary: &'a Summary,
+    ) -> Self {
+        Self {
+            scenario,
+            recording: &conducted.recording,
+            usage,
+            summary,
+            kills: conducted.kills.len(),
+            hopeless: conducted.hopeless.as_deref(),
         }
-        invalid.extend(nothing_at_stake(scenario, recording));
-        let mut missed: Vec<_> = checks
-            .iter()
-            .filter(|check| check.passed == Some(false))
-            .map(missed)
-            .collect();
-        missed.extend(unsent(scenario, recording));
+    }
+}
+
+impl Verdict {
+    /// Judges a run.
+    #[must_use]
+    pub fn of(evidence: &Evidence<'_>) -> Self {
+        let Evidence {
+            scenario,
+            recording,
+            hopeless,
+            ..
+        } = *evidence;
+        let checks = targets::checks(evidence);
+        let harm = harm::reasons(recording);
+        // What was ended on purpose is short on purpose.
+        let invalid = match hopeless {
+            Some(_) => Vec::new(),
+            None => validity::reasons(evidence),
+        };
+        let mut missed: Vec<_> = hopeless.into_iter().map(str::to_owned).collect();
+        missed.extend(targets::missed(&checks));
+        if hopeless.is_none() {
+            missed.extend(targets::unsent(scenario, recording));
+        }
         let outcome = match (harm.is_empty(), invalid.is_empty(), missed.is_empty()) {
             (false, _, _) => Outcome::Fail,
             (true, false, _) => Outcome::Invalid,
@@ -109,213 +153,31 @@ impl Verdict {
     }
 }
 
-fn harm(recording: &Recording) -> Vec<String> {
-    let ledger = &recording.ledger;
-    // Whoever interrupts the drain, too, gives up messages that were on their way.
-    let (lost, confirmed_lost) = if recording.cut_short {
-        (0, 0)
-    } else {
-        (ledger.lost, ledger.confirmed_lost.unwrap_or(0))
-    };
-    let counts = [
-        (confirmed_lost, "confirmed and lost"),
-        (lost - confirmed_lost, "lost"),
-        (ledger.duplicated, "duplicated"),
-        (ledger.reordered, "reordered"),
-        (ledger.corrupt, "corrupt"),
-        (ledger.nacked, "refused (nack)"),
-    ];
-    counts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("messages {what}: {count}"))
-        .collect()
-}
-
-fn invalid(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if recording.cut_short {
-        reasons.push(format!(
-            "cut short by hand after {:.1} s of measurement",
-            recording.window_s
-        ));
-    }
-    let (samples, what) = if scenario.measures_latency() {
-        (recording.response.len(), "latencies were measured")
-    } else if scenario.consumers == 0 {
-        (recording.published_in_window, "messages were sent in the window")
-    } else {
-        (
-            recording.consumed_in_window,
-            "messages were received in the window",
-        )
-    };
-    if samples < SAMPLES_MIN {
-        reasons.push(format!(
-            "only {samples} {what}; at least {SAMPLES_MIN} are needed"
-        ));
-    }
-    let limits = &scenario.validity;
-    let mut exceeds = |what: &str, measured: f64, limit: f64, shown: fn(f64) -> String| {
-        if measured > limit {
-            reasons.push(format!(
-                "{what} was {}; allowed: {}",
-                shown(measured),
-                shown(limit)
-            ));
-        }
-    };
-    if let Some(usage) = usage {
-        exceeds(
-            "CPU stolen by the hypervisor",
-            usage.steal,
-            limits.steal_max,
-            percent,
-        );
-        let foreign = usage.foreign_cpu.unwrap_or(0.0);
-        exceeds(
-            "CPU used by other processes",
-            foreign,
-            limits.foreign_cpu_max,
-            percent,
-        );
-        if scenario.is_open_loop() {
-            let share = usage.generator.cpu_cores / f64::from(scenario.driver.threads());
-            exceeds(
-                "CPU of the generator's threads",
-                share,
-                limits.generator_cpu_max,
-                percent,
-            );
-        }
-    }
-    if scenario.is_open_loop() && !held_back(recording) {
-        let lag_us = recording.schedule_lag.value_at_quantile(0.99) as f64 / 1e3;
-        let limit_us = limits.schedule_lag_p99_us_max;
-        exceeds("schedule lag of the generator (p99)", lag_us, limit_us, |us| {
-            format!("{us:.0} µs")
-        });
-    }
-    reasons
-}
-
-/// A broker without any storage survives a kill that finds its queues empty.
-fn nothing_at_stake(scenario: &Scenario, recording: &Recording) -> Option<String> {
-    let at_stake: u64 = recording.recoveries.iter().map(|it| it.at_stake).sum();
-    (!scenario.faults.is_empty() && at_stake == 0).then(|| {
-        "every confirmed message had arrived before the broker was killed: nothing was at stake".to_owned()
-    })
-}
-
-/// Whether it was the broker that made the generator late. (A generator short of CPU is noticed by its CPU.)
-fn held_back(recording: &Recording) -> bool {
-    recording.held_back as f64 > HELD_BACK_MIN * recording.ledger.published as f64
-}
-
-fn unsent(scenario: &Scenario, recording: &Recording) -> Option<String> {
-    let unsent = recording.unsent;
-    let limit_s = if scenario.backlog_first {
-        scenario.warmup_s
-    } else {
-        scenario.duration_s
-    };
-    (unsent > 0).then(|| match scenario.messages {
-        Some(messages) => format!("messages not sent within {limit_s} s: {unsent} of {messages}"),
-        None => format!("messages due but not sent before the drain's deadline: {unsent}"),
-    })
-}
-
-fn checks(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>) -> Vec<Check> {
-    let targets = &scenario.targets;
-    let rate = |count: u64| (recording.window_s > 0.0).then(|| count as f64 / recording.window_s);
-    let at_least = |target: &str, limit: Option<f64>, measured: Option<f64>| {
-        check(target, limit, measured, |measured, limit| measured >= limit)
-    };
-    let at_most = |target: &str, limit: Option<f64>, measured: Option<f64>| {
-        check(target, limit, measured, |measured, limit| measured <= limit)
-    };
-    let broker = usage.and_then(|usage| usage.broker);
-    let rss = broker.map(|broker| broker.rss_bytes_max as f64);
-    let rss_anon = broker.map(|broker| broker.rss_anon_bytes_max as f64);
-    let p99_us = |histogram: &Histogram<u64>| {
-        (!histogram.is_empty()).then(|| histogram.value_at_quantile(0.99) as f64 / 1e3)
-    };
-    [
-        at_least(
-            "publish_rate_min",
-            targets.publish_rate_min,
-            rate(recording.published_in_window),
-        ),
-        at_least(
-            "consume_rate_min",
-            targets.consume_rate_min,
-            rate(recording.consumed_in_window),
-        ),
-        at_most(
-            "broker_rss_bytes_max",
-            targets.broker_rss_bytes_max.map(|bytes| bytes as f64),
-            rss,
-        ),
-        at_most(
-            "broker_rss_anon_bytes_max",
-            targets.broker_rss_anon_bytes_max.map(|bytes| bytes as f64),
-            rss_anon,
-        ),
-        at_most(
-            "schedule_lag_p99_us_max",
-            targets.schedule_lag_p99_us_max,
-            p99_us(&recording.schedule_lag),
-        ),
-        at_most(
-            "latency_p99_us_max",
-            targets.latency_p99_us_max,
-            p99_us(&recording.response),
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-fn check(
-    target: &str,
-    limit: Option<f64>,
-    measured: Option<f64>,
-    reached: fn(f64, f64) -> bool,
-) -> Option<Check> {
-    let limit = limit?;
-    let passed = measured.map(|measured| reached(measured, limit));
-    Some(Check {
-        target: target.into(),
-        limit,
-        measured,
-        passed,
-    })
-}
-
-fn missed(check: &Check) -> String {
-    let measured = check.measured.unwrap_or_default();
-    format!(
-        "{} missed: {measured:.0}, target {:.0}",
-        check.target, check.limit
-    )
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixtures;
+    use crate::hiccup::HiccupUs;
+    use crate::result::tests::run_result;
     use crate::scenario::built_in;
 
     fn verdict(name: &str, change: impl FnOnce(&mut Recording, &mut Usage)) -> Verdict {
         let scenario = built_in(name).unwrap();
         let (mut recording, mut usage) = (fixtures::recording(&scenario), fixtures::usage());
         change(&mut recording, &mut usage);
-        Verdict::of(&scenario, &recording, Some(&usage), scenario.faults.len())
+        judge(&scenario, &recording, Some(&usage), scenario.faults.len())
+    }
+
+    /// Figures that only expressions and pauses are judged by are those of a good run.
+    fn judge(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>, kills: usize) -> Verdict {
+        Verdict::of(&Evidence {
+            scenario,
+            recording,
+            usage,
+            summary: &run_result(&scenario.name).summary,
+            kills,
+            hopeless: None,
+        })
     }
 
     #[test]
@@ -448,7 +310,7 @@ mod tests {
         assert_eq!(both.1, "messages confirmed and lost: 3; messages lost: 2");
         assert_eq!(of(|it| it.ledger.duplicated = 1).0, Outcome::Fail);
         let scenario = built_in("crash").unwrap();
-        let spared = Verdict::of(&scenario, &fixtures::recording(&scenario), None, 0);
+        let spared = judge(&scenario, &fixtures::recording(&scenario), None, 0);
         assert_eq!(spared.outcome, Outcome::Invalid);
         assert_eq!(spared.reasons, ["the broker was killed 0 times, not 1"]);
         let (outcome, reasons) = of(|it| it.recoveries[0].at_stake = 0);
@@ -502,7 +364,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_not_judged() {
         let scenario = built_in("20p20c").unwrap();
-        let verdict = Verdict::of(&scenario, &fixtures::recording(&scenario), None, 0);
+        let verdict = judge(&scenario, &fixtures::recording(&scenario), None, 0);
         assert_eq!(verdict.outcome, Outcome::Pass);
         let rss = verdict
             .checks
@@ -510,5 +372,94 @@ mod tests {
             .find(|check| check.target == "broker_rss_bytes_max")
             .unwrap();
         assert_eq!((rss.measured, rss.passed), (None, None));
+    }
+
+    fn judge_with(name: &str, change: impl FnOnce(&mut Scenario, &mut Summary)) -> Verdict {
+        let (mut scenario, mut summary) = (built_in(name).unwrap(), run_result(name).summary);
+        change(&mut scenario, &mut summary);
+        Verdict::of(&Evidence {
+            scenario: &scenario,
+            recording: &fixtures::recording(&scenario),
+            usage: Some(&fixtures::usage()),
+            summary: &summary,
+            kills: scenario.faults.len(),
+            hopeless: None,
+        })
+    }
+
+    #[test]
+    fn expressions_are_targets_like_any_other() {
+        let judge = |expression: &str| {
+            judge_with("20p20c-latency", |scenario, _| {
+                scenario.targets.expressions = vec![expression.into()];
+            })
+        };
+        let met = judge("consume_rate >= 0.99 * publish_rate and ledger.lost == 0");
+        assert_eq!(met.outcome, Outcome::Pass);
+        let check = met.checks.last().unwrap();
+        assert_eq!(
+            (check.measured, check.limit, check.passed),
+            (Some(250_000.0), 247_500.0, Some(true))
+        );
+        let missed = judge("latency_us.p99 <= 0.1 ms");
+        assert_eq!(missed.outcome, Outcome::Fail);
+        assert_eq!(
+            missed.reasons,
+            ["latency_us.p99 <= 0.1 ms missed: 596 µs <= 100 µs"]
+        );
+        let unknown = judge("confirm_latency_us.p99 <= 1 ms");
+        assert_eq!(unknown.outcome, Outcome::Pass);
+        let check = unknown.checks.last().unwrap();
+        assert_eq!((check.measured, check.passed), (None, None));
+        assert_eq!(check.compared.as_deref(), Some("not measured <= 1.00 ms"));
+    }
+
+    #[test]
+    fn a_machine_that_pauses_makes_an_open_loop_invalid_and_others_only_if_asked() {
+        let pauses = |summary: &mut Summary, p99: f64| {
+            summary.machine.hiccup_us = Some(HiccupUs {
+                p99,
+                max: 90_000.0,
+                ..HiccupUs::default()
+            });
+        };
+        let open = judge_with("20p20c-latency", |_, summary| pauses(summary, 30_000.0));
+        assert_eq!(
+            (open.outcome, open.reasons.as_slice()),
+            (
+                Outcome::Invalid,
+                ["pauses of the machine (p99) was 30000 µs; allowed: 20000 µs".to_owned()].as_slice()
+            )
+        );
+        let quiet = judge_with("20p20c-latency", |_, summary| pauses(summary, 19_000.0));
+        assert_eq!(quiet.outcome, Outcome::Pass);
+        let saturating = judge_with("20p20c", |_, summary| pauses(summary, 30_000.0));
+        assert_eq!(saturating.outcome, Outcome::Pass);
+        let asked = judge_with("20p20c", |scenario, summary| {
+            pauses(summary, 30_000.0);
+            scenario.validity.hiccup_p99_us_max = Some(10_000.0);
+            scenario.validity.hiccup_max_us = Some(80_000.0);
+        });
+        assert_eq!((asked.outcome, asked.reasons.len()), (Outcome::Invalid, 2));
+    }
+
+    #[test]
+    fn a_hopeless_run_has_failed_whatever_else_is_missing() {
+        let scenario = built_in("20p20c").unwrap();
+        let mut recording = fixtures::recording(&scenario);
+        (recording.cut_short, recording.unsent) = (true, 7);
+        recording.response.reset();
+        let verdict = Verdict::of(&Evidence {
+            scenario: &scenario,
+            recording: &recording,
+            usage: None,
+            summary: &run_result("20p20c").summary,
+            kills: 0,
+            hopeless: Some("hopeless after 3 s: backlog > 1"),
+        });
+        assert_eq!(
+            (verdict.outcome, verdict.reasons),
+            (Outcome::Fail, vec!["hopeless after 3 s: backlog > 1".to_owned()])
+        );
     }
 }
