@@ -48,7 +48,7 @@ fn a_slower_build_is_found_and_drawn() {
     add_runs(directory.path(), "results", "bbbbbbb", 0.9, |_| {});
     let output = loadgen(
         directory.path(),
-        &["compare", "aaaaaaa", "bbbbbbb", "--chart", "x.svg"],
+        &["compare", "aaaaaaa", "bbbbbbb", "--chart", "x"],
     );
     let table = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{table}{}", text(&output.stderr));
