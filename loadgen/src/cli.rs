@@ -26,7 +26,7 @@ use crate::work::WorkUs;
 /// Drives an AMQP 0-9-1 broker with a load and says what became of every message.
 ///
 /// Without --url it starts the reference broker as a separate process on a free loopback port, with a temporary data
-/// directory, and stops it afterwards; a scenario with faults also kills and restarts it. Exit codes: 0 pass, 1 targets
+/// directory, and stops it afterwards; a scenario with faults may kill, restart or pause it. Exit codes: 0 pass, 1 targets
 /// missed or messages harmed, 2 wrong usage, 3 invalid run (the generator or the machine was the bottleneck, or it was
 /// cut short), 4 the broker failed. With --repeat the worst of all runs counts, in the order 4, 1, 3, 0.
 #[derive(Clone, Debug, Parser)]
@@ -87,7 +87,7 @@ pub struct RunArguments {
     #[command(flatten)]
     pub subject: SubjectArguments,
 
-    /// Seed of the schedule's phases, of the message bodies and of the moments at which the broker is killed.
+    /// Seed of the schedule's phases, of the message bodies and of the faults.
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     pub seed: u64,
 

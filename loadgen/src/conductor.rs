@@ -1,10 +1,10 @@
 //! The conductor: leads a driver through the phases of a run.
 //!
 //! The driver works in a thread of its own; this one starts the load once the driver is connected, watches the broker,
-//! passes interrupts on and shows progress. It does nothing that a message waits for. It also kills and restarts the
-//! broker, when the plan says so: meanwhile it looks after nothing else.
+//! passes interrupts on and shows progress. It does nothing that a message waits for. It also makes the faults that the
+//! plan asks for (`faults`).
 
-use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,12 +18,15 @@ use crate::abort::AbortWatch;
 use crate::control::{Control, Phase};
 use crate::driver::{Driver, DriverError};
 use crate::embedded::{BrokerError, EmbeddedBroker};
+use crate::faults::{Injector, Stage, Strike};
 use crate::formats::{IntervalEncoder, IntervalLog};
 use crate::hiccup::{self, Hiccups};
 use crate::live::{Live, Totals};
 use crate::plan::Plan;
+use crate::proxy::Proxy;
 use crate::recorder::Recording;
 use crate::sampler::{RecentUsage, Sample, Sampler};
+use crate::scenario::FaultKind;
 use crate::target::Target;
 use crate::terminal::{Progress, Standing};
 
@@ -103,8 +106,8 @@ impl Peer {
         }
     }
 
-    /// Our own broker, which may be killed.
-    fn embedded(&mut self) -> Option<&mut EmbeddedBroker> {
+    /// Our own broker, to which faults may be done.
+    pub(crate) fn embedded(&mut self) -> Option<&mut EmbeddedBroker> {
         match self {
             Self::Embedded(broker) => Some(broker),
             Self::External(_) => None,
@@ -130,31 +133,14 @@ pub struct Conducted {
     pub started_ns: u64,
     /// The measured window, in ns since the run's epoch.
     pub window_ns: (u64, u64),
-    /// How often the broker was killed, and when.
-    pub kills: Vec<Kill>,
+    /// The faults that were made, in the plan's order.
+    pub strikes: Vec<Strike>,
     /// The counted latencies of each second.
     pub interval_log: IntervalLog,
     /// Pauses of the machine.
     pub hiccups: Hiccups,
     /// Why the run was ended as hopeless, if it was.
     pub hopeless: Option<String>,
-}
-
-/// A kill of the broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kill {
-    /// When, in ns since the run's epoch.
-    pub at_ns: u64,
-    /// When the broker listened again.
-    pub listening_ns: u64,
-}
-
-/// The kills of a run: those to come and those made.
-#[derive(Debug)]
-struct Kills {
-    /// In ns since the measured window began; ascending.
-    to_come_ns: VecDeque<u64>,
-    made: Vec<Kill>,
 }
 
 /// Why nothing came of a run.
@@ -166,6 +152,16 @@ pub enum ConductError {
     /// The driver gave up.
     #[error(transparent)]
     Driver(DriverError),
+    /// No proxy could be put before the broker.
+    #[error(
+        "cannot put a proxy before the broker at {target}, which the cuts of the scenario need: {source}"
+    )]
+    Proxy {
+        /// The broker.
+        target: String,
+        /// The operating system's reason.
+        source: io::Error,
+    },
     /// The driver panicked: a fault of the generator.
     #[error("the driver panicked; this is a fault of the generator, see the message above")]
     Panicked,
@@ -184,19 +180,17 @@ pub fn conduct(
     events: &Events,
 ) -> Result<Conducted, ConductError> {
     let (control, live) = (Control::new(), Live::default());
-    let mut kills = Kills {
-        to_come_ns: plan.kills_ns.iter().copied().collect(),
-        made: Vec::new(),
-    };
+    let (proxy, target) = behind_proxy(plan, target)?;
+    let mut injector = Injector::new(&plan.faults, proxy);
     control
         .outages()
-        .plan(u32::try_from(plan.kills_ns.len()).expect("the fields table limits the faults"));
+        .plan(u32::try_from(plan.faults.len()).expect("the fields table limits the faults"));
     let sampler = Sampler::start(control.clock(), peer.pid());
     let encoder = IntervalEncoder::start(&live);
     let (mut abort, mut hopeless) = (AbortWatch::of(&plan.scenario), None);
     let load_is_over = AtomicBool::new(false);
     let (outcome, hiccups) = thread::scope(|scope| {
-        let (sender, control, live) = (events.sender(), &control, &live);
+        let (sender, control, live, target) = (events.sender(), &control, &live, &target);
         let meter = scope.spawn(|| hiccup::measure(control, &load_is_over));
         scope.spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| driver.run(plan, target, control, live)));
@@ -211,9 +205,9 @@ pub fn conduct(
             peer,
             progress,
             sampler: &sampler,
-            kills: &mut kills,
             abort: &mut abort,
             hopeless: &mut hopeless,
+            injector: &mut injector,
         }
         .run(events);
         load_is_over.store(true, Ordering::Relaxed);
@@ -231,7 +225,7 @@ pub fn conduct(
         samples,
         started_ns,
         window_ns,
-        kills: kills.made,
+        strikes: injector.into_made(),
         interval_log,
         hiccups,
         hopeless,
@@ -246,9 +240,9 @@ struct Watch<'a> {
     peer: &'a mut Peer,
     progress: &'a mut Progress,
     sampler: &'a Sampler,
-    kills: &'a mut Kills,
     abort: &'a mut AbortWatch,
     hopeless: &'a mut Option<String>,
+    injector: &'a mut Injector,
 }
 
 impl Watch<'_> {
@@ -279,12 +273,12 @@ impl Watch<'_> {
                 begin(self.plan, self.control);
             }
             if death.is_none() {
-                death = self.kill_when_due().err().or_else(|| self.peer.death());
+                death = self.act().err().or_else(|| self.peer.death());
                 if death.is_some() {
                     // Nothing more will come: neither load nor drain.
                     self.control.interrupt();
                     self.control.interrupt();
-                    self.control.outages().give_up();
+                    self.give_up();
                 }
             }
             self.abort_when_hopeless();
@@ -293,8 +287,8 @@ impl Watch<'_> {
     }
 
     fn standing(&self) -> Standing {
-        let kills = self.kills.made.len();
-        standing(self.plan, self.control, self.live, kills, self.sampler.recent())
+        let faults = self.injector.made_count();
+        standing(self.plan, self.control, self.live, faults, self.sampler.recent())
     }
 
     /// Ends the run, drain and all, when one of the scenario's conditions for that holds while the load runs.
@@ -308,17 +302,15 @@ impl Watch<'_> {
         let Some(reason) = reason else { return };
         self.progress.note(&reason);
         *self.hopeless = Some(reason);
-        self.kills.to_come_ns.clear();
         self.control.interrupt();
         self.control.interrupt();
-        self.control.outages().give_up();
+        self.give_up();
     }
 
     fn interrupt(&mut self) {
         let again = self.control.interrupted();
         self.control.interrupt();
-        self.kills.to_come_ns.clear();
-        self.control.outages().give_up();
+        self.give_up();
         self.progress.note(if again {
             "interrupted again: giving up the drain"
         } else {
@@ -326,45 +318,40 @@ impl Watch<'_> {
         });
     }
 
-    /// Until the next look, or the next kill if that comes before.
+    /// Until the next look, or until a fault is due if that comes before.
     fn wait(&self) -> Duration {
-        let due = self.next_kill_ns().map(|due_ns| {
-            let now_ns = self.control.clock().now_ns();
-            Duration::from_nanos(due_ns.saturating_sub(now_ns))
-        });
+        let due = self.injector.wait(self.control);
         due.map_or(TICK, |due| due.min(TICK))
     }
 
-    /// When the broker is to be killed next; `None` also while nobody knows when the window begins.
-    fn next_kill_ns(&self) -> Option<u64> {
-        self.control.started_ns()?;
-        let after_ns = self.kills.to_come_ns.front()?;
-        Some(self.control.measure_window().0 + after_ns)
+    fn act(&mut self) -> Result<(), BrokerError> {
+        self.injector.act(&mut Stage {
+            control: self.control,
+            peer: self.peer,
+            sampler: self.sampler,
+        })
     }
 
-    /// Kills the broker if it is time, and starts it again. A kill that a restart before it has delayed strikes at once,
-    /// though not when the drain is given up.
-    fn kill_when_due(&mut self) -> Result<(), BrokerError> {
-        let clock = self.control.clock();
-        let is_due = self.next_kill_ns().is_some_and(|due_ns| due_ns <= clock.now_ns());
-        if !is_due || self.control.phase() == Phase::Done {
-            return Ok(());
-        }
-        let Some(broker) = self.peer.embedded() else {
-            return Ok(());
-        };
-        self.kills.to_come_ns.pop_front();
-        self.control.outages().strike();
-        let at_ns = clock.now_ns();
-        broker.kill()?;
-        broker.restart()?;
-        let listening_ns = clock.now_ns();
-        self.sampler.follow(broker.pid());
-        let address = broker.address();
-        self.kills.made.push(Kill { at_ns, listening_ns });
-        self.control.outages().restarted(target_of(address));
-        Ok(())
+    fn give_up(&mut self) {
+        self.injector.give_up(&mut Stage {
+            control: self.control,
+            peer: self.peer,
+            sampler: self.sampler,
+        });
     }
+}
+
+/// A proxy before `target`, if connections are to be cut, and where the clients find it.
+fn behind_proxy(plan: &Plan, target: &Target) -> Result<(Option<Proxy>, Target), ConductError> {
+    if !plan.scenario.has_fault(|kind| kind == FaultKind::Cut) {
+        return Ok((None, target.clone()));
+    }
+    let proxy = Proxy::start(target).map_err(|source| ConductError::Proxy {
+        target: target.to_string(),
+        source,
+    })?;
+    let through = target.clone().through(proxy.address());
+    Ok((Some(proxy), through))
 }
 
 /// The target that an embedded broker at `address` is.
@@ -387,7 +374,7 @@ fn standing(
     plan: &Plan,
     control: &Control,
     live: &Live,
-    kills: usize,
+    faults: usize,
     usage: Option<RecentUsage>,
 ) -> Standing {
     let now_ns = control.clock().now_ns();
@@ -408,7 +395,7 @@ fn standing(
         last: live.last(),
         totals,
         harm: live.harm(),
-        kills,
+        faults,
         usage,
         goal: goal(plan, phase, &totals),
         fills: plan.scenario.backlog_first,

@@ -168,7 +168,35 @@ impl EmbeddedBroker {
         Ok(())
     }
 
-    /// Starts it again after [`EmbeddedBroker::kill`], with the same flags on the same data directory; the port may be
+    /// Shuts it down in order, and waits until it is gone; after a deadline by force.
+    ///
+    /// # Errors
+    /// When it had ended before, or ends with a failure.
+    pub fn shut_down(&mut self) -> Result<(), BrokerError> {
+        if let Some(death) = self.death() {
+            return Err(death);
+        }
+        self.process.stop()
+    }
+
+    /// Stops its process (SIGSTOP): it is there, and does nothing until [`EmbeddedBroker::go_on`].
+    ///
+    /// # Errors
+    /// When it had ended before.
+    pub fn pause(&mut self) -> Result<(), BrokerError> {
+        if let Some(death) = self.death() {
+            return Err(death);
+        }
+        let stopped = kill_process(Pid::from_child(&self.process.child), Signal::STOP);
+        stopped.map_err(|error| BrokerError::Start(error.into()))
+    }
+
+    /// Lets it go on (SIGCONT) if it was stopped.
+    pub fn go_on(&mut self) {
+        self.process.go_on();
+    }
+
+    /// Starts it again after its end, with the same flags on the same data directory; the port may be
     /// another one. Returns when it listens.
     ///
     /// # Errors
@@ -182,7 +210,7 @@ impl EmbeddedBroker {
     ///
     /// # Errors
     /// When it ended with a failure.
-    pub fn stop(self) -> Result<(), BrokerError> {
+    pub fn stop(mut self) -> Result<(), BrokerError> {
         self.process.stop()
     }
 }
@@ -232,7 +260,14 @@ impl Process {
         }
     }
 
-    fn stop(mut self) -> Result<(), BrokerError> {
+    /// The signal fails only when the process has ended, which whoever waits for it finds out.
+    fn go_on(&self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::CONT);
+    }
+
+    fn stop(&mut self) -> Result<(), BrokerError> {
+        // One that is stopped would not notice.
+        self.go_on();
         self.stdin = None;
         if self.is_other_build {
             // It does not watch its input. The signal fails only when it has ended, which is found out below.

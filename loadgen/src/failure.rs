@@ -64,7 +64,7 @@ impl From<ConductError> for Failure {
                 DriverError::Generator { .. } | DriverError::Worker { .. } | DriverError::Interrupted,
             )
             | ConductError::Panicked => EXIT_INVALID,
-            ConductError::Driver(_) | ConductError::Broker(_) => EXIT_BROKER,
+            ConductError::Driver(_) | ConductError::Broker(_) | ConductError::Proxy { .. } => EXIT_BROKER,
         };
         Self {
             exit_code,

@@ -1,14 +1,14 @@
 //! Made-up measurements for the tests of what comes after a run.
 
 use crate::churn::{ChurnKind, ChurnRecording};
-use crate::conductor::Kill;
+use crate::faults::Strike;
 use crate::hiccup::{HiccupSecond, HiccupUs, Hiccups};
 use crate::ledger::LedgerSummary;
 use crate::live::{Interval, Quantiles};
 use crate::process_meter::{Counters, ProcessSample};
 use crate::recorder::{LatencyBuckets, Recording, Recovery, ServerProperties, histogram};
 use crate::sampler::{MachineSample, Sample};
-use crate::scenario::Scenario;
+use crate::scenario::{FaultKind, Scenario};
 use crate::usage::{ProcessUsage, Usage};
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -43,8 +43,8 @@ pub(crate) fn recording(scenario: &Scenario) -> Recording {
             published,
             expected: published * copies,
             received: published * copies,
-            confirmed_lost: (!scenario.faults.is_empty()).then_some(0),
-            unconfirmed_lost: (!scenario.faults.is_empty()).then_some(17),
+            confirmed_lost: scenario.has_fault(FaultKind::ends_connections).then_some(0),
+            unconfirmed_lost: scenario.has_fault(FaultKind::ends_connections).then_some(17),
             ..LedgerSummary::default()
         },
         published_in_window: published,
@@ -64,17 +64,19 @@ pub(crate) fn recording(scenario: &Scenario) -> Recording {
             version: "1.0".into(),
             durability: scenario.persistent.then(|| "sync".into()),
         },
-        recoveries: kills(scenario)
+        recoveries: strikes(scenario)
             .iter()
-            .zip(1..)
-            .map(|(kill, incarnation)| Recovery {
-                incarnation,
-                connected_ns: kill.listening_ns + 20_000_000,
-                first_confirm_ns: Some(kill.listening_ns + 40_000_000),
+            .enumerate()
+            .map(|(fault, strike)| Recovery {
+                fault,
+                connected_ns: strike.at_ns + 140_000_000,
+                first_confirm_ns: Some(strike.at_ns + 160_000_000),
+                first_delivery_ns: Some(strike.at_ns + 150_000_000),
                 at_stake: 600,
-                queued: 1_000,
+                queued: Some(1_000),
                 recovered: 700,
                 repeated: 300,
+                reply_code: None,
             })
             .collect(),
         churn: scenario
@@ -84,6 +86,7 @@ pub(crate) fn recording(scenario: &Scenario) -> Recording {
             .map(|(kind, rate)| churn(kind, u64::from(rate) * scenario.duration_s as u64))
             .collect(),
         workers: Vec::new(),
+        timeline: None,
         cut_short: false,
     }
 }
@@ -96,14 +99,15 @@ fn churn(kind: ChurnKind, due: u64) -> ChurnRecording {
     recording
 }
 
-/// All the kills that `scenario` asks for, a second apart.
-pub(crate) fn kills(scenario: &Scenario) -> Vec<Kill> {
-    (1..=scenario.faults.len() as u64)
-        .map(|second| Kill {
-            at_ns: second * SECOND_NS,
-            listening_ns: second * SECOND_NS + 120_000_000,
-        })
-        .collect()
+/// All the faults that `scenario` asks for, a second apart.
+pub(crate) fn strikes(scenario: &Scenario) -> Vec<Strike> {
+    let seconds = (1..).map(|second| second * SECOND_NS);
+    let strikes = scenario.faults.iter().zip(seconds).map(|(fault, at_ns)| Strike {
+        kind: fault.kind(),
+        at_ns,
+        ended_ns: Some(at_ns + 120_000_000),
+    });
+    strikes.collect()
 }
 
 fn interval(second: u64, rate: u64, copies: u64) -> Interval {

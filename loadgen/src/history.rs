@@ -181,7 +181,7 @@ mod tests {
         std::fs::write(&file, "{\"schema\":99}\n").unwrap();
         let message = read(results.path()).unwrap_err().to_string();
         assert!(
-            message.contains("line 1: schema 99; this loadgen reads 2 to 3"),
+            message.contains("line 1: schema 99; this loadgen reads 2 to 4"),
             "{message}"
         );
     }

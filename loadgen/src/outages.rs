@@ -1,9 +1,9 @@
-//! Kills of the broker: what the conductor, which kills and restarts it, and the driver, which connects anew, tell each
-//! other.
+//! Faults of a run: what the conductor, which makes them, and the driver, which lives with them, tell each other.
 //!
-//! An *incarnation* counts the broker's starts: 0 until the first kill. The conductor counts a kill before it strikes, so
-//! a driver that loses a connection always finds out whether that was to be expected.
+//! An *incarnation* counts the broker's starts: 0 until it first ends by a kill or a restart. The conductor counts what it
+//! is about to do before it strikes, so a driver that loses a connection always finds out whether that was to be expected.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -11,13 +11,17 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::target::Target;
 
-/// The kills of one run.
+/// The faults of one run.
 #[derive(Debug, Default)]
 pub struct Outages {
-    /// Kills that are planned and whose restart has not succeeded yet.
+    /// Faults that are planned and not over yet.
     pending: AtomicU32,
-    /// Kills so far. Stored (release) before the broker dies, loaded (acquire) after a connection broke.
+    /// Ends of the broker so far. Stored (release) before it ends, loaded (acquire) after a connection broke.
     struck: AtomicU32,
+    /// Cuts of connections so far; stored and loaded likewise.
+    cuts: AtomicU32,
+    /// Grows with every change of [`Orders`].
+    orders_version: AtomicU32,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -28,15 +32,48 @@ struct State {
     restarted: Option<(u32, Target)>,
     /// No further restart will come.
     given_up: bool,
+    /// The driver's connections, and the incarnation that they belong to.
+    connected: Option<(u32, Connections)>,
+    cut: Option<Cut>,
+    orders: Orders,
+}
+
+/// Local addresses of the driver's connections, by index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Those of the producers.
+    pub producers: Vec<SocketAddr>,
+    /// Those of the consumers.
+    pub consumers: Vec<SocketAddr>,
+}
+
+/// Connections that are cut.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Which fault of the plan this is.
+    pub fault: usize,
+    /// Producers whose connections are cut.
+    pub producers: Vec<usize>,
+    /// Consumers whose connections are cut.
+    pub consumers: Vec<usize>,
+}
+
+/// What a driver has to obey, or to take notice of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// Consumers that neither read nor acknowledge.
+    pub stalled: Vec<usize>,
+    /// The fault of the plan that ended last, without an end of any connection.
+    pub over: Option<usize>,
 }
 
 impl Outages {
-    /// The conductor plans so many kills.
-    pub fn plan(&self, kills: u32) {
-        self.pending.store(kills, Ordering::Release);
+    /// The conductor plans so many faults.
+    pub fn plan(&self, faults: u32) {
+        self.pending.store(faults, Ordering::Release);
     }
 
-    /// The conductor is about to kill the broker.
+    /// The conductor is about to end the broker.
     pub fn strike(&self) {
         self.struck.fetch_add(1, Ordering::AcqRel);
     }
@@ -49,21 +86,47 @@ impl Outages {
         self.changed.notify_all();
     }
 
-    /// No further kill will be made, and no restart will come.
+    /// The conductor is about to cut connections.
+    pub fn cut(&self, cut: Cut) {
+        self.state.lock().cut = Some(cut);
+        self.cuts.fetch_add(1, Ordering::AcqRel);
+        self.pending.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// From now on these consumers neither read nor acknowledge.
+    pub fn stall(&self, consumers: Vec<usize>) {
+        self.state.lock().orders.stalled = consumers;
+        self.orders_version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The pause or stall that is this fault of the plan is over; the broker does not go on before this call.
+    pub fn over(&self, fault: usize) {
+        self.state.lock().orders = Orders {
+            stalled: Vec::new(),
+            over: Some(fault),
+        };
+        self.orders_version.fetch_add(1, Ordering::AcqRel);
+        self.pending.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// No further fault will be made, and no restart will come; nobody is stalled any more.
     pub fn give_up(&self) {
         self.pending.store(0, Ordering::Release);
-        self.state.lock().given_up = true;
+        let mut state = self.state.lock();
+        state.given_up = true;
+        state.orders.stalled.clear();
+        self.orders_version.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_all();
     }
 
-    /// Kills so far: the number of the broker's present incarnation.
+    /// Ends of the broker so far: the number of its present incarnation.
     #[must_use]
     pub fn struck(&self) -> u32 {
         self.struck.load(Ordering::Acquire)
     }
 
-    /// Whether another kill is still to come, or its restart. A driver that has seen none pending and
-    /// [`Outages::struck`] unchanged will not be surprised any more.
+    /// Whether another fault is still to come, or to end. A driver that has seen none pending, and [`Outages::struck`] and
+    /// [`Outages::cuts`] unchanged, will not be surprised any more.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.pending.load(Ordering::Acquire) > 0
@@ -90,6 +153,52 @@ impl Outages {
         let waiting = |state: &mut State| later(state).is_none() && !state.given_up;
         self.changed.wait_while_for(&mut state, waiting, timeout);
         later(&state)
+    }
+
+    /// Whether no restart will come.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.state.lock().given_up
+    }
+
+    /// The driver has all its connections to the broker's `incarnation`, and these are theirs.
+    pub fn connected(&self, incarnation: u32, connections: Connections) {
+        self.state.lock().connected = Some((incarnation, connections));
+    }
+
+    /// The driver's connections; `None` while they are being made anew.
+    #[must_use]
+    pub fn connections(&self) -> Option<Connections> {
+        let state = self.state.lock();
+        let present = state
+            .connected
+            .as_ref()
+            .filter(|(number, _)| *number == self.struck());
+        present.map(|(_, connections)| connections.clone())
+    }
+
+    /// Cuts so far.
+    #[must_use]
+    pub fn cuts(&self) -> u32 {
+        self.cuts.load(Ordering::Acquire)
+    }
+
+    /// The last cut.
+    #[must_use]
+    pub fn last_cut(&self) -> Option<Cut> {
+        self.state.lock().cut.clone()
+    }
+
+    /// Grows with every change of [`Outages::orders`].
+    #[must_use]
+    pub fn orders_version(&self) -> u32 {
+        self.orders_version.load(Ordering::Acquire)
+    }
+
+    /// What a driver has to obey now.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        self.state.lock().orders.clone()
     }
 }
 
@@ -132,8 +241,39 @@ mod tests {
         let outages = Outages::default();
         outages.plan(3);
         outages.strike();
+        outages.stall(vec![1]);
         outages.give_up();
         assert_eq!(outages.await_restart(0, LONG), None);
-        assert!(!outages.is_pending());
+        assert!(!outages.is_pending() && outages.is_given_up());
+        assert_eq!(outages.orders(), Orders::default());
+    }
+
+    #[test]
+    fn connections_of_an_earlier_incarnation_are_gone() {
+        let outages = Outages::default();
+        assert_eq!(outages.connections(), None);
+        outages.connected(0, Connections::default());
+        assert_eq!(outages.connections(), Some(Connections::default()));
+        outages.strike();
+        assert_eq!(outages.connections(), None);
+    }
+
+    #[test]
+    fn a_stall_is_pending_until_it_is_over() {
+        let outages = Outages::default();
+        outages.plan(1);
+        let before = outages.orders_version();
+        outages.stall(vec![0, 2]);
+        assert_ne!(outages.orders_version(), before);
+        assert_eq!(
+            (outages.orders().stalled, outages.is_pending()),
+            (vec![0, 2], true)
+        );
+        outages.over(4);
+        let over = Orders {
+            stalled: Vec::new(),
+            over: Some(4),
+        };
+        assert_eq!((outages.orders(), outages.is_pending()), (over, false));
     }
 }

@@ -5,17 +5,16 @@
 use std::sync::Arc;
 
 use crate::body::STAMP_BYTES;
+use crate::faults::{PlannedFault, planned};
 use crate::random::{self, SplitMix64};
 use crate::rate_curve::RateCurve;
-use crate::scenario::{Arrivals, BrokerFault, Load, QueueNames, Routing, Scenario};
+use crate::scenario::{Arrivals, Load, QueueNames, Routing, Scenario};
 use crate::schedule::{Schedule, Timetable};
 use crate::variety::Variety;
 use crate::work::WorkTimes;
 
 const NS_PER_S: f64 = 1e9;
-/// Keeps the moments of the kills apart from everything else that comes of the seed.
-const KILLS_SEED: u64 = 0x6b69_6c6c_6564;
-/// The same for the phase of the bursts.
+/// Keeps the phase of the bursts apart from everything else that comes of the seed.
 const BURSTS_SEED: u64 = 0x6275_7273_7473;
 /// The same for the consumers' work.
 const WORK_SEED: u64 = 0x776f_726b;
@@ -43,8 +42,8 @@ pub struct Plan {
     pub consumers: Vec<ConsumerPlan>,
     /// The constant part of each body, after head and stamp.
     pub filler: Arc<[u8]>,
-    /// When the broker is killed, in ns since the measured window began; ascending.
-    pub kills_ns: Vec<u64>,
+    /// What strikes within the measured window, in the order in which it does.
+    pub faults: Vec<PlannedFault>,
 }
 
 /// A binding of the exchange.
@@ -187,8 +186,19 @@ impl Plan {
             producers,
             consumers,
             filler,
-            kills_ns: kills(scenario, seed),
+            faults: planned(scenario, seed),
         }
+    }
+}
+
+impl Plan {
+    /// Which of its faults ends the broker for the `incarnation`-th time; 0 when none does.
+    #[must_use]
+    pub fn fault_of_incarnation(&self, incarnation: u32) -> usize {
+        let ends = self.faults.iter().enumerate();
+        let mut ends = ends.filter(|(_, fault)| fault.kind().ends_the_broker());
+        let nth = (incarnation as usize).saturating_sub(1);
+        ends.nth(nth).map_or(0, |(index, _)| index)
     }
 }
 
@@ -252,17 +262,6 @@ fn work_times(scenario: &Scenario, seed: u64, consumer: u16) -> Option<WorkTimes
 fn share(total: u64, producers: u16, producer: u16) -> u64 {
     let producers = u64::from(producers);
     total / producers + u64::from(u64::from(producer) < total % producers)
-}
-
-fn kills(scenario: &Scenario, seed: u64) -> Vec<u64> {
-    let mut random = SplitMix64::new(seed ^ KILLS_SEED);
-    let instants = scenario.faults.iter().map(|fault| {
-        let BrokerFault::Kill {
-            after_s: (from_s, to_s),
-        } = *fault;
-        ((from_s + (to_s - from_s) * random.fraction()) * NS_PER_S) as u64
-    });
-    instants.collect()
 }
 
 /// The schedules of all producers; their chance comes from `random`, one draw each.
@@ -478,28 +477,6 @@ mod tests {
             && producer.schedule == Schedule::Flood));
         let messages: u64 = plan.producers.iter().flat_map(|producer| producer.messages).sum();
         assert_eq!(messages, 10_000_000);
-    }
-
-    #[test]
-    fn the_seed_decides_when_the_broker_is_killed() {
-        let mut scenario = built_in("crash").unwrap();
-        let after_s = |from, to| BrokerFault::Kill { after_s: (from, to) };
-        scenario.faults = vec![after_s(0.5, 1.0), after_s(2.0, 2.0), after_s(2.0, 2.5)];
-        let mut first = Vec::new();
-        for seed in 0..100 {
-            let kills_ns = Plan::new(&scenario, seed, "t").kills_ns;
-            assert_eq!(kills_ns, Plan::new(&scenario, seed, "t").kills_ns);
-            assert!(
-                (500_000_000..1_000_000_000).contains(&kills_ns[0]),
-                "{kills_ns:?}"
-            );
-            assert_eq!(kills_ns[1], 2_000_000_000);
-            assert!(kills_ns.is_sorted());
-            first.push(kills_ns[0]);
-        }
-        first.sort_unstable();
-        // Consecutive seeds cover the range.
-        assert!(first[9] < 600_000_000 && first[90] > 900_000_000, "{first:?}");
     }
 
     #[test]

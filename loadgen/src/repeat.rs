@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::recovery::KillFigures;
+use crate::recovery::FaultFigures;
 use crate::result::{LedgerCounts, RunResult};
 use crate::units::{count, latency_us, rate};
 use crate::verdict::Outcome;
@@ -60,7 +60,7 @@ pub struct LedgerSums {
     pub lost: u64,
     /// Confirmed and lost; 0 also when the runs do not tell.
     pub confirmed_lost: u64,
-    /// Neither confirmed nor received after a kill.
+    /// Neither confirmed nor received after the end of their connection.
     pub unconfirmed_lost: u64,
     /// Received again without the redelivered flag.
     pub duplicated: u64,
@@ -105,13 +105,13 @@ pub struct RepeatSummary {
     pub consume_rate: Option<Spread>,
     /// 99th percentile of the response latency.
     pub latency_us_p99: Option<Spread>,
-    /// Kills of the broker.
-    pub kills: u64,
-    /// From a kill until the broker listened again.
-    pub listening_ms: Option<Spread>,
-    /// From a kill until the first confirm after it.
+    /// Faults.
+    pub faults: u64,
+    /// From a fault until it was over: the broker listened again or went on, the consumers were let go.
+    pub ended_ms: Option<Spread>,
+    /// From a fault until the first confirm after it.
     pub first_confirm_ms: Option<Spread>,
-    /// Messages that arrived for the first time after the kill before which they were sent.
+    /// Messages that arrived for the first time after the connection on which they were sent had ended.
     pub recovered: u64,
     /// Sums of the ledgers.
     pub ledger: LedgerSums,
@@ -125,7 +125,7 @@ pub struct Tally {
     publish_rates: Vec<f64>,
     consume_rates: Vec<f64>,
     latencies_p99: Vec<f64>,
-    kills: Vec<KillFigures>,
+    faults: Vec<FaultFigures>,
 }
 
 impl Tally {
@@ -148,8 +148,8 @@ impl Tally {
                 publish_rate: None,
                 consume_rate: None,
                 latency_us_p99: None,
-                kills: 0,
-                listening_ms: None,
+                faults: 0,
+                ended_ms: None,
                 first_confirm_ms: None,
                 recovered: 0,
                 ledger: LedgerSums::default(),
@@ -158,7 +158,7 @@ impl Tally {
             publish_rates: Vec::new(),
             consume_rates: Vec::new(),
             latencies_p99: Vec::new(),
-            kills: Vec::new(),
+            faults: Vec::new(),
         }
     }
 
@@ -169,7 +169,7 @@ impl Tally {
         self.consume_rates.push(summary.consume_rate);
         self.latencies_p99
             .extend(summary.latency_us.map(|latency| latency.p99));
-        self.kills.extend_from_slice(&summary.kills);
+        self.faults.extend_from_slice(&summary.faults);
         self.summary.ledger.add(&summary.ledger);
         self.count(
             run.seed,
@@ -188,7 +188,7 @@ impl Tally {
                 .latency_us
                 .map(|latency| format!("p99 {}", latency_us(latency.p99))),
         );
-        parts.extend(summary.kills.iter().map(describe_kill));
+        parts.extend(summary.faults.iter().map(describe_fault));
         parts.push(describe_ledger(&summary.ledger));
         parts.extend(summary.reasons.iter().cloned());
         self.line(run.seed, summary.verdict, &parts)
@@ -240,8 +240,8 @@ impl Tally {
     /// All runs in one.
     #[must_use]
     pub fn summary(&self) -> RepeatSummary {
-        let of = |value: fn(&KillFigures) -> Option<f64>| {
-            Spread::of(self.kills.iter().filter_map(value).collect())
+        let of = |value: fn(&FaultFigures) -> Option<f64>| {
+            Spread::of(self.faults.iter().filter_map(value).collect())
         };
         let verdict = match (self.summary.failed, self.summary.invalid) {
             (0, 0) => Outcome::Pass,
@@ -253,10 +253,10 @@ impl Tally {
             publish_rate: Spread::of(self.publish_rates.clone()),
             consume_rate: Spread::of(self.consume_rates.clone()),
             latency_us_p99: Spread::of(self.latencies_p99.clone()),
-            kills: self.kills.len() as u64,
-            listening_ms: of(|kill| Some(kill.listening_ms)),
-            first_confirm_ms: of(|kill| kill.first_confirm_ms),
-            recovered: self.kills.iter().filter_map(|kill| kill.recovered).sum(),
+            faults: self.faults.len() as u64,
+            ended_ms: of(|fault| fault.ended_ms),
+            first_confirm_ms: of(|fault| fault.first_confirm_ms),
+            recovered: self.faults.iter().filter_map(|fault| fault.recovered).sum(),
             ..self.summary.clone()
         }
     }
@@ -291,7 +291,7 @@ fn write_table(out: &mut String, summary: &RepeatSummary) -> std::fmt::Result {
         ("published", summary.publish_rate, rate),
         ("consumed", summary.consume_rate, rate),
         ("response p99", summary.latency_us_p99, latency_us),
-        ("listening again", summary.listening_ms, ms),
+        ("fault over", summary.ended_ms, ms),
         ("first confirm", summary.first_confirm_ms, ms),
     ];
     for (name, spread, shown) in rows {
@@ -319,11 +319,11 @@ fn write_table(out: &mut String, summary: &RepeatSummary) -> std::fmt::Result {
         count(ledger.confirmed),
         count(ledger.received),
     )?;
-    if summary.kills > 0 {
+    if summary.faults > 0 {
         writeln!(
             out,
-            "  kills       {} · recovered {}",
-            count(summary.kills),
+            "  faults      {} · recovered {}",
+            count(summary.faults),
             count(summary.recovered)
         )?;
     }
@@ -339,16 +339,16 @@ fn write_table(out: &mut String, summary: &RepeatSummary) -> std::fmt::Result {
     writeln!(out, "\n  verdict: {}", summary.verdict.name().to_uppercase())
 }
 
-fn describe_kill(kill: &KillFigures) -> String {
-    let mut text = format!(
-        "killed at {:.2} s, listening after {}",
-        kill.at_s,
-        latency_us(kill.listening_ms * 1e3)
-    );
-    if let Some(first_ms) = kill.first_confirm_ms {
+fn describe_fault(fault: &FaultFigures) -> String {
+    let mut text = format!("{} at {:.2} s", fault.kind.name(), fault.at_s);
+    if let Some(ended_ms) = fault.ended_ms {
+        let _ = write!(text, ", over after {}", latency_us(ended_ms * 1e3));
+    }
+    if let Some(first_ms) = fault.first_confirm_ms {
         let _ = write!(text, ", first confirm after {}", latency_us(first_ms * 1e3));
     }
-    if let (Some(at_stake), Some(recovered), Some(repeated)) = (kill.at_stake, kill.recovered, kill.repeated)
+    if let (Some(at_stake), Some(recovered), Some(repeated)) =
+        (fault.at_stake, fault.recovered, fault.repeated)
     {
         let _ = write!(
             text,
@@ -412,7 +412,7 @@ mod tests {
         );
         assert!(
             line.contains(
-                "killed at 1.00 s, listening after 120 ms, first confirm after 160 ms, at stake 600, recovered 700, repeated 300"
+                "kill at 1.00 s, over after 120 ms, first confirm after 160 ms, at stake 600, recovered 700, repeated 300"
             ),
             "{line}"
         );
@@ -421,7 +421,7 @@ mod tests {
             "{line}"
         );
         run.seed = 8;
-        run.summary.kills[0].listening_ms = 300.0;
+        run.summary.faults[0].ended_ms = Some(300.0);
         run.summary.verdict = Outcome::Fail;
         run.summary.reasons = vec!["messages confirmed and lost: 3".into()];
         run.summary.ledger.confirmed_lost = Some(3);
@@ -432,15 +432,15 @@ mod tests {
         );
         let summary = tally.summary();
         assert_eq!(
-            (summary.runs, summary.passed, summary.failed, summary.kills),
+            (summary.runs, summary.passed, summary.failed, summary.faults),
             (2, 1, 1, 2)
         );
         assert_eq!(
             (summary.ledger.confirmed_lost, summary.ledger.unconfirmed_lost),
             (3, 34)
         );
-        let listening = summary.listening_ms.unwrap();
-        assert_eq!((listening.min, listening.max), (120.0, 300.0));
+        let ended = summary.ended_ms.unwrap();
+        assert_eq!((ended.min, ended.max), (120.0, 300.0));
         let table = tally.table();
         for expected in [
             "2 of 12 runs, seeds from 7: 1 passed, 1 failed, 0 invalid",

@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::hiccup::{HiccupSecond, HiccupUs};
 use crate::live::Interval;
 use crate::recorder::{self, encode};
-use crate::recovery::{self, KillFigures};
+use crate::recovery::{self, FaultFigures, KillFigures};
 use crate::sampler::Sample;
 use crate::scenario::{DriverKind, Overridden, Scenario};
 use crate::subject::Subject;
@@ -26,7 +26,7 @@ use crate::verdict::{Check, Evidence, Outcome, Verdict};
 use crate::workers::{WorkerFigures, combine};
 
 /// Version of `run.json` and of the history's lines; grows with every change that a reader must know of.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// The oldest schema that is still understood: everything added since has a default.
 pub const SCHEMA_OLDEST: u32 = 2;
@@ -77,10 +77,10 @@ pub struct LedgerCounts {
     pub confirmed: u64,
     /// Expected and never received, without `unconfirmed_lost`.
     pub lost: u64,
-    /// Of these, confirmed by the broker; `None` when nothing was killed: the run does not tell them apart.
+    /// Of these, confirmed by the broker; `None` when no connection ended: the run does not tell them apart.
     #[serde(default)]
     pub confirmed_lost: Option<u64>,
-    /// Sent before a kill, neither confirmed nor received: legitimate. `None` when nothing was killed.
+    /// Sent before the end of their connection, neither confirmed nor received: legitimate. `None` when none ended.
     #[serde(default)]
     pub unconfirmed_lost: Option<u64>,
     /// Received again without the redelivered flag.
@@ -191,8 +191,11 @@ pub struct Summary {
     pub confirm_latency_us: Option<LatencyUs>,
     /// What became of the messages.
     pub ledger: LedgerCounts,
-    /// Each kill of the broker, and how it came back.
+    /// Each fault, and how the load went on.
     #[serde(default)]
+    pub faults: Vec<FaultFigures>,
+    /// Kills of the broker in results of schema 3; later ones are in `faults`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kills: Vec<KillFigures>,
     /// What came and went beside the load, by kind.
     #[serde(default)]
@@ -493,7 +496,8 @@ fn figures(given: &Given<'_>, conducted: &Conducted, usage: Option<&Usage>) -> S
             nacked: ledger.nacked,
             examples: ledger.first_examples.clone(),
         },
-        kills: recovery::rows(&conducted.kills, &recording.recoveries, conducted.started_ns),
+        faults: recovery::rows(&conducted.strikes, recording, conducted.started_ns),
+        kills: Vec::new(),
         churn: recording.churn.iter().map(ChurnFigures::from).collect(),
         workers: recording.workers.clone(),
         broker: BrokerFigures {
@@ -546,7 +550,7 @@ pub(crate) mod tests {
             samples: fixtures::samples(seconds),
             started_ns: 0,
             window_ns: ((scenario.warmup_s * 1e9) as u64, seconds * 1_000_000_000),
-            kills: fixtures::kills(scenario),
+            strikes: fixtures::strikes(scenario),
             interval_log: crate::formats::IntervalLog::default(),
             hiccups: fixtures::hiccups(seconds),
             hopeless: None,
@@ -594,12 +598,12 @@ pub(crate) mod tests {
             "/generator/schedule_lag_us_p99",
             "/persistent",
             "/durable",
-            "/kills",
             "/cost/broker_cpu_us",
             "/cost/broker_written_bytes",
             "/cost/broker_voluntary_switches",
             "/cost/broker_anonymous_bytes",
             "/cost/generator_cpu_us",
+            "/faults",
         ] {
             assert!(
                 value.pointer(pointer).is_some_and(|found| !found.is_null()),
@@ -626,8 +630,9 @@ pub(crate) mod tests {
         assert_eq!(value["verdict"], "pass", "{}", value["reasons"]);
         assert_eq!(value["ledger"]["confirmed_lost"], 0);
         assert_eq!(value["ledger"]["unconfirmed_lost"], 17);
-        let kill = &value["kills"][0];
-        assert_eq!(kill["listening_ms"], 120.0);
+        let kill = &value["faults"][0];
+        assert_eq!(kill["kind"], "kill");
+        assert_eq!(kill["ended_ms"], 120.0);
         assert_eq!(kill["first_confirm_ms"], 160.0);
         assert_eq!(kill["recovered"], 700);
     }

@@ -15,7 +15,7 @@ use crate::history;
 use crate::invocation;
 use crate::plan::Plan;
 use crate::result::{Given, RunResult};
-use crate::scenario::{DriverKind, Overridden};
+use crate::scenario::{DriverKind, FaultKind, Overridden};
 use crate::storage;
 use crate::subject::Subject;
 use crate::terminal::{Display, Progress};
@@ -65,9 +65,9 @@ impl Runner<'_> {
     pub fn prepare(&self, overridden: &Overridden, subject: &Subject) -> Result<(), Failure> {
         let scenario = &overridden.scenario;
         match subject {
-            Subject::External { target, .. } if !scenario.faults.is_empty() => {
+            Subject::External { target, .. } if scenario.has_fault(FaultKind::strikes_the_broker) => {
                 return Err(Failure::usage(anyhow::anyhow!(
-                    "{} kills and restarts the broker, which loadgen does only to its own: leave --url {target} out",
+                    "{} kills, restarts or pauses the broker, which loadgen does only to its own: leave --url {target} out",
                     scenario.name
                 )));
             }

@@ -98,6 +98,18 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_loses_its_first_message_costs_at_most_two_bits_a_message() {
+        const MESSAGES: u32 = 10_000_000;
+        let mut set = SequenceSet::new();
+        assert!((1..MESSAGES).all(|sequence| set.insert(sequence)));
+        let bits = set.words.capacity() * WORD_BITS as usize;
+        assert!(bits <= 2 * MESSAGES as usize, "{bits}");
+        // The one that was missing was what kept them.
+        assert!(set.insert(0));
+        assert!(set.words.len() <= 1);
+    }
+
+    #[test]
     fn keeps_no_words_below_the_frontier() {
         let mut set = SequenceSet::new();
         assert!((0..1_000_000).all(|sequence| set.insert(sequence)));

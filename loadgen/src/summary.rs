@@ -62,7 +62,7 @@ fn write(out: &mut String, run: &RunResult, directory: &Path) -> std::fmt::Resul
     )?;
     write_latencies(out, summary)?;
     write_ledger(out, summary)?;
-    write_kills(out, summary)?;
+    write_faults(out, summary)?;
     write_churn(out, &summary.churn)?;
     write_usage(out, run)?;
     write_workers(out, summary)?;
@@ -146,7 +146,7 @@ fn write_ledger(out: &mut String, summary: &Summary) -> std::fmt::Result {
     if let (Some(confirmed), Some(unconfirmed)) = (ledger.confirmed_lost, ledger.unconfirmed_lost) {
         writeln!(
             out,
-            "              confirmed and lost {} · sent before a kill, neither confirmed nor received {}",
+            "              confirmed and lost {} · sent before the end of a connection, neither confirmed nor received {}",
             count(confirmed),
             count(unconfirmed),
         )?;
@@ -157,29 +157,45 @@ fn write_ledger(out: &mut String, summary: &Summary) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_kills(out: &mut String, summary: &Summary) -> std::fmt::Result {
-    if summary.kills.is_empty() {
+fn write_faults(out: &mut String, summary: &Summary) -> std::fmt::Result {
+    if summary.faults.is_empty() {
         return Ok(());
+    }
+    let ms = |ms: Option<f64>| ms.map_or(NONE.into(), |ms| latency_us(ms * 1e3));
+    let messages = |messages: Option<u64>| messages.map_or(NONE.into(), count);
+    writeln!(
+        out,
+        "\n  {:<20}{:>10}{:>11}{:>15}{:>16}{:>16}{:>15}",
+        "fault", "over", "connected", "first confirm", "first delivery", "worst response", "good response"
+    )?;
+    for fault in &summary.faults {
+        writeln!(
+            out,
+            "  {:<20}{:>10}{:>11}{:>15}{:>16}{:>16}{:>15}",
+            format!("{} at {:.3} s", fault.kind.name(), fault.at_s),
+            ms(fault.ended_ms),
+            ms(fault.connected_ms),
+            ms(fault.first_confirm_ms),
+            ms(fault.first_delivery_ms),
+            ms(fault.response_worst_ms),
+            ms(fault.response_good_ms),
+        )?;
     }
     writeln!(
         out,
-        "\n  {:<12}{:>12}{:>12}{:>15}{:>12}{:>12}{:>12}{:>12}",
-        "kill at", "listening", "connected", "first confirm", "at stake", "queued", "recovered", "repeated"
+        "\n  {:<20}{:>10}{:>11}{:>15}{:>16}{:>31}",
+        "", "at stake", "queued", "recovered", "repeated", "confirmed and lost"
     )?;
-    for kill in &summary.kills {
-        let ms = |ms: Option<f64>| ms.map_or(NONE.into(), |ms| latency_us(ms * 1e3));
-        let messages = |messages: Option<u64>| messages.map_or(NONE.into(), count);
+    for fault in &summary.faults {
         writeln!(
             out,
-            "  {:<12}{:>12}{:>12}{:>15}{:>12}{:>12}{:>12}{:>12}",
-            format!("{:.3} s", kill.at_s),
-            ms(Some(kill.listening_ms)),
-            ms(kill.connected_ms),
-            ms(kill.first_confirm_ms),
-            messages(kill.at_stake),
-            messages(kill.queued),
-            messages(kill.recovered),
-            messages(kill.repeated),
+            "  {:<20}{:>10}{:>11}{:>15}{:>16}{:>31}",
+            format!("{} at {:.3} s", fault.kind.name(), fault.at_s),
+            messages(fault.at_stake),
+            messages(fault.queued),
+            messages(fault.recovered),
+            messages(fault.repeated),
+            messages(fault.confirmed_lost),
         )?;
     }
     writeln!(out)
@@ -387,8 +403,9 @@ mod tests {
         let table = table.split_whitespace().collect::<Vec<_>>().join(" ");
         for expected in [
             "persistent messages on durable queues · confirms, window 1,000 · broker durability: sync",
-            "confirmed and lost 0 · sent before a kill, neither confirmed nor received 17",
-            "1.000 s 120 ms 140 ms 160 ms 600 1,000 700 300",
+            "confirmed and lost 0 · sent before the end of a connection, neither confirmed nor received 17",
+            "kill at 1.000 s 120 ms 140 ms 160 ms 150 ms – –",
+            "kill at 1.000 s 600 1,000 700 300 0",
         ] {
             assert!(table.contains(expected), "{expected} is not in\n{table}");
         }

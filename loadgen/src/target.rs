@@ -1,6 +1,8 @@
 //! Whom to drive: an AMQP URL taken apart.
 
 use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,8 @@ pub struct Target {
     pub password: String,
     /// Virtual host.
     pub vhost: String,
+    /// Where to connect to instead of `host` and `port`: a proxy in between.
+    pub via: Option<SocketAddr>,
 }
 
 /// Why a URL names no target.
@@ -42,7 +46,33 @@ impl Target {
             username: "guest".into(),
             password: "guest".into(),
             vhost: "/".into(),
+            via: None,
         }
+    }
+
+    /// The same broker behind a proxy at `via`.
+    #[must_use]
+    pub fn through(self, via: SocketAddr) -> Self {
+        Self {
+            via: Some(via),
+            ..self
+        }
+    }
+
+    /// The addresses to connect to, in the order in which to try them.
+    ///
+    /// # Errors
+    /// When the host's name has none.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        if let Some(via) = self.via {
+            return Ok(vec![via]);
+        }
+        let addresses: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
+        if addresses.is_empty() {
+            let error = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+            return Err(error);
+        }
+        Ok(addresses)
     }
 }
 
@@ -190,6 +220,7 @@ mod tests {
             username: username.into(),
             password: password.into(),
             vhost: vhost.into(),
+            via: None,
         }
     }
 

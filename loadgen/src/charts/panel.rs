@@ -24,8 +24,6 @@ pub(super) const MARGIN: i32 = 12;
 const MARGIN_RIGHT: i32 = 40;
 const Y_LABELS_WIDTH: u32 = 76;
 const X_LABELS_HEIGHT: u32 = 26;
-/// What a mark is called.
-const MARK: &str = "kill";
 /// Least distance of two markers of one line, in pixels, unless all of its points are further apart than the second.
 const MARKER_DISTANCE: i32 = 90;
 const SPARSE_DISTANCE: i32 = 22;
@@ -67,8 +65,8 @@ pub(super) struct Panel {
     pub(super) window: Option<(f64, f64)>,
     /// What the shade before it is called.
     pub(super) before: &'static str,
-    /// Places on the x axis at which something happened to the broker.
-    pub(super) marks: Vec<f64>,
+    /// Places on the x axis at which something was done to the load or the broker, and what that is called.
+    pub(super) marks: Vec<(f64, &'static str)>,
 }
 
 /// A text style whose size is in pixels.
@@ -136,7 +134,7 @@ impl Panel {
             chart.draw_series([Rectangle::new(corners, theme.heat(cell.heat).filled())])?;
         }
         let (bottom, top) = self.y.range;
-        for &mark in &self.marks {
+        for &(mark, _) in &self.marks {
             let place = self.x.place(mark);
             let from_top = [(place, top), (place, bottom)];
             chart.draw_series(LineSeries::new(from_top, theme.ink.stroke_width(1)))?;
@@ -187,8 +185,8 @@ impl Panel {
                 }
             }
         }
-        for &mark in &self.marks {
-            names.push((MARK, chart.backend_coord(&(self.x.place(mark), bottom))));
+        for &(mark, name) in &self.marks {
+            names.push((name, chart.backend_coord(&(self.x.place(mark), bottom))));
         }
         Ok(names)
     }

@@ -228,7 +228,13 @@ impl View<'_> {
             } else {
                 "warm-up"
             },
-            marks: self.run.summary.kills.iter().map(|kill| kill.at_s).collect(),
+            marks: self
+                .run
+                .summary
+                .faults
+                .iter()
+                .map(|fault| (fault.at_s, fault.kind.name()))
+                .collect(),
             ..Panel::new(title, x, y)
         }
     }

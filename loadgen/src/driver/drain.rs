@@ -7,8 +7,8 @@ const LINGER_NS: u64 = 100_000_000;
 /// Without any progress for so long, what is missing will not come.
 const QUIET_NS: u64 = 3_000_000_000;
 
-/// The same after a kill of the broker: what was not confirmed may come, but nobody can say how much of it.
-const LINGER_AFTER_KILL_NS: u64 = 500_000_000;
+/// The same after the end of connections: what was not confirmed may come, but nobody can say how much of it.
+const LINGER_AFTER_FAULT_NS: u64 = 500_000_000;
 
 /// Watches the drain: it ends when all is in and has stayed so, when nothing moves any more, or at its deadline.
 #[derive(Debug)]
@@ -20,11 +20,11 @@ pub(super) struct DrainWatch {
 }
 
 impl DrainWatch {
-    /// A watch for a run with or without kills of the broker.
-    pub(super) fn new(with_kills: bool) -> Self {
+    /// A watch for a run with or without faults.
+    pub(super) fn new(with_faults: bool) -> Self {
         Self {
-            linger_ns: if with_kills {
-                LINGER_AFTER_KILL_NS
+            linger_ns: if with_faults {
+                LINGER_AFTER_FAULT_NS
             } else {
                 LINGER_NS
             },
@@ -96,6 +96,6 @@ mod tests {
         assert!(!watch.is_over(10 * QUIET_NS, Phase::Drain, 1, false));
         assert!(!watch.is_over(10 * QUIET_NS + 1, Phase::Drain, 1, true));
         assert!(!watch.is_over(10 * QUIET_NS + LINGER_NS + 1, Phase::Drain, 1, true));
-        assert!(watch.is_over(10 * QUIET_NS + LINGER_AFTER_KILL_NS + 1, Phase::Drain, 1, true));
+        assert!(watch.is_over(10 * QUIET_NS + LINGER_AFTER_FAULT_NS + 1, Phase::Drain, 1, true));
     }
 }

@@ -1,6 +1,5 @@
 //! The ledger itself: one stream for each (producer, queue) pair.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::summary::LedgerSummary;
@@ -8,6 +7,8 @@ use super::survival::Survival;
 use crate::body::{STAMP_BYTES, Stamp};
 use crate::perftest::is_head_of;
 use crate::plan::Plan;
+use crate::scenario::FaultKind;
+use crate::sequence_bits::SequenceBits;
 use crate::sequence_set::SequenceSet;
 use crate::variety::Variety;
 
@@ -21,14 +22,16 @@ pub(super) struct Stream {
     pub(super) received: SequenceSet,
     /// Sequences whose first copy to arrive carried the redelivered flag. With competing consumers that copy may
     /// overtake the unflagged one, which is then no unannounced duplicate.
-    pub(super) flagged: BTreeSet<u32>,
-    /// Messages that were on their way when the broker was killed and have not arrived since: they take no room in
+    pub(super) flagged: SequenceBits,
+    /// Messages that were on their way when the connections ended and have not arrived since: they take no room in
     /// the window any more.
     pub(super) written_off: u64,
+    /// Below it no order is promised any more: connections were cut, and what was on them comes again, or later.
+    pub(super) unordered_below: u64,
 }
 
 impl Stream {
-    /// Books a first copy in a run with kills. Kept out of the way of all other runs.
+    /// Books a first copy in a run whose connections end. Kept out of the way of all other runs.
     #[cold]
     fn survived(&mut self, survival: &mut Survival, producer: u16, sequence: u32) {
         if survival.receive(usize::from(producer), sequence) {
@@ -60,7 +63,7 @@ impl ProducerLedger {
 /// A consumer's side: what it has already seen.
 #[derive(Debug)]
 pub(super) struct ConsumerLedger {
-    queue: usize,
+    pub(super) queue: usize,
     /// By producer: one more than the highest sequence received.
     pub(super) next_sequence: Vec<u32>,
 }
@@ -89,7 +92,7 @@ pub struct Ledger {
     pub(super) consumers: Vec<ConsumerLedger>,
     expected: u64,
     pub(super) summary: LedgerSummary,
-    /// Only in runs with kills: nobody else pays for it.
+    /// Only in runs with faults that end connections: nobody else pays for it.
     pub(super) survival: Option<Box<Survival>>,
 }
 
@@ -108,8 +111,9 @@ impl Ledger {
                 .map(|queue| Stream {
                     queue,
                     received: SequenceSet::new(),
-                    flagged: BTreeSet::new(),
+                    flagged: SequenceBits::default(),
                     written_off: 0,
+                    unordered_below: 0,
                 })
                 .collect();
             ProducerLedger {
@@ -129,7 +133,10 @@ impl Ledger {
             consumers: consumers.collect(),
             expected: 0,
             summary: LedgerSummary::default(),
-            survival: (!plan.kills_ns.is_empty()).then(|| Box::new(Survival::new(plan.producers.len()))),
+            survival: plan
+                .scenario
+                .has_fault(FaultKind::ends_connections)
+                .then(|| Box::new(Survival::new(plan.producers.len()))),
         }
     }
 
@@ -184,13 +191,13 @@ impl Ledger {
         let overtaken = stamp.sequence < *next;
         *next = (*next).max(stamp.sequence.saturating_add(1));
         if !stream.received.insert(stamp.sequence) {
-            let (count, what) = if redelivered || stream.flagged.remove(&stamp.sequence) {
+            let (count, what) = if redelivered || stream.flagged.remove(stamp.sequence) {
                 (&mut summary.redelivered, "redelivered")
             } else {
                 (&mut summary.duplicated, "duplicated")
             };
             *count += 1;
-            // After a kill announced repetitions are no fault, and would hide those that are.
+            // After the end of a connection announced repetitions are no fault, and would hide those that are.
             if survival.is_none() || what == "duplicated" {
                 self.example(what, &stamp, consumer);
             }
@@ -199,11 +206,12 @@ impl Ledger {
         if redelivered {
             stream.flagged.insert(stamp.sequence);
         }
+        let unordered = u64::from(stamp.sequence) < stream.unordered_below;
         summary.received += 1;
         if let Some(survival) = survival {
             stream.survived(survival, stamp.producer, stamp.sequence);
         }
-        if overtaken && !redelivered {
+        if overtaken && !redelivered && !unordered {
             summary.reordered += 1;
             self.example("reordered", &stamp, consumer);
         }
@@ -233,8 +241,8 @@ impl Ledger {
         self.summary.nacked += count;
     }
 
-    /// Whether everything that must arrive has arrived: each copy, or after a kill each copy that was confirmed or sent
-    /// since.
+    /// Whether everything that must arrive has arrived: each copy, or after the end of connections each copy that was
+    /// confirmed or sent since.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         match &self.survival {
@@ -257,6 +265,12 @@ impl Ledger {
     pub fn harm(&self) -> u64 {
         let summary = &self.summary;
         summary.duplicated + summary.reordered + summary.corrupt + summary.nacked
+    }
+
+    /// Deliveries that are messages of this run, first copies and repetitions.
+    #[must_use]
+    pub fn deliveries(&self) -> u64 {
+        self.received() + self.repeated()
     }
 
     /// Deliveries owed by the broker; when nobody consumes, the messages that it keeps.

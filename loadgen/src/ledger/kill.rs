@@ -1,5 +1,5 @@
-//! What the ledger does in runs that kill the broker: it books which messages were confirmed, not only how many, and tells
-//! in the end what a kill may have cost from what it must not.
+//! What the ledger does in runs that end connections, with the broker (a kill, a restart) or without it (a cut): it books
+//! which messages were confirmed, not only how many, and tells in the end what that may have cost from what it must not.
 
 use std::ops::RangeInclusive;
 
@@ -32,14 +32,15 @@ impl Ledger {
         }
     }
 
-    /// Books a kill of the broker, after everything that it still said was booked and before anybody connects anew:
-    /// what is on its way is written off, and consumers and redelivered flags start afresh.
-    pub fn kill(&mut self) {
+    /// Books an end of the broker, the plan's fault `fault`, after everything that it still said was booked and before
+    /// anybody connects anew: what is on its way is written off, and consumers and redelivered flags start afresh.
+    pub fn kill(&mut self, fault: usize) {
         let Some(survival) = &mut self.survival else {
             return;
         };
         for (index, producer) in self.producers.iter_mut().enumerate() {
-            survival.kill(index, producer.published);
+            survival.strike(index, fault, producer.published);
+            survival.end_connection(index, producer.published);
             for stream in &mut producer.streams {
                 stream.flagged.clear();
                 stream.written_off = producer.published - stream.received.count();
@@ -50,21 +51,56 @@ impl Ledger {
         }
     }
 
-    /// Copies of confirmed messages that have not arrived yet; 0 when nothing is killed.
+    /// Books a cut, the plan's fault `fault`, of these producers' and consumers' connections, likewise: what the producers
+    /// had on their way is written off, and what the consumers had not acknowledged comes again, or for the first time, to
+    /// whoever reads their queues, in any order.
+    pub fn cut(&mut self, fault: usize, producers: &[usize], consumers: &[usize]) {
+        let Some(survival) = &mut self.survival else {
+            return;
+        };
+        let queues: Vec<usize> = consumers
+            .iter()
+            .map(|&index| self.consumers[index].queue)
+            .collect();
+        for (index, producer) in self.producers.iter_mut().enumerate() {
+            survival.strike(index, fault, producer.published);
+            let is_cut = producers.contains(&index);
+            if is_cut {
+                survival.end_connection(index, producer.published);
+            }
+            for stream in &mut producer.streams {
+                if is_cut {
+                    stream.written_off = producer.published - stream.received.count();
+                }
+                if queues.contains(&stream.queue) {
+                    stream.flagged.clear();
+                }
+                if is_cut || queues.contains(&stream.queue) {
+                    stream.unordered_below = producer.published;
+                }
+            }
+        }
+        for &index in consumers {
+            self.consumers[index].next_sequence.fill(0);
+        }
+    }
+
+    /// Copies of confirmed messages that have not arrived yet; 0 when no connection ends.
     #[must_use]
     pub fn owed(&self) -> u64 {
         self.survival.as_ref().map_or(0, |survival| survival.owed())
     }
 
-    /// First copies that arrived after a kill, of messages sent before it.
+    /// First copies that arrived after the end of the connection on which they were sent.
     #[must_use]
     pub fn recovered(&self) -> u64 {
         self.survival.as_ref().map_or(0, |survival| survival.recovered())
     }
 
-    /// Which of the missing copies were confirmed, and which ones a kill explains.
+    /// Which of the missing copies were confirmed, and which ones the end of a connection explains.
     pub(super) fn tell_apart(&mut self, survival: &Survival) {
         let (mut confirmed, mut unconfirmed) = (0, 0);
+        let mut by_fault = Vec::new();
         let examples = &mut self.summary.first_examples;
         for (index, producer) in self.producers.iter().enumerate() {
             for stream in &producer.streams {
@@ -77,6 +113,10 @@ impl Ledger {
                         }
                         Missing::Confirmed => {
                             confirmed += 1;
+                            if let Some(fault) = survival.next_fault(index, sequence) {
+                                by_fault.resize(by_fault.len().max(fault + 1), 0);
+                                by_fault[fault] += 1;
+                            }
                             "confirmed and lost"
                         }
                         Missing::Other => "lost",
@@ -93,6 +133,7 @@ impl Ledger {
         self.summary.lost -= unconfirmed;
         self.summary.confirmed_lost = Some(confirmed);
         self.summary.unconfirmed_lost = Some(unconfirmed);
+        self.summary.confirmed_lost_by_fault = by_fault;
     }
 }
 
@@ -101,6 +142,7 @@ mod tests {
     use super::*;
     use crate::ledger::books::tests::{body, plan};
     use crate::plan::Plan;
+    use crate::scenario::InjectedFault;
 
     fn publish(ledger: &mut Ledger, producer: usize, count: usize) {
         for _ in 0..count {
@@ -108,10 +150,10 @@ mod tests {
         }
     }
 
-    /// Two queues (and consumers), three producers, and a kill.
+    /// Two queues, three producers and consumers, and a fault that ends connections.
     fn crash_ledger() -> (Plan, Ledger) {
         let mut plan = plan("queue");
-        plan.kills_ns = vec![1];
+        plan.scenario.faults = vec![InjectedFault::Kill { after_s: (0.0, 0.0) }];
         let ledger = Ledger::new(&plan);
         (plan, ledger)
     }
@@ -124,7 +166,7 @@ mod tests {
         ledger.receive(0, false, &body(&plan, 0, 0));
         assert_eq!(ledger.in_flight(0), 5);
         assert!(!ledger.is_complete());
-        ledger.kill();
+        ledger.kill(0);
         assert_eq!(ledger.in_flight(0), 0);
         assert_eq!(ledger.publish(0), 6);
         // The broker sends what it kept, in order, flagged or not as it had been delivered or not.
@@ -162,7 +204,7 @@ mod tests {
         publish(&mut ledger, 1, 5);
         ledger.settle_sequences(1, 1..=1, true);
         ledger.settle_sequences(1, 0..=2, false);
-        ledger.kill();
+        ledger.kill(0);
         ledger.publish(1);
         ledger.receive(1, false, &body(&plan, 1, 0));
         let summary = ledger.close();
@@ -172,6 +214,7 @@ mod tests {
             (3, Some(1), Some(2))
         );
         assert_eq!(summary.expected, summary.received + summary.lost + 2);
+        assert_eq!(summary.confirmed_lost_by_fault, [1]);
         assert!(
             summary
                 .first_examples
@@ -186,7 +229,7 @@ mod tests {
         publish(&mut ledger, 0, 2);
         ledger.receive(0, false, &body(&plan, 0, 0));
         ledger.receive(0, true, &body(&plan, 0, 1));
-        ledger.kill();
+        ledger.kill(0);
         for sequence in [1, 0] {
             ledger.receive(0, false, &body(&plan, 0, sequence));
         }
@@ -199,9 +242,66 @@ mod tests {
         let (plan, mut ledger) = crash_ledger();
         publish(&mut ledger, 0, 9);
         ledger.receive(0, false, &body(&plan, 0, 8));
-        ledger.kill();
+        ledger.kill(0);
         for sequence in [3, 5, 4] {
             ledger.receive(0, false, &body(&plan, 0, sequence));
+        }
+        assert_eq!(ledger.close().reordered, 1);
+    }
+
+    #[test]
+    fn a_cut_is_no_excuse_for_those_that_it_spared() {
+        let (plan, mut ledger) = crash_ledger();
+        // Producers 0 and 2 feed queue 0, which consumers 0 and 2 read; 1 is alone on queue 1.
+        publish(&mut ledger, 0, 4);
+        publish(&mut ledger, 2, 4);
+        publish(&mut ledger, 1, 2);
+        ledger.settle_sequences(0, 0..=1, false);
+        ledger.receive(0, false, &body(&plan, 0, 0));
+        ledger.receive(2, false, &body(&plan, 2, 3));
+        ledger.cut(0, &[0], &[0]);
+        assert_eq!((ledger.in_flight(0), ledger.in_flight(2)), (0, 3));
+        // What consumer 0 held comes again, flagged, or for the first time, behind later ones: nobody promised an order.
+        ledger.receive(2, true, &body(&plan, 0, 0));
+        for sequence in [2, 1, 0] {
+            ledger.receive(2, false, &body(&plan, 2, sequence));
+        }
+        ledger.receive(2, false, &body(&plan, 0, 1));
+        assert!(!ledger.is_complete());
+        let summary = ledger.close();
+        assert_eq!(
+            (summary.reordered, summary.duplicated, summary.redelivered),
+            (0, 0, 1)
+        );
+        // Producer 0's last two were not confirmed; producer 1's connection stands, so its two are lost.
+        assert_eq!(
+            (summary.lost, summary.confirmed_lost, summary.unconfirmed_lost),
+            (2, Some(0), Some(2))
+        );
+    }
+
+    #[test]
+    fn after_a_cut_a_repetition_needs_the_flag() {
+        let (plan, mut ledger) = crash_ledger();
+        publish(&mut ledger, 0, 2);
+        ledger.receive(0, false, &body(&plan, 0, 0));
+        ledger.receive(0, true, &body(&plan, 0, 1));
+        ledger.cut(0, &[], &[0]);
+        for sequence in [0, 1] {
+            ledger.receive(2, false, &body(&plan, 0, sequence));
+        }
+        let summary = ledger.close();
+        assert_eq!((summary.duplicated, summary.redelivered), (2, 0));
+    }
+
+    #[test]
+    fn order_is_judged_again_behind_a_cut() {
+        let (plan, mut ledger) = crash_ledger();
+        publish(&mut ledger, 0, 2);
+        ledger.cut(0, &[], &[0]);
+        publish(&mut ledger, 0, 2);
+        for sequence in [1, 0, 3, 2] {
+            ledger.receive(2, false, &body(&plan, 0, sequence));
         }
         assert_eq!(ledger.close().reordered, 1);
     }

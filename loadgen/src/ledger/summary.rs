@@ -11,11 +11,13 @@ pub struct LedgerSummary {
     pub expected: u64,
     /// Distinct copies that arrived.
     pub received: u64,
-    /// Expected, never received; without the unconfirmed ones that a kill of the broker explains.
+    /// Expected, never received; without the unconfirmed ones that the end of a connection explains.
     pub lost: u64,
-    /// Of these, confirmed by the broker; `None` when the run does not tell them apart, because nothing was killed.
+    /// Of these, confirmed by the broker; `None` when the run does not tell them apart, because no connection ended.
     pub confirmed_lost: Option<u64>,
-    /// Sent before a kill, neither confirmed nor received: legitimate. `None` when nothing was killed.
+    /// Of these, by fault of the plan: the first one after they were sent. Faults after the last that cost any are left out.
+    pub confirmed_lost_by_fault: Vec<u64>,
+    /// Sent before the end of their connection, neither confirmed nor received: legitimate. `None` when none ended.
     pub unconfirmed_lost: Option<u64>,
     /// Repeated copies without the redelivered flag, beyond the one that needs none.
     pub duplicated: u64,

@@ -1,12 +1,12 @@
-//! The part of the ledger that only runs with kills need: which messages were confirmed, and which of them a kill of the
-//! broker may have cost.
+//! The part of the ledger that only runs with faults that end connections need: which messages were confirmed, and which of
+//! them the end of a connection may have cost.
 //!
-//! After a kill a message that is missing was either confirmed (the broker broke its word), or sent before the kill and
-//! not confirmed (nobody was promised anything), or sent afterwards (lost as in any other run).
+//! Afterwards a message that is missing was either confirmed (the broker broke its word), or sent before the end of its
+//! producer's connection and not confirmed (nobody was promised anything), or sent afterwards (lost as in any other run).
 
-use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use crate::sequence_bits::SequenceBits;
 use crate::sequence_set::SequenceSet;
 
 /// Why a message is missing.
@@ -14,18 +14,20 @@ use crate::sequence_set::SequenceSet;
 pub(crate) enum Missing {
     /// The broker had confirmed it.
     Confirmed,
-    /// It was sent before a kill, and not confirmed.
+    /// It was sent before the end of its connection, and not confirmed.
     Unconfirmed,
-    /// It was sent after the last kill, or refused.
+    /// It was sent after the last one, or refused.
     Other,
 }
 
 #[derive(Debug, Default)]
 struct Producer {
     confirmed: SequenceSet,
-    refused: BTreeSet<u32>,
-    /// Messages that it had sent when the broker was last killed.
-    sent_before_kill: u64,
+    refused: SequenceBits,
+    /// Messages that it had sent when its connection last ended.
+    sent_before_end: u64,
+    /// Faults of the plan, in order, each with the messages that it had sent before.
+    strikes: Vec<(usize, u64)>,
 }
 
 /// What all producers were promised.
@@ -34,7 +36,7 @@ pub(crate) struct Survival {
     producers: Vec<Producer>,
     /// Copies of confirmed messages that have not arrived yet.
     owed: u64,
-    /// First copies that arrived after a kill, of messages sent before it.
+    /// First copies that arrived after the end of the connection on which they were sent.
     recovered: u64,
 }
 
@@ -57,7 +59,7 @@ impl Survival {
     ) {
         let producer = &mut self.producers[producer];
         for sequence in sequences {
-            if !producer.refused.contains(&sequence) && producer.confirmed.insert(sequence) {
+            if !producer.refused.contains(sequence) && producer.confirmed.insert(sequence) {
                 self.owed += missing(sequence);
             }
         }
@@ -66,22 +68,35 @@ impl Survival {
     /// Books messages as refused, but for those that were confirmed before.
     pub(crate) fn refuse(&mut self, producer: usize, sequences: RangeInclusive<u32>) {
         let producer = &mut self.producers[producer];
-        let refused = sequences.filter(|&sequence| !producer.confirmed.contains(sequence));
-        producer.refused.extend(refused);
+        for sequence in sequences.filter(|&sequence| !producer.confirmed.contains(sequence)) {
+            producer.refused.insert(sequence);
+        }
     }
 
-    /// Books a first copy; whether it was sent before a kill and arrived after it.
+    /// Books a first copy; whether it was sent before the end of its connection and arrived after it.
     pub(crate) fn receive(&mut self, producer: usize, sequence: u32) -> bool {
         let producer = &self.producers[producer];
         self.owed -= u64::from(producer.confirmed.contains(sequence));
-        let recovered = u64::from(sequence) < producer.sent_before_kill;
+        let recovered = u64::from(sequence) < producer.sent_before_end;
         self.recovered += u64::from(recovered);
         recovered
     }
 
-    /// Books a kill: `producer` has sent so many messages.
-    pub(crate) fn kill(&mut self, producer: usize, sent: u64) {
-        self.producers[producer].sent_before_kill = sent;
+    /// Books the end of the connection of `producer`, which has sent so many messages.
+    pub(crate) fn end_connection(&mut self, producer: usize, sent: u64) {
+        self.producers[producer].sent_before_end = sent;
+    }
+
+    /// Books the plan's fault `fault`, by which `producer` has sent so many messages.
+    pub(crate) fn strike(&mut self, producer: usize, fault: usize, sent: u64) {
+        self.producers[producer].strikes.push((fault, sent));
+    }
+
+    /// The first fault after a message was sent, if there was one: what most likely cost it.
+    pub(crate) fn next_fault(&self, producer: usize, sequence: u32) -> Option<usize> {
+        let strikes = &self.producers[producer].strikes;
+        let next = strikes.partition_point(|&(_, sent)| sent <= u64::from(sequence));
+        strikes.get(next).map(|&(fault, _)| fault)
     }
 
     /// Why a message that never arrived is missing.
@@ -89,7 +104,7 @@ impl Survival {
         let producer = &self.producers[producer];
         if producer.confirmed.contains(sequence) {
             Missing::Confirmed
-        } else if u64::from(sequence) < producer.sent_before_kill && !producer.refused.contains(&sequence) {
+        } else if u64::from(sequence) < producer.sent_before_end && !producer.refused.contains(sequence) {
             Missing::Unconfirmed
         } else {
             Missing::Other
@@ -101,7 +116,7 @@ impl Survival {
         self.owed
     }
 
-    /// First copies that arrived after a kill, of messages sent before it.
+    /// First copies that arrived after the end of the connection on which they were sent.
     pub(crate) fn recovered(&self) -> u64 {
         self.recovered
     }
@@ -120,7 +135,9 @@ mod tests {
         survival.confirm(0, 0..=4, |sequence| u64::from(sequence > 0));
         survival.confirm(0, 2..=4, |_| 1);
         assert_eq!(survival.owed(), 3);
-        survival.kill(0, 8);
+        survival.strike(0, 2, 3);
+        survival.strike(0, 4, 8);
+        survival.end_connection(0, 8);
         assert!(survival.receive(0, 1) && survival.receive(0, 7));
         assert!(!survival.receive(0, 8));
         assert_eq!((survival.owed(), survival.recovered()), (2, 2));
@@ -133,5 +150,7 @@ mod tests {
             Missing::Other,
         ];
         assert_eq!(why, expected);
+        let faults = [2, 3, 7, 8].map(|sequence| survival.next_fault(0, sequence));
+        assert_eq!(faults, [Some(2), Some(4), Some(4), None]);
     }
 }

@@ -44,7 +44,11 @@ pub(super) fn text(posted: &Posted) -> String {
             "Deliveries duplicated, reordered or corrupt, and messages refused.",
             standing.harm,
         ),
-        ("broker_kills", "Kills of the broker.", standing.kills as u64),
+        (
+            "injected_faults",
+            "Faults that the scenario asked for and that were made.",
+            standing.faults as u64,
+        ),
     ] {
         let name = format!("loadgen_{name}_total");
         out.family(&name, "counter", help);

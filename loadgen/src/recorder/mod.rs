@@ -10,6 +10,7 @@ mod interval_histograms;
 mod latency;
 mod recording;
 mod series;
+mod timeline;
 
 pub use buckets::LatencyBuckets;
 pub use encoding::{decode, encode, encode_compressed};
@@ -18,3 +19,4 @@ pub use latency::{LatencyRecorder, Second, histogram};
 pub use recording::{Outcome, Recording, Recovery, ServerProperties};
 pub use series::Series;
 pub(crate) use series::quantiles;
+pub use timeline::Timeline;

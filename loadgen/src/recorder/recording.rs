@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::encoding::{as_text, as_text_or_null};
+use super::timeline::Timeline;
 use crate::churn::ChurnRecording;
 use crate::ledger::LedgerSummary;
 use crate::live::Interval;
@@ -21,23 +22,28 @@ pub struct ServerProperties {
     pub durability: Option<String>,
 }
 
-/// How the broker came back after a kill, as the driver saw it.
+/// How the load went on after a fault, as the driver saw it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovery {
-    /// The kill after which it came back, counted from 1.
-    pub incarnation: u32,
-    /// When every connection was open again, in ns since the run's epoch.
+    /// Which fault of the plan.
+    pub fault: usize,
+    /// When every connection was open again, or when the driver learned that the pause or stall was over, in ns since the
+    /// run's epoch.
     pub connected_ns: u64,
-    /// When the first confirm came.
+    /// When the first confirm came; after a cut, on a connection that it had struck.
     pub first_confirm_ns: Option<u64>,
-    /// Copies of confirmed messages that had not arrived when it was killed: what it had to bring back.
+    /// When the first delivery came, likewise.
+    pub first_delivery_ns: Option<u64>,
+    /// Copies of confirmed messages that had not arrived by then: what the broker had to bring back.
     pub at_stake: u64,
-    /// Messages in the queues before anybody consumed, as the broker counts them.
-    pub queued: u64,
-    /// First copies of messages that were sent before the kill.
+    /// Messages in the queues before anybody consumed, as the broker counts them; only after an end of the broker.
+    pub queued: Option<u64>,
+    /// First copies of messages that were sent on connections that had ended.
     pub recovered: u64,
-    /// Repeated copies of such messages.
+    /// Repeated copies.
     pub repeated: u64,
+    /// With which reply code the broker closed the first connection, if it did.
+    pub reply_code: Option<u16>,
 }
 
 /// What a driver knows at the end of a run besides the series.
@@ -59,8 +65,10 @@ pub struct Outcome {
     pub held_back: u64,
     /// Who was driven.
     pub server: ServerProperties,
-    /// One for each return of the broker.
+    /// One for each fault that the load got over.
     pub recoveries: Vec<Recovery>,
+    /// Latencies by intended instant; only in runs with faults.
+    pub timeline: Option<Box<Timeline>>,
 }
 
 /// Everything that was measured in one run.
@@ -106,8 +114,11 @@ pub struct Recording {
     pub intervals: Vec<Interval>,
     /// Who was driven.
     pub server: ServerProperties,
-    /// How the broker came back after each kill; one that was killed again at once may be missing.
+    /// How the load went on after each fault; one that was followed by a kill at once may be missing.
     pub recoveries: Vec<Recovery>,
+    /// Latencies by intended instant; only in runs with faults, which workers do not share.
+    #[serde(skip)]
+    pub timeline: Option<Box<Timeline>>,
     /// What came and went beside the load, by kind. Not among what workers hand over: it is not dealt out.
     #[serde(skip)]
     pub churn: Vec<ChurnRecording>,

@@ -134,6 +134,7 @@ impl Series {
             intervals: live.intervals(),
             server: outcome.server,
             recoveries: outcome.recoveries,
+            timeline: outcome.timeline,
             churn: Vec::new(),
             workers: Vec::new(),
             cut_short: control.interrupted(),

@@ -1,9 +1,6 @@
 //! Checks across fields: combinations that cannot work, or that would measure something else than they say.
 
-use super::{
-    Arrivals, BrokerFault, DriverKind, Fault, Load, QueueNames, QueueType, RatePhase, Routing, Scenario,
-    Sizes,
-};
+use super::{Arrivals, Fault, Load, QueueNames, QueueType, RatePhase, Routing, Scenario, Sizes, faults};
 use crate::body::STAMP_BYTES;
 
 /// Sequences are 32 bits a producer (see `body`).
@@ -22,7 +19,7 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     check_acks(scenario)?;
     check_load(scenario)?;
     check_course(scenario)?;
-    check_faults(scenario)?;
+    faults::check(scenario)?;
     check_churn(scenario)?;
     check_targets(scenario)?;
     if scenario.body.is_some() {
@@ -366,57 +363,6 @@ fn check_course(scenario: &Scenario) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A killed broker keeps only what it was asked to keep, and only acknowledged deliveries have arrived for sure.
-fn check_faults(scenario: &Scenario) -> Result<(), Fault> {
-    if scenario.faults.is_empty() {
-        return Ok(());
-    }
-    let refused = |field: &str, value: &str, allowed: &str| Err(Fault::new(field, value, allowed));
-    if scenario.driver == DriverKind::Lapin {
-        let allowed = "native when there are faults: the lapin driver does not connect anew";
-        return refused("driver", "lapin", allowed);
-    }
-    if !scenario.persistent {
-        return refused("persistent", "false", "true when there are faults");
-    }
-    if scenario.confirm_window.is_none() {
-        let allowed = "a whole number when there are faults: only what was confirmed must survive";
-        return refused("confirm_window", "null", allowed);
-    }
-    if scenario.consumers == 0 || scenario.ack_every == 0 {
-        let field = if scenario.consumers == 0 {
-            "consumers"
-        } else {
-            "ack_every"
-        };
-        return refused(
-            field,
-            "0",
-            "at least 1 when there are faults: what is not consumed and acknowledged proves nothing",
-        );
-    }
-    if let Some(messages) = scenario.messages {
-        let allowed = "null when there are faults, whose instants lie in a window of known length";
-        return refused("messages", &messages.to_string(), allowed);
-    }
-    let mut earliest_s = 0.0;
-    for (index, fault) in scenario.faults.iter().enumerate() {
-        let BrokerFault::Kill {
-            after_s: (from_s, to_s),
-        } = *fault;
-        if from_s < earliest_s || to_s > scenario.duration_s {
-            let allowed = format!(
-                "between {earliest_s} (where the fault before it ends) and duration_s = {}",
-                scenario.duration_s
-            );
-            let found = format!("[{from_s}, {to_s}]");
-            return Err(Fault::new(format!("faults[{index}].after_s"), found, allowed));
-        }
-        earliest_s = to_s;
-    }
-    Ok(())
-}
-
 fn check_churn(scenario: &Scenario) -> Result<(), Fault> {
     let Some(churn) = scenario.churn else {
         return Ok(());
@@ -709,36 +655,6 @@ mod tests {
             refused(|s| s.targets.consume_rate_min = Some(50_001.0)),
             "targets.consume_rate_min"
         );
-    }
-
-    #[test]
-    fn a_kill_is_survived_only_by_what_asked_for_it() {
-        let refused = |change: fn(&mut Scenario)| {
-            let mut scenario = built_in("crash").unwrap();
-            change(&mut scenario);
-            let fault = check(&scenario).unwrap_err();
-            assert!(fault.allowed.contains("fault"), "{fault:?}");
-            fault.field
-        };
-        assert_eq!(refused(|s| s.driver = DriverKind::Lapin), "driver");
-        assert_eq!(
-            refused(|s| (s.persistent, s.durable) = (false, false)),
-            "persistent"
-        );
-        assert_eq!(refused(|s| s.confirm_window = None), "confirm_window");
-        assert_eq!(
-            refused(|s| (s.prefetch, s.ack_every, s.consume_rate_max) = (0, 0, None)),
-            "ack_every"
-        );
-        let kill = |from, to| BrokerFault::Kill { after_s: (from, to) };
-        let mut scenario = built_in("crash").unwrap();
-        scenario.duration_s = 3.0;
-        scenario.faults = vec![kill(0.5, 1.0), kill(1.0, 3.0)];
-        assert_eq!(check(&scenario), Ok(()));
-        for bad in [kill(0.9, 3.0), kill(1.0, 3.1)] {
-            scenario.faults[1] = bad;
-            assert_eq!(check(&scenario).unwrap_err().field, "faults[1].after_s");
-        }
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub(super) const SCENARIO: &[Field] = &[
     optional("queue_type", Allowed::OneOf(&["classic", "quorum"])),
     optional("churn", Allowed::Fields(CHURN)),
     optional("faults", Allowed::Each(FAULTS_MAX, "kind", FAULTS)),
+    optional("recovered_p99_us_max", Allowed::NumberOrNull(1.0, 60e6)),
     optional("targets", Allowed::Fields(TARGETS)),
     optional("abort", Allowed::Texts(EXPRESSIONS_MAX)),
     optional("validity", Allowed::Fields(VALIDITY)),
@@ -131,10 +132,24 @@ const CHURN: &[Field] = &[
     optional("queues_per_s", Allowed::Integer(1, 100_000)),
 ];
 
-const FAULTS: Variants = &[(
-    "kill",
-    &[required("after_s", Allowed::Range(0.0, DURATION_S_MAX))],
-)];
+const FAULTS: Variants = &[
+    ("kill", &[AFTER_S]),
+    ("restart", &[AFTER_S]),
+    ("pause", &[AFTER_S, FOR_S]),
+    ("stall", &[AFTER_S, FOR_S, SHARE]),
+    (
+        "cut",
+        &[
+            AFTER_S,
+            SHARE,
+            optional("by", Allowed::OneOf(&["reset", "finish"])),
+        ],
+    ),
+];
+
+const AFTER_S: Field = required("after_s", Allowed::Range(0.0, DURATION_S_MAX));
+const FOR_S: Field = required("for_s", Allowed::Number(0.001, 3_600.0));
+const SHARE: Field = optional("share", Allowed::Number(0.001, 1.0));
 
 const TARGETS: &[Field] = &[
     optional("publish_rate_min", Allowed::NumberOrNull(0.0, 1e9)),
@@ -242,7 +257,7 @@ mod tests {
                 "faults",
                 json!({}),
                 "{}",
-                "a list of at most 100 objects with kind = kill",
+                "a list of at most 100 objects with kind = kill or restart or pause or stall or cut",
             ),
             (
                 "messages",
@@ -272,8 +287,12 @@ mod tests {
         let triple = |field: &str, value: &str, allowed: &str| (field.into(), value.into(), allowed.into());
         let good = json!({"kind": "kill", "after_s": [1, 2.5]});
         assert_eq!(
-            found(json!([good, {"kind": "pause"}])),
-            triple("faults[1].kind", "\"pause\"", "kill")
+            found(json!([good, {"kind": "drop"}])),
+            triple(
+                "faults[1].kind",
+                "\"drop\"",
+                "kill or restart or pause or stall or cut"
+            )
         );
         for bad in [
             json!([3, 2]),

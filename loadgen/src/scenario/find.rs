@@ -45,6 +45,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("topic-zipf", include_str!("../../../scenarios/topic-zipf.json")),
     ("churn", include_str!("../../../scenarios/churn.json")),
     ("crash", include_str!("../../../scenarios/crash.json")),
+    ("restart", include_str!("../../../scenarios/restart.json")),
+    ("pause", include_str!("../../../scenarios/pause.json")),
+    ("stall", include_str!("../../../scenarios/stall.json")),
+    ("cut", include_str!("../../../scenarios/cut.json")),
     (
         "20p20c-lapin",
         include_str!("../../../scenarios/20p20c-lapin.json"),

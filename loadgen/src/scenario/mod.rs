@@ -8,6 +8,7 @@ mod allowed;
 mod change;
 mod checks;
 mod conditions;
+mod faults;
 mod fields;
 mod find;
 mod hash;
@@ -27,6 +28,7 @@ use crate::churn::Churn;
 use crate::perftest::{BodyLayout, HEAD_BYTES};
 use crate::work::WorkUs;
 
+pub use faults::{CutBy, FaultKind, InjectedFault};
 pub use find::{Source, built_in, find, list};
 pub use json_schema::json_schema;
 #[cfg(test)]
@@ -120,9 +122,12 @@ pub struct Scenario {
     /// What comes and goes beside the load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub churn: Option<Churn>,
-    /// What is done to the (embedded) broker within the measured window, in this order.
+    /// What is done to broker, consumers or connections within the measured window, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub faults: Vec<BrokerFault>,
+    pub faults: Vec<InjectedFault>,
+    /// Response latency in µs (p99 over a second) up to which the load counts as recovered from a fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered_p99_us_max: Option<f64>,
     /// What a passing run reaches.
     #[serde(default)]
     pub targets: Targets,
@@ -240,17 +245,6 @@ impl QueueType {
             Self::Quorum => "quorum",
         }
     }
-}
-
-/// Something that is done to the broker.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum BrokerFault {
-    /// SIGKILL, then a new start on the same data directory.
-    Kill {
-        /// Range of the seeded instant, in seconds since the measured window began.
-        after_s: (f64, f64),
-    },
 }
 
 /// What a run must reach to pass. Absent: not judged.

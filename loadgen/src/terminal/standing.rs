@@ -21,8 +21,8 @@ pub struct Standing {
     pub totals: Totals,
     /// Deliveries so far that were duplicated, reordered or corrupt, and messages refused. What is lost shows in the end.
     pub harm: u64,
-    /// Kills of the broker so far.
-    pub kills: usize,
+    /// Faults that were made so far.
+    pub faults: usize,
     /// What broker and generator used within the last second or so.
     pub usage: Option<RecentUsage>,
     /// How far a phase has come that ends by count: messages, of how many. Its length is then only its limit.
@@ -86,7 +86,7 @@ pub(crate) mod tests {
                 acked: 32_996_000,
             },
             harm: 0,
-            kills: 0,
+            faults: 0,
             usage: Some(RecentUsage {
                 broker_cpu_cores: Some(0.84),
                 broker_rss_anon_bytes: Some(38 << 20),

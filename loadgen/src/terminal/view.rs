@@ -203,8 +203,8 @@ fn backlog(standing: &Standing) -> Line {
     } else {
         line = line.and(Style::Plain, "no faults");
     }
-    if standing.kills > 0 {
-        line = line.and(Style::Plain, format!(" · killed {} times", standing.kills));
+    if standing.faults > 0 {
+        line = line.and(Style::Plain, format!(" · injected {}", standing.faults));
     }
     line
 }
@@ -310,13 +310,13 @@ generator 0.72 cores · schedule lag p99 12.0 µs";
     }
 
     #[test]
-    fn faults_and_kills_stand_out_and_colours_can_be_off() {
+    fn harm_and_faults_stand_out_and_colours_can_be_off() {
         let mut standing = standing();
-        (standing.harm, standing.kills) = (1_234, 2);
+        (standing.harm, standing.faults) = (1_234, 2);
         let line = backlog(&standing);
         assert_eq!(
             line.paint(false),
-            "backlog   3,998      faults 1,234 · killed 2 times"
+            "backlog   3,998      faults 1,234 · injected 2"
         );
         assert!(line.paint(true).contains("\u{1b}[1;31mfaults 1,234\u{1b}[0m"));
         assert!(!line.paint(false).contains('\u{1b}'));

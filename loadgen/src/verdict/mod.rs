@@ -2,7 +2,7 @@
 //!
 //! Order of precedence: a message lost, duplicated, reordered or corrupted is a failure on any machine (`harm`); then
 //! whatever made the run say nothing about the broker makes it invalid (`validity`); then the targets decide (`targets`).
-//! A message that was on its way when the broker was killed, and not confirmed, is not lost in this sense; one delivered
+//! A message that was on its way when its connection ended, and not confirmed, is not lost in this sense; one delivered
 //! again with the redelivered flag is not duplicated. A run that was ended because it was hopeless has failed.
 
 mod harm;
@@ -91,8 +91,8 @@ pub struct Evidence<'a> {
     pub usage: Option<&'a Usage>,
     /// The figures, for targets that are expressions.
     pub summary: &'a Summary,
-    /// How often the broker was killed.
-    pub kills: usize,
+    /// How many faults were made.
+    pub faults: usize,
     /// Why the run was ended as hopeless, if it was.
     pub hopeless: Option<&'a str>,
 }
@@ -111,7 +111,7 @@ impl<'a> Evidence<'a> {
             recording: &conducted.recording,
             usage,
             summary,
-            kills: conducted.kills.len(),
+            faults: conducted.strikes.len(),
             hopeless: conducted.hopeless.as_deref(),
         }
     }
@@ -169,13 +169,13 @@ mod tests {
     }
 
     /// Figures that only expressions and pauses are judged by are those of a good run.
-    fn judge(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>, kills: usize) -> Verdict {
+    fn judge(scenario: &Scenario, recording: &Recording, usage: Option<&Usage>, faults: usize) -> Verdict {
         Verdict::of(&Evidence {
             scenario,
             recording,
             usage,
             summary: &run_result(&scenario.name).summary,
-            kills,
+            faults,
             hopeless: None,
         })
     }
@@ -312,7 +312,7 @@ mod tests {
         let scenario = built_in("crash").unwrap();
         let spared = judge(&scenario, &fixtures::recording(&scenario), None, 0);
         assert_eq!(spared.outcome, Outcome::Invalid);
-        assert_eq!(spared.reasons, ["the broker was killed 0 times, not 1"]);
+        assert_eq!(spared.reasons, ["faults that struck: 0, not 1"]);
         let (outcome, reasons) = of(|it| it.recoveries[0].at_stake = 0);
         assert_eq!(outcome, Outcome::Invalid);
         assert!(reasons.ends_with("nothing was at stake"), "{reasons}");
@@ -382,7 +382,7 @@ mod tests {
             recording: &fixtures::recording(&scenario),
             usage: Some(&fixtures::usage()),
             summary: &summary,
-            kills: scenario.faults.len(),
+            faults: scenario.faults.len(),
             hopeless: None,
         })
     }
@@ -454,7 +454,7 @@ mod tests {
             recording: &recording,
             usage: None,
             summary: &run_result("20p20c").summary,
-            kills: 0,
+            faults: 0,
             hopeless: Some("hopeless after 3 s: backlog > 1"),
         });
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use super::Evidence;
 use crate::recorder::Recording;
-use crate::scenario::Scenario;
+use crate::scenario::{FaultKind, Scenario};
 
 /// Fewest latencies for which a 99th percentile means anything: ten lie above it.
 const SAMPLES_MIN: u64 = 1_000;
@@ -74,9 +74,9 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
         );
     }
     pauses(evidence, &mut exceeds);
-    let (made, planned) = (evidence.kills, scenario.faults.len());
+    let (made, planned) = (evidence.faults, scenario.faults.len());
     if made < planned {
-        reasons.push(format!("the broker was killed {made} times, not {planned}"));
+        reasons.push(format!("faults that struck: {made}, not {planned}"));
     }
     reasons.extend(nothing_at_stake(scenario, recording));
     reasons
@@ -125,11 +125,17 @@ fn too_few(scenario: &Scenario, recording: &Recording) -> Option<String> {
     (samples < SAMPLES_MIN).then(|| format!("only {samples} {what}; at least {SAMPLES_MIN} are needed"))
 }
 
-/// A broker without any storage survives a kill that finds its queues empty.
+/// A broker without any storage survives an end that finds its queues empty.
 fn nothing_at_stake(scenario: &Scenario, recording: &Recording) -> Option<String> {
-    let at_stake: u64 = recording.recoveries.iter().map(|it| it.at_stake).sum();
-    (!scenario.faults.is_empty() && at_stake == 0).then(|| {
-        "every confirmed message had arrived before the broker was killed: nothing was at stake".to_owned()
+    let ends_the_broker = |fault: usize| {
+        let fault = scenario.faults.get(fault);
+        fault.is_some_and(|fault| fault.kind().ends_the_broker())
+    };
+    let recoveries = recording.recoveries.iter();
+    let ends = recoveries.filter(|it| ends_the_broker(it.fault));
+    let at_stake: u64 = ends.map(|it| it.at_stake).sum();
+    (scenario.has_fault(FaultKind::ends_the_broker) && at_stake == 0).then(|| {
+        "every confirmed message had arrived before the broker ended: nothing was at stake".to_owned()
     })
 }
 

@@ -64,7 +64,7 @@ pub fn shares(scenario: &Scenario, workers: usize) -> Result<Vec<Scenario>, Shar
         return refused("messages", messages.to_string(), allowed);
     }
     if !scenario.faults.is_empty() {
-        return refused("faults", format!("{} kills", scenario.faults.len()), "none");
+        return refused("faults", format!("{}", scenario.faults.len()), "none");
     }
     for (field, count) in [
         ("producers", scenario.producers),

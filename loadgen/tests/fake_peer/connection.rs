@@ -64,34 +64,39 @@ pub fn serve(mut stream: TcpStream, incarnation: u32, shared: &Arc<Shared>) {
         prefetch: 0,
     };
     connection.send_start();
-    let (mut input, mut buffer) = (Vec::new(), vec![0; READ_BYTES]);
-    loop {
-        match stream.read(&mut buffer) {
-            Ok(0) | Err(_) => return,
-            Ok(count) => input.extend_from_slice(&buffer[..count]),
-        }
-        let mut at = 0;
-        while let Some(frame) = decode_frame(&input[at..], connection.frame_bytes_max).unwrap() {
-            at += frame.encoded_len();
-            let handled = match frame.kind {
-                FrameKind::Method => {
-                    connection.method(frame.channel, &Method::decode(frame.payload).unwrap())
-                }
-                FrameKind::Header => connection.header(frame.payload),
-                FrameKind::Body => connection.body(frame.payload),
-                FrameKind::Heartbeat => Ok(()),
-            };
-            if handled.is_err() {
-                let _ = stream.shutdown(std::net::Shutdown::Both);
-                return;
-            }
-        }
-        input.drain(..at);
-        connection.confirm();
-    }
+    connection.converse(&mut stream);
+    let mut routes = shared.routes.lock().unwrap();
+    routes.leave(&connection.writer, shared);
 }
 
 impl Connection<'_> {
+    /// Until one side ends it.
+    fn converse(&mut self, stream: &mut TcpStream) {
+        let (mut input, mut buffer) = (Vec::new(), vec![0; READ_BYTES]);
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(0) | Err(_) => return,
+                Ok(count) => input.extend_from_slice(&buffer[..count]),
+            }
+            let mut at = 0;
+            while let Some(frame) = decode_frame(&input[at..], self.frame_bytes_max).unwrap() {
+                at += frame.encoded_len();
+                let handled = match frame.kind {
+                    FrameKind::Method => self.method(frame.channel, &Method::decode(frame.payload).unwrap()),
+                    FrameKind::Header => self.header(frame.payload),
+                    FrameKind::Body => self.body(frame.payload),
+                    FrameKind::Heartbeat => Ok(()),
+                };
+                if handled.is_err() {
+                    let _ = stream.shutdown(std::net::Shutdown::Both);
+                    return;
+                }
+            }
+            input.drain(..at);
+            self.confirm();
+        }
+    }
+
     fn write(&self, bytes: &[u8]) {
         // A client that has gone is noticed by the next read.
         let _ = self.writer.lock().unwrap().0.write_all(bytes);

@@ -66,8 +66,10 @@ pub struct Faults {
     pub swallow_after: Option<u64>,
     /// A crash costs every n-th message that it had kept.
     pub crash_loses_every: Option<u64>,
-    /// After a crash nothing is flagged as redelivered.
+    /// After a crash, or the end of a connection, nothing is flagged as redelivered.
     pub crash_loses_flags: bool,
+    /// The end of a connection costs what was not acknowledged on it, and every message that its queue holds.
+    pub end_loses_unacked: bool,
 }
 
 /// What the peer saw.

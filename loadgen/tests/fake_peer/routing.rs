@@ -186,6 +186,35 @@ impl Routes {
         }
     }
 
+    /// The connection that `writer` belongs to has ended: what its consumer has not acknowledged goes back to its place.
+    pub fn leave(&mut self, writer: &Writer, shared: &Shared) {
+        let mut left = Vec::new();
+        for (name, queue) in &mut self.queues {
+            let mut consumers = queue.consumers.iter();
+            let Some(index) = consumers.position(|consumer| Arc::ptr_eq(&consumer.writer, writer)) else {
+                continue;
+            };
+            let consumer = queue.consumers.remove(index);
+            left.push(name.clone());
+            if shared.faults.end_loses_unacked {
+                queue.waiting.clear();
+                continue;
+            }
+            let unacked = consumer.unacked.into_iter().map(|(_, message)| Message {
+                redelivered: !shared.faults.crash_loses_flags,
+                ..message
+            });
+            queue.waiting.extend(unacked);
+            queue
+                .waiting
+                .make_contiguous()
+                .sort_by_key(|message| message.number);
+        }
+        for name in left {
+            self.dispatch(&name, shared);
+        }
+    }
+
     /// Settles deliveries of the consumer that `writer` belongs to.
     pub fn ack(&mut self, writer: &Writer, tag: u64, multiple: bool, shared: &Shared) {
         let mut settled = None;

@@ -72,7 +72,7 @@ pub fn run_until(
             std::thread::yield_now();
         }
         if control.is_connected() {
-            control.outages().plan(plan.kills_ns.len() as u32);
+            control.outages().plan(plan.faults.len() as u32);
             let seconds = Duration::from_secs_f64;
             control.begin(
                 seconds(scenario.warmup_s),

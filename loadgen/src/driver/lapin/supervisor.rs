@@ -143,6 +143,7 @@ pub(super) async fn run(
         held_back: books.held_back.into_inner(),
         server,
         recoveries: Vec::new(),
+        timeline: None,
     };
     Ok(series.into_recording(control, live, outcome))
 }

@@ -25,6 +25,8 @@ pub(super) struct Consumer {
     waiting: Option<Subscription>,
     /// Whether the broker owes the answer to `basic.consume`.
     subscribing: bool,
+    /// Whether its next delivery is the first one after a fault.
+    pub(super) is_watched: bool,
 }
 
 /// What a consumer asks for.
@@ -86,6 +88,7 @@ impl Consumer {
             ),
             waiting: waits.then_some(subscription),
             subscribing: false,
+            is_watched: false,
         })
     }
 
@@ -107,6 +110,7 @@ impl Consumer {
         }
         let now_ns = books.clock.now_ns();
         let first_copies = books.totals.consumed;
+        let deliveries = books.ledger.deliveries();
         let mut at = 0;
         while let Some(length) = self.take(books, &buffer[at..filled], now_ns)? {
             at += length;
@@ -115,6 +119,10 @@ impl Consumer {
         books
             .recorder
             .consumed(books.totals.consumed - first_copies, now_ns);
+        if self.is_watched && books.ledger.deliveries() > deliveries {
+            self.is_watched = false;
+            books.first_delivery_ns.get_or_insert(now_ns);
+        }
         self.link.flush(buffer)
     }
 
@@ -210,6 +218,9 @@ impl Books {
             Receipt::First(stamp) => {
                 self.totals.consumed += 1;
                 self.recorder.received(stamp.intended_ns, stamp.sent_ns(), now_ns);
+                if let Some(timeline) = &mut self.timeline {
+                    timeline.record(stamp.intended_ns, now_ns);
+                }
             }
             Receipt::Foreign => self.totals.consumed += 1,
             Receipt::Again(_) | Receipt::Corrupt => {}

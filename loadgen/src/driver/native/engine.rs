@@ -1,4 +1,4 @@
-//! The event loop: all connections of the load on one thread. What it does when the broker is killed: `recovery`.
+//! The event loop: all connections of the load on one thread. What it does about faults: `recovery`, `orders`.
 
 use std::io;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::consumer::Consumer;
 use super::link::Link;
+use super::orders::Stall;
 use super::producer::{Next, Producer};
 use super::recovery::Recoveries;
 use super::ticker::Ticker;
@@ -20,7 +21,7 @@ use crate::driver::pace::Pace;
 use crate::ledger::Ledger;
 use crate::live::{Live, Totals};
 use crate::plan::Plan;
-use crate::recorder::{LatencyRecorder, Outcome, Recording, Second, Series, ServerProperties};
+use crate::recorder::{LatencyRecorder, Outcome, Recording, Second, Series, ServerProperties, Timeline};
 use crate::target::Target;
 
 /// The shared read buffer. A message in one frame of the largest size fits with room to spare.
@@ -42,8 +43,12 @@ pub(super) struct Books {
     pub(super) recorder: LatencyRecorder,
     pub(super) totals: Totals,
     pub(super) blocked: u64,
-    /// When the broker first confirmed since it was last started; kept only when it is killed.
+    /// When the broker first confirmed since the last fault, on a connection that is watched for it.
     pub(super) first_confirm_ns: Option<u64>,
+    /// When it first delivered, likewise.
+    pub(super) first_delivery_ns: Option<u64>,
+    /// Latencies by intended instant; only in runs with faults.
+    pub(super) timeline: Option<Box<Timeline>>,
 }
 
 /// The event loop with its connections. Tokens: producers first, then consumers, then the ticker.
@@ -60,6 +65,9 @@ pub(super) struct Engine {
     course: Course,
     drain: DrainWatch,
     pub(super) recoveries: Recoveries,
+    pub(super) stall: Stall,
+    /// Where the broker, or the proxy before it, listens.
+    pub(super) target: Target,
     /// Where the round of producers starts, so that none is always first.
     first_producer: usize,
     pub(super) next_send_ns: u64,
@@ -126,10 +134,15 @@ impl Engine {
                 totals: Totals::default(),
                 blocked: 0,
                 first_confirm_ns: None,
+                first_delivery_ns: None,
+                timeline: (!plan.faults.is_empty())
+                    .then(|| Box::new(Timeline::new(plan.scenario.recovered_p99_us_max))),
             },
             course: Course::new(&plan.scenario),
-            drain: DrainWatch::new(!plan.kills_ns.is_empty()),
+            drain: DrainWatch::new(!plan.faults.is_empty()),
             recoveries: Recoveries::default(),
+            stall: Stall::default(),
+            target: target.clone(),
             first_producer: 0,
             next_send_ns: 0,
             open_loop,
@@ -140,16 +153,27 @@ impl Engine {
 
     /// Hands every socket to the poll.
     pub(super) fn register(&mut self) -> io::Result<()> {
-        let links = self.producers.iter_mut().map(|producer| &mut producer.link);
-        let links = links.chain(self.consumers.iter_mut().map(|consumer| &mut consumer.link));
-        for (token, link) in links.enumerate() {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll
-                .registry()
-                .register(&mut link.socket.stream, Token(token), interest)?;
-            if link.socket.readable {
-                self.ready.push(token);
-            }
+        (0..self.producers.len() + self.consumers.len()).try_for_each(|token| self.register_one(token))
+    }
+
+    /// Hands the socket of one connection to the poll.
+    pub(super) fn register_one(&mut self, token: usize) -> io::Result<()> {
+        let Self {
+            poll,
+            producers,
+            consumers,
+            ready,
+            ..
+        } = self;
+        let link = match token.checked_sub(producers.len()) {
+            None => &mut producers[token].link,
+            Some(index) => &mut consumers[index].link,
+        };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = poll.registry();
+        registry.register(&mut link.socket.stream, Token(token), interest)?;
+        if link.socket.readable {
+            ready.push(token);
         }
         Ok(())
     }
@@ -162,8 +186,10 @@ impl Engine {
         live: &Live,
         declared: Declared,
     ) -> Result<Recording, DriverError> {
+        self.tell_connected(control);
         control.connected();
         let started_ns = await_begin(control)?;
+        let with_faults = !plan.faults.is_empty();
         for (producer, planned) in self.producers.iter_mut().zip(&plan.producers) {
             producer.begin(Pace::new(&planned.schedule, started_ns));
         }
@@ -189,11 +215,15 @@ impl Engine {
             if now_ns >= series.interval_end_ns() {
                 self.end_interval(&mut series, &mut second, now_ns, live);
             }
+            if with_faults {
+                self.obey(control.outages(), now_ns);
+                self.mend_cut(plan, control)?;
+            }
             if phase >= Phase::Drain && self.is_over(control, now_ns, phase) {
                 break now_ns;
             }
             if let Err(error) = self.turn(&mut events, now_ns, phase) {
-                // Only a kill is survived; any other error is the run's end.
+                // Only a fault is survived; any other error is the run's end.
                 self.recover(error, plan, control)?;
                 self.drain.restart();
             }
@@ -222,9 +252,9 @@ impl Engine {
     }
 
     fn is_over(&mut self, control: &Control, now_ns: u64, phase: Phase) -> bool {
-        // A broker that is still to be killed, or was killed without being missed yet, has not said its last word.
-        let kills = control.outages();
-        let settled = !kills.is_pending() && kills.struck() == self.recoveries.incarnation();
+        // While a fault is still to come, or has not been noticed yet, nobody has said the last word.
+        let outages = control.outages();
+        let settled = !outages.is_pending() && self.recoveries.has_seen_all(outages);
         let (progress, complete) = (self.progress(), settled && self.is_complete());
         self.drain.is_over(now_ns, phase, progress, complete)
     }
@@ -310,11 +340,15 @@ impl Engine {
             books,
             buffer,
             ready,
+            stall,
             ..
         } = self;
         let mut kept = 0;
         for at in 0..ready.len() {
             let token = ready[at];
+            if stall.parks(token) {
+                continue;
+            }
             let readable = match token.checked_sub(producers.len()) {
                 None => {
                     producers[token].read(books, buffer)?;
@@ -337,13 +371,18 @@ impl Engine {
     /// Sends acks whose timer has run out (in the drain none needs to wait for more); when the next ones are due.
     fn flush_due_acks(&mut self, now_ns: u64, phase: Phase) -> Result<u64, DriverError> {
         let Self {
+            producers,
             consumers,
             books,
             buffer,
+            stall,
             ..
         } = self;
         let mut next_due_ns = u64::MAX;
-        for consumer in consumers {
+        for (index, consumer) in consumers.iter_mut().enumerate() {
+            if stall.holds(producers.len() + index) {
+                continue;
+            }
             match consumer.ack_due_ns() {
                 Some(due_ns) if due_ns <= now_ns || phase >= Phase::Drain => {
                     consumer.flush_acks(books, buffer, now_ns, phase >= Phase::Drain)?;
@@ -453,6 +492,7 @@ impl Engine {
             held_back,
             server,
             recoveries: recoveries.all,
+            timeline: books.timeline,
         }
     }
 }

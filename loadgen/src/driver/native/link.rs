@@ -3,6 +3,7 @@
 use std::io;
 
 use mio::net::TcpStream;
+use wire::Method;
 
 use super::inbox::Inbox;
 use super::session::Session;
@@ -77,6 +78,21 @@ impl Link {
                 Ok(None) => return None,
                 Err(error) => return Some(error),
             }
+        }
+    }
+
+    /// Answers the broker's `connection.close`, if that is what `error` reports: it waits for the answer before it goes.
+    pub(super) fn agree(&mut self, error: &DriverError) {
+        if matches!(
+            error,
+            DriverError::Closed {
+                scope: "connection",
+                ..
+            }
+        ) {
+            Method::ConnectionCloseOk.encode(0, &mut self.socket.out);
+            // When nobody listens any more, nobody waits for it either.
+            let _ = self.socket.flush();
         }
     }
 

@@ -12,6 +12,7 @@ mod consumer;
 mod engine;
 mod inbox;
 mod link;
+mod orders;
 mod producer;
 mod recovery;
 mod session;

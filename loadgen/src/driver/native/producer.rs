@@ -52,6 +52,8 @@ pub(super) struct Producer {
     blocked_ns: u64,
     /// Messages that had become due by then.
     held_back: u64,
+    /// Whether its next confirm is the first one after a fault.
+    pub(super) is_watched: bool,
 }
 
 /// A question behind the last message of a counted run without confirms: its answer proves that the broker has read them.
@@ -151,10 +153,11 @@ impl Producer {
             due_total: None,
             blocked_ns: 0,
             held_back: 0,
+            is_watched: false,
         })
     }
 
-    /// Goes on where `before` had to stop when the broker was killed at `now_ns`: after the `sent` messages that it has
+    /// Goes on where `before` had to stop when its connection ended, at `now_ns`: after the `sent` messages that it has
     /// sent, none of which is sent again.
     pub(super) fn resume(&mut self, before: &Self, sent: u64, now_ns: u64) {
         self.pace = before.pace.clone();
@@ -405,21 +408,22 @@ impl Producer {
         if books.ledger.wants_sequences() {
             let last = if multiple { confirms.through(tag) } else { tag };
             let first = if multiple { frontier + 1 } else { tag };
-            self.settle_sequences(books, first..=last, nack, now_ns);
+            self.settle_sequences(books, first..=last, nack);
+        }
+        if self.is_watched && !nack {
+            self.is_watched = false;
+            books.first_confirm_ns.get_or_insert(now_ns);
         }
         Ok(())
     }
 
     /// Tells the ledger which messages were confirmed or refused, from their publish tags.
-    fn settle_sequences(&self, books: &mut Books, tags: RangeInclusive<u64>, nack: bool, now_ns: u64) {
+    fn settle_sequences(&self, books: &mut Books, tags: RangeInclusive<u64>, nack: bool) {
         let sequence = |tag: u64| (self.first_sequence + tag - 1) as u32;
         if tags.is_empty() {
             return;
         }
         let sequences = sequence(*tags.start())..=sequence(*tags.end());
         books.ledger.settle_sequences(self.index, sequences, nack);
-        if !nack {
-            books.first_confirm_ns.get_or_insert(now_ns);
-        }
     }
 }

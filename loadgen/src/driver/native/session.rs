@@ -4,7 +4,7 @@
 //! connection is handed to the event loop.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use wire::{FieldTable, FrameKind, Method, PROTOCOL_HEADER, TableRef, decode_frame};
@@ -316,9 +316,7 @@ fn connect(name: &str, target: &Target) -> Result<TcpStream, DriverError> {
         address: format!("{}:{}", target.host, target.port),
         source,
     };
-    let addresses = (target.host.as_str(), target.port)
-        .to_socket_addrs()
-        .map_err(failed)?;
+    let addresses = target.addresses().map_err(failed)?;
     let mut last = std::io::Error::new(ErrorKind::NotFound, "the host name has no address");
     for address in addresses {
         let stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT).and_then(|stream| {

@@ -1,6 +1,7 @@
 //! A non-blocking socket with its unsent output and its undecoded remainder of input.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 
@@ -77,6 +78,11 @@ impl Socket {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Where it connects from; `None` when the operating system does not know any more.
+    pub(super) fn local_address(&self) -> Option<SocketAddr> {
+        self.stream.local_addr().ok()
     }
 
     /// Keeps what could not be decoded yet for the next read.
