@@ -127,9 +127,10 @@ pub struct RunArguments {
 /// Whom to drive.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SubjectArguments {
-    /// Drive this broker instead of the embedded one: `amqp://[user[:password]@]host[:port][/vhost]`.
+    /// Drive this broker instead of the embedded one: `amqp://[user[:password]@]host[:port][/vhost]`. Repeated, or with
+    /// commas in between: the nodes of a cluster, among which producers and consumers are spread in turn.
     #[arg(long, value_name = "URL")]
-    pub url: Option<Target>,
+    pub url: Vec<Target>,
 
     /// Process of the broker behind --url, whose memory and CPU are to be measured; found by itself on loopback.
     #[arg(long, value_name = "PID", requires = "url", value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
@@ -257,9 +258,9 @@ impl SubjectArguments {
     /// The broker that these flags name.
     #[must_use]
     pub fn subject(&self) -> Subject {
-        match &self.url {
+        match Target::cluster(self.url.iter().cloned()) {
             Some(target) => Subject::External {
-                target: target.clone(),
+                target,
                 pid: self.broker_pid,
             },
             None => Subject::Started {

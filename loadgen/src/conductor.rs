@@ -180,8 +180,8 @@ pub fn conduct(
     events: &Events,
 ) -> Result<Conducted, ConductError> {
     let (control, live) = (Control::new(), Live::default());
-    let (proxy, target) = behind_proxy(plan, target)?;
-    let mut injector = Injector::new(&plan.faults, proxy);
+    let (proxies, target) = behind_proxies(plan, target)?;
+    let mut injector = Injector::new(&plan.faults, proxies);
     control
         .outages()
         .plan(u32::try_from(plan.faults.len()).expect("the fields table limits the faults"));
@@ -341,17 +341,23 @@ impl Watch<'_> {
     }
 }
 
-/// A proxy before `target`, if connections are to be cut, and where the clients find it.
-fn behind_proxy(plan: &Plan, target: &Target) -> Result<(Option<Proxy>, Target), ConductError> {
+/// A proxy before each node of `target`, if connections are to be cut, and where the clients find them.
+fn behind_proxies(plan: &Plan, target: &Target) -> Result<(Vec<Proxy>, Target), ConductError> {
+    let mut proxies = Vec::new();
     if !plan.scenario.has_fault(|kind| kind == FaultKind::Cut) {
-        return Ok((None, target.clone()));
+        return Ok((proxies, target.clone()));
     }
-    let proxy = Proxy::start(target).map_err(|source| ConductError::Proxy {
-        target: target.to_string(),
-        source,
-    })?;
-    let through = target.clone().through(proxy.address());
-    Ok((Some(proxy), through))
+    let mut nodes = Vec::new();
+    for node in target.clone().into_nodes() {
+        let proxy = Proxy::start(&node).map_err(|source| ConductError::Proxy {
+            target: node.to_string(),
+            source,
+        })?;
+        nodes.push(node.through(proxy.address()));
+        proxies.push(proxy);
+    }
+    let through = Target::cluster(nodes).expect("a target has at least one node");
+    Ok((proxies, through))
 }
 
 /// The target that an embedded broker at `address` is.

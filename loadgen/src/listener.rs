@@ -7,9 +7,12 @@ use procfs::process::{FDTarget, all_processes};
 
 use crate::target::Target;
 
-/// The process that listens on `target`, if it runs on this machine and may be looked into.
+/// The process that listens on `target`, if it is one, runs on this machine and may be looked into.
 #[must_use]
 pub fn listener_pid(target: &Target) -> Option<u32> {
+    if target.node_count() > 1 {
+        return None;
+    }
     let addresses: Vec<SocketAddr> = (target.host.as_str(), target.port)
         .to_socket_addrs()
         .ok()?

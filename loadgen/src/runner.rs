@@ -15,9 +15,10 @@ use crate::history;
 use crate::invocation;
 use crate::plan::Plan;
 use crate::result::{Given, RunResult};
-use crate::scenario::{DriverKind, FaultKind, Overridden};
+use crate::scenario::{DriverKind, FaultKind, Overridden, Scenario};
 use crate::storage;
 use crate::subject::Subject;
+use crate::target::Target;
 use crate::terminal::{Display, Progress};
 use crate::utc::Utc;
 use crate::verdict::Outcome;
@@ -71,13 +72,13 @@ impl Runner<'_> {
                     scenario.name
                 )));
             }
-            Subject::External { .. } => {}
             Subject::Started { .. } if scenario.producers == 0 => {
                 return Err(Failure::usage(anyhow::anyhow!(
                     "{} takes messages from queues that stand already, and a new broker has none: name the broker with --url",
                     scenario.name
                 )));
             }
+            Subject::External { target, .. } => check_nodes(scenario, target).map_err(Failure::usage)?,
             Subject::Started { data_dir_parent, .. } => {
                 storage::check(scenario, data_dir_parent.as_deref()).map_err(Failure::usage)?;
             }
@@ -190,6 +191,17 @@ fn enters_history(run: &RunResult, broker_stopped: bool) -> bool {
         && summary.hopeless.is_none()
         && run.environment.is_release()
         && broker_stopped
+}
+
+/// A node that nobody connects to would be named in the result all the same.
+fn check_nodes(scenario: &Scenario, target: &Target) -> anyhow::Result<()> {
+    let connections = scenario.producers.max(scenario.consumers);
+    anyhow::ensure!(
+        target.node_count() <= usize::from(connections),
+        "--url names {} nodes; allowed: at most {connections}, the larger one of producers and consumers, so that each node gets a connection",
+        target.node_count()
+    );
+    Ok(())
 }
 
 fn driver(kind: DriverKind) -> Box<dyn Driver + Send> {

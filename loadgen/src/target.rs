@@ -1,4 +1,4 @@
-//! Whom to drive: an AMQP URL taken apart.
+//! Whom to drive: AMQP URLs taken apart. One URL names one node; several name the nodes of a cluster.
 
 use std::fmt;
 use std::io;
@@ -26,6 +26,8 @@ pub struct Target {
     pub vhost: String,
     /// Where to connect to instead of `host` and `port`: a proxy in between.
     pub via: Option<SocketAddr>,
+    /// Further nodes of the same cluster. A node has none.
+    pub further_nodes: Vec<Target>,
 }
 
 /// Why a URL names no target.
@@ -47,6 +49,40 @@ impl Target {
             password: "guest".into(),
             vhost: "/".into(),
             via: None,
+            further_nodes: Vec::new(),
+        }
+    }
+
+    /// All these URLs as the nodes of one cluster, in their order; `None` when there is none.
+    #[must_use]
+    pub fn cluster(targets: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut nodes = targets.into_iter().flat_map(Self::into_nodes);
+        let first = nodes.next()?;
+        Some(Self {
+            further_nodes: nodes.collect(),
+            ..first
+        })
+    }
+
+    /// Its nodes, each by itself.
+    #[must_use]
+    pub fn into_nodes(mut self) -> Vec<Self> {
+        let further = std::mem::take(&mut self.further_nodes);
+        std::iter::once(self).chain(further).collect()
+    }
+
+    /// How many nodes it has.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        1 + self.further_nodes.len()
+    }
+
+    /// The node of the `index`-th connection: the nodes take turns.
+    #[must_use]
+    pub fn node(&self, index: usize) -> &Self {
+        match index % self.node_count() {
+            0 => self,
+            further => &self.further_nodes[further - 1],
         }
     }
 
@@ -87,19 +123,36 @@ impl fmt::Display for Target {
             format!("/{}", percent_encode(vhost))
         };
         if host.contains(':') {
-            write!(out, "amqp://[{host}]:{port}{vhost}")
+            write!(out, "amqp://[{host}]:{port}{vhost}")?;
         } else {
-            write!(out, "amqp://{host}:{port}{vhost}")
+            write!(out, "amqp://{host}:{port}{vhost}")?;
         }
+        self.further_nodes
+            .iter()
+            .try_for_each(|node| write!(out, ",{node}"))
     }
 }
 
 impl FromStr for Target {
     type Err = TargetError;
 
-    /// Follows RabbitMQ's URI specification, except that an empty path means the default virtual host `/`, as it does
+    /// One URL, or several of them with commas in between. Follows RabbitMQ's URI specification, except that an empty path means the default virtual host `/`, as it does
     /// in most clients.
-    fn from_str(url: &str) -> Result<Self, TargetError> {
+    fn from_str(urls: &str) -> Result<Self, TargetError> {
+        // A comma may be part of a password, but no scheme is.
+        let starts = urls.match_indices(",amqp").map(|(at, _)| at);
+        let mut nodes = Vec::new();
+        let mut from = 0;
+        for to in starts.chain([urls.len()]) {
+            nodes.push(Self::node_from_str(&urls[from..to])?);
+            from = to + 1;
+        }
+        Ok(Self::cluster(nodes).expect("split yields at least one part"))
+    }
+}
+
+impl Target {
+    fn node_from_str(url: &str) -> Result<Self, TargetError> {
         parse(url).map_err(|why| {
             // A password must not reach a log.
             let shown = match (url.find("://"), url.rfind('@')) {
@@ -221,6 +274,7 @@ mod tests {
             password: password.into(),
             vhost: vhost.into(),
             via: None,
+            further_nodes: Vec::new(),
         }
     }
 
@@ -279,5 +333,26 @@ mod tests {
             "amqp://h:1/a%2Fb"
         );
         assert_eq!(Target::guest("::1", 2).to_string(), "amqp://[::1]:2");
+    }
+
+    #[test]
+    fn several_urls_are_the_nodes_of_a_cluster_in_turn() {
+        let cluster: Target = "amqp://u:a,b@one,amqp://two:2,amqp://[::1]:3/v".parse().unwrap();
+        assert_eq!(
+            cluster.to_string(),
+            "amqp://one:5672,amqp://two:2,amqp://[::1]:3/v"
+        );
+        assert_eq!(cluster.password, "a,b");
+        let hosts: Vec<_> = (0..5).map(|index| cluster.node(index).host.as_str()).collect();
+        assert_eq!(hosts, ["one", "two", "::1", "one", "two"]);
+        let repeated = Target::cluster([cluster.clone(), Target::guest("four", 4)]).unwrap();
+        assert_eq!((repeated.node_count(), &repeated.node(3).host[..]), (4, "four"));
+        assert_eq!(Target::cluster(cluster.clone().into_nodes()), Some(cluster));
+        let message = "amqp://one,amqp://u:secret@two:0".parse::<Target>().unwrap_err();
+        let message = message.to_string();
+        assert!(
+            message.contains("@two:0") && !message.contains("secret"),
+            "{message}"
+        );
     }
 }

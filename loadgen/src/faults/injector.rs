@@ -46,19 +46,19 @@ pub struct Injector {
     /// When the pause or stall that is going on ends, in ns since the run's epoch.
     ends_ns: Option<u64>,
     made: Vec<Strike>,
-    /// Between clients and broker, when connections are to be cut.
-    proxy: Option<Proxy>,
+    /// Between clients and each node of the broker, when connections are to be cut.
+    proxies: Vec<Proxy>,
 }
 
 impl Injector {
-    /// Makes `faults`; with `proxy` it can cut connections.
+    /// Makes `faults`; it can cut connections that go through `proxies`.
     #[must_use]
-    pub fn new(faults: &[PlannedFault], proxy: Option<Proxy>) -> Self {
+    pub fn new(faults: &[PlannedFault], proxies: Vec<Proxy>) -> Self {
         Self {
             to_come: faults.iter().cloned().collect(),
             ends_ns: None,
             made: Vec::new(),
-            proxy,
+            proxies,
         }
     }
 
@@ -176,7 +176,8 @@ impl Injector {
         broker.restart()?;
         self.ended(stage.control);
         stage.sampler.follow(broker.pid());
-        let target = match &self.proxy {
+        // Our own broker is one node.
+        let target = match self.proxies.first() {
             Some(proxy) => {
                 proxy.retarget(broker.address());
                 target_of(broker.address()).through(proxy.address())
@@ -188,14 +189,16 @@ impl Injector {
     }
 
     fn cut(&mut self, cut: Cut, by: CutBy, control: &Control) {
-        let (Some(proxy), Some(connections)) = (&self.proxy, control.outages().connections()) else {
+        let Some(connections) = control.outages().connections() else {
             return;
         };
         let producers = cut.producers.iter().map(|&index| connections.producers[index]);
         let consumers = cut.consumers.iter().map(|&index| connections.consumers[index]);
-        let clients = producers.chain(consumers).collect();
+        let clients: Vec<_> = producers.chain(consumers).collect();
         control.outages().cut(cut);
-        proxy.cut(clients, by);
+        for proxy in &self.proxies {
+            proxy.cut(clients.clone(), by);
+        }
         self.ended(control);
     }
 

@@ -21,7 +21,11 @@ const CHUNK_MAX: usize = 256;
 
 /// Connects, ready to consume.
 pub(super) async fn connect(consumer: &ConsumerPlan, target: &Target) -> Result<Link, DriverError> {
-    let link = Link::open(format!("consumer {}", consumer.id), target).await?;
+    let link = Link::open(
+        format!("consumer {}", consumer.id),
+        target.node(usize::from(consumer.id)),
+    )
+    .await?;
     let limiting = link
         .channel
         .basic_qos(consumer.prefetch, BasicQosOptions::default());

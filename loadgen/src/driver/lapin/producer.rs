@@ -34,7 +34,11 @@ pub(super) async fn connect(
     producer: &ProducerPlan,
     target: &Target,
 ) -> Result<Link, DriverError> {
-    let link = Link::open(format!("producer {}", producer.id), target).await?;
+    let link = Link::open(
+        format!("producer {}", producer.id),
+        target.node(usize::from(producer.id)),
+    )
+    .await?;
     if plan.scenario.confirm_window.is_some() {
         let selecting = link.channel.confirm_select(ConfirmSelectOptions::default());
         answered(&link.name, "confirm.select", selecting).await?;

@@ -54,7 +54,9 @@ impl Link {
             },
         };
         let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
-        let connection = answered(&name, "connection.open", connecting).await?;
+        // Which of several nodes it was, the client does not say.
+        let attempt = format!("{name} to {target}");
+        let connection = answered(&attempt, "connection.open", connecting).await?;
         let channel = answered(&name, "channel.open", connection.create_channel()).await?;
         Ok(Self {
             name,

@@ -57,7 +57,10 @@ impl Consumer {
         consumer: &ConsumerPlan,
         target: &Target,
     ) -> Result<Self, DriverError> {
-        let mut session = Session::open(&format!("consumer {}", consumer.id), target)?;
+        let mut session = Session::open(
+            &format!("consumer {}", consumer.id),
+            target.node(usize::from(consumer.id)),
+        )?;
         let qos = Method::BasicQos {
             prefetch_size: 0,
             prefetch_count: consumer.prefetch,

@@ -90,7 +90,7 @@ impl Producer {
         producer: &ProducerPlan,
         target: &Target,
     ) -> Result<Self, DriverError> {
-        let mut session = Session::open(&format!("producer {}", producer.id), target)?;
+        let mut session = Session::open(&format!("producer {}", producer.id), target.node(index))?;
         let confirm_window = plan.scenario.confirm_window;
         if confirm_window.is_some() {
             let select = Method::ConfirmSelect { no_wait: false };
