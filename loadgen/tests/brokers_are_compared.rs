@@ -37,6 +37,7 @@ fn directory() -> TempDir {
             "targets": {"broker_rss_bytes_max": 1},
             "validity": {
                 "schedule_lag_p99_us_max": 60e6, "generator_cpu_max": 1.0, "steal_max": 1.0, "foreign_cpu_max": 1.0,
+            "hiccup_p99_us_max": 60e6,
             },
         });
         if durable {

@@ -32,6 +32,7 @@ fn directory_with(targets: Value) -> TempDir {
         "targets": targets,
         "validity": {
             "schedule_lag_p99_us_max": 60e6, "generator_cpu_max": 1.0, "steal_max": 1.0, "foreign_cpu_max": 1.0,
+            "hiccup_p99_us_max": 60e6,
         },
     });
     std::fs::create_dir(directory.path().join("scenarios")).unwrap();
@@ -199,7 +200,7 @@ fn missed_targets_are_exit_code_1_and_shown() {
     let table = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{table}");
     assert!(
-        table.contains("MISSED") && table.contains("verdict: FAIL"),
+        table.contains("MISS\n") && table.contains("verdict: FAIL"),
         "{table}"
     );
     assert_eq!(text(&output.stderr), "");

@@ -20,6 +20,7 @@ fn passed(faults: &Value, changes: &Value) -> Value {
         "confirm_window": 2_000, "faults": faults,
         "validity": {
             "schedule_lag_p99_us_max": 60e6, "generator_cpu_max": 1.0, "steal_max": 1.0, "foreign_cpu_max": 1.0,
+            "hiccup_p99_us_max": 60e6,
         },
     });
     for (name, value) in changes.as_object().unwrap() {

@@ -31,6 +31,7 @@ fn directory() -> TempDir {
         "duration_s": 0.3, "warmup_s": 0.0, "prefetch": 100, "ack_every": 10,
         "validity": {
             "schedule_lag_p99_us_max": 60e6, "generator_cpu_max": 1.0, "steal_max": 1.0, "foreign_cpu_max": 1.0,
+            "hiccup_p99_us_max": 60e6,
         },
     });
     std::fs::create_dir(directory.path().join("scenarios")).unwrap();

@@ -50,6 +50,7 @@ fn directory(duration_s: f64) -> TempDir {
         "targets": {"publish_rate_min": 1_000},
         "validity": {
             "schedule_lag_p99_us_max": 60e6, "generator_cpu_max": 1.0, "steal_max": 1.0, "foreign_cpu_max": 1.0,
+            "hiccup_p99_us_max": 60e6,
         },
     });
     std::fs::create_dir(directory.path().join("scenarios")).unwrap();

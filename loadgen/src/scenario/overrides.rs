@@ -219,7 +219,9 @@ pub(super) fn drop_unreachable_targets(before: &Scenario, value: &mut Value, cha
         }
     }
     if rate.is_none()
-        && let Some(expressions) = value["targets"]["expressions"].as_array_mut()
+        && let Some(expressions) = value["targets"]
+            .get_mut("expressions")
+            .and_then(Value::as_array_mut)
     {
         expressions.retain(|text| {
             let text = text.as_str().unwrap_or_default();
