@@ -117,6 +117,31 @@ fn a_killed_broker_delivers_what_it_confirmed_and_flags_all_of_it() {
 }
 
 #[test]
+fn what_may_have_been_delivered_before_an_earlier_end_is_still_flagged() {
+    for first_end in ["killed", "stopped"] {
+        let mut broker = BrokerProcess::start(&[]);
+        let mut client = Client::connect(&broker);
+        client.declare_durable(1, "orders", &FieldTable::new());
+        client.confirm_select(1);
+        client.publish_persistent(1, "", "orders", b"seen");
+        client.await_confirms(1);
+        assert_eq!(drain(&mut client, "orders"), flagged(&[("seen", false)]));
+        if first_end == "killed" {
+            broker.kill();
+        } else {
+            broker.stop();
+        }
+        // Nobody takes anything in this life of the broker.
+        broker.restart(&[]);
+        broker.stop();
+        broker.restart(&[]);
+        let mut client = Client::connect(&broker);
+        let expected = flagged(&[("seen", true)]);
+        assert_eq!(drain(&mut client, "orders"), expected, "first {first_end}");
+    }
+}
+
+#[test]
 fn every_property_and_every_size_comes_back() {
     let mut broker = BrokerProcess::start(&[]);
     let mut client = Client::connect(&broker);

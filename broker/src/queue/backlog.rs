@@ -159,12 +159,13 @@ impl Backlog {
         }
     }
 
-    /// First offset that was never delivered, nor any after it.
+    /// First offset that was surely never delivered, nor any after it: not in this broker's life, and not before it.
     pub(super) fn dispatched(&self) -> Offset {
-        match self.special.as_ref().and_then(|special| special.lanes.as_ref()) {
-            Some(lanes) => lanes.taken_through().max(self.redeliver_below),
+        let taken = match self.special.as_ref().and_then(|special| special.lanes.as_ref()) {
+            Some(lanes) => lanes.taken_through(),
             None => self.cursor,
-        }
+        };
+        taken.max(self.redeliver_below)
     }
 
     /// Messages published and not settled.
