@@ -105,8 +105,13 @@ impl Consumer {
         self.link.flush(buffer)
     }
 
-    /// Reads once, books every delivery that is complete, and writes the acks that are due.
+    /// Reads once, books every delivery that is complete, and writes the acks that are due. Agrees when the broker closes the connection: it waits for that.
     pub(super) fn read(&mut self, books: &mut Books, buffer: &mut [u8]) -> Result<(), DriverError> {
+        self.read_once(books, buffer)
+            .inspect_err(|error| self.link.agree(error))
+    }
+
+    fn read_once(&mut self, books: &mut Books, buffer: &mut [u8]) -> Result<(), DriverError> {
         let filled = self.link.read(buffer)?;
         if filled == 0 {
             return Ok(());

@@ -330,8 +330,13 @@ impl Producer {
         }
     }
 
-    /// Reads once and books the confirms.
+    /// Reads once and books the confirms. Agrees when the broker closes the connection: it waits for that.
     pub(super) fn read(&mut self, books: &mut Books, buffer: &mut [u8]) -> Result<(), DriverError> {
+        self.read_once(books, buffer)
+            .inspect_err(|error| self.link.agree(error))
+    }
+
+    fn read_once(&mut self, books: &mut Books, buffer: &mut [u8]) -> Result<(), DriverError> {
         let filled = self.link.read(buffer)?;
         if filled == 0 {
             return Ok(());

@@ -135,8 +135,7 @@ impl Engine {
         }
     }
 
-    /// Reads what the broker still says (a confirm is a promise, whenever it is read), agrees when it closes in order, and
-    /// waits until it listens again.
+    /// Reads what the broker still says (a confirm is a promise, whenever it is read), and waits until it listens again.
     fn await_restart(&mut self, outages: &Outages) -> Option<(u32, Target)> {
         let deadline = Instant::now() + RESTART_TIMEOUT;
         let everybody = 0..self.producers.len() + self.consumers.len();
@@ -169,28 +168,25 @@ impl Engine {
             buffer,
             ..
         } = self;
-        open.retain(|&token| {
-            let ended = match token.checked_sub(producers.len()) {
-                None => {
-                    let producer = &mut producers[token];
-                    producer.link.socket.readable = true;
-                    let mut ended = None;
-                    while producer.link.socket.readable && ended.is_none() {
-                        ended = producer.read(books, buffer).err();
-                    }
-                    ended.map(|error| producer.link.agree(&error))
+        open.retain(|&token| match token.checked_sub(producers.len()) {
+            None => {
+                let producer = &mut producers[token];
+                producer.link.socket.readable = true;
+                let mut is_open = true;
+                while producer.link.socket.readable && is_open {
+                    is_open = producer.read(books, buffer).is_ok();
                 }
-                Some(index) => {
-                    let consumer = &mut consumers[index];
-                    consumer.link.socket.readable = true;
-                    let mut ended = None;
-                    while consumer.link.socket.readable && ended.is_none() {
-                        ended = consumer.read(books, buffer).err();
-                    }
-                    ended.map(|error| consumer.link.agree(&error))
+                is_open
+            }
+            Some(index) => {
+                let consumer = &mut consumers[index];
+                consumer.link.socket.readable = true;
+                let mut is_open = true;
+                while consumer.link.socket.readable && is_open {
+                    is_open = consumer.read(books, buffer).is_ok();
                 }
-            };
-            ended.is_none()
+                is_open
+            }
         });
     }
 
