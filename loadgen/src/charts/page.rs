@@ -92,10 +92,19 @@ impl Page {
 }
 
 /// Title, verdict and note: beside each other where the width allows it.
+/// A line of text at its place.
+#[derive(Debug)]
+struct Text {
+    content: String,
+    size: i32,
+    weight: Weight,
+    hue: Hue,
+    place: (i32, i32),
+}
+
 #[derive(Debug)]
 struct Header {
-    /// Text, size, weight, colour, place.
-    texts: Vec<(String, i32, Weight, Hue, (i32, i32))>,
+    texts: Vec<Text>,
     height: i32,
 }
 
@@ -114,15 +123,28 @@ impl Header {
         for (row, line) in (0..).zip(&title) {
             x = MARGIN + width_of(line, TITLE_SIZE, Weight::Bold) + BESIDE;
             y = GAP + row * TITLE_HEIGHT;
-            texts.push((line.clone(), TITLE_SIZE, Weight::Bold, Hue::Ink, (MARGIN, y)));
+            texts.push(Text {
+                content: line.clone(),
+                size: TITLE_SIZE,
+                weight: Weight::Bold,
+                hue: Hue::Ink,
+                place: (MARGIN, y),
+            });
         }
-        let mut place = |content: &str, size: i32, weight: Weight, hue: Hue, drop: i32| {
+        let mut put = |content: &str, size: i32, weight: Weight, hue: Hue, drop: i32| {
+            let text = |content: String, place| Text {
+                content,
+                size,
+                weight,
+                hue,
+                place,
+            };
             if content.is_empty() {
                 return;
             }
             let content_width = width_of(content, size, weight);
             if x + content_width <= MARGIN + width {
-                texts.push((content.into(), size, weight, hue, (x, y + drop)));
+                texts.push(text(content.into(), (x, y + drop)));
                 x += content_width + BESIDE;
                 return;
             }
@@ -130,13 +152,13 @@ impl Header {
             for line in wrapped(content, size, width) {
                 y += GAP;
                 x = MARGIN + width_of(&line, size, weight) + BESIDE;
-                texts.push((line, size, weight, hue, (MARGIN, y)));
+                texts.push(text(line, (MARGIN, y)));
                 y += LINE_HEIGHT - GAP;
             }
             y -= LINE_HEIGHT - GAP;
         };
-        place(verdict, TITLE_SIZE, Weight::Bold, hue, 0);
-        place(&caption.note, LABEL_SIZE, Weight::Regular, Hue::Faint, 7);
+        put(verdict, TITLE_SIZE, Weight::Bold, hue, 0);
+        put(&caption.note, LABEL_SIZE, Weight::Regular, Hue::Faint, 7);
         Self {
             texts,
             height: y + TITLE_HEIGHT,
@@ -144,13 +166,13 @@ impl Header {
     }
 
     fn draw(&self, area: &Area<'_>, theme: &Theme) -> DrawResult {
-        for (content, size, weight, hue, place) in &self.texts {
-            let color = theme.color(*hue);
-            let style = match weight {
-                Weight::Bold => bold(*size, color),
-                Weight::Regular => text(*size, color),
+        for line in &self.texts {
+            let color = theme.color(line.hue);
+            let style = match line.weight {
+                Weight::Bold => bold(line.size, color),
+                Weight::Regular => text(line.size, color),
             };
-            area.draw_text(content, &style, *place)?;
+            area.draw_text(&line.content, &style, line.place)?;
         }
         Ok(())
     }
