@@ -267,7 +267,7 @@ fn the_cursor_passes_over_what_was_settled_before_a_restart() {
     let remains = Remains {
         next: Offset(9),
         live: vec![Offset(0)..Offset(1), Offset(6)..Offset(7), Offset(8)..Offset(9)],
-        redeliver_below: Offset(9),
+        redeliver_below: Offset(1),
         ..Remains::default()
     };
     let mut bench = Bench::new(true);
@@ -285,7 +285,7 @@ fn the_cursor_passes_over_what_was_settled_before_a_restart() {
             bench.queue.settle(Some(consumer), Offset(0), 1);
             assert_eq!(bench.queue.snapshot().dispatched, Offset(6));
             bench.queue.unsubscribe(consumer);
-            assert_eq!(bench.get(), Some((6, true)));
+            assert_eq!(bench.get(), Some((6, false)));
             bench.queue.settle(None, Offset(6), 1);
             bench.dispatch();
             assert_eq!(bench.queue.ready_len(), 1);
