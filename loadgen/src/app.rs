@@ -16,7 +16,7 @@ use crate::commands;
 use crate::conductor::{Event, Events};
 use crate::embedded;
 use crate::failure::{EXIT_INVALID, EXIT_USAGE, Failure};
-use crate::metrics::{Board, MetricsServer};
+use crate::prometheus::{Board, MetricsServer};
 use crate::repeat::Tally;
 use crate::result::{RunResult, Summary};
 use crate::runner::{Keep, Measured, Runner};

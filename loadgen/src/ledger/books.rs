@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::stream::{ConsumerLedger, ProducerLedger, Stream};
 use super::summary::LedgerSummary;
 use super::survival::Survival;
 use crate::body::{STAMP_BYTES, Stamp};
@@ -14,59 +15,6 @@ use crate::variety::Variety;
 
 /// Human-readable examples kept of each run's faults.
 pub(super) const EXAMPLES_MAX: usize = 8;
-
-/// The deliveries between one producer and one queue.
-#[derive(Debug)]
-pub(super) struct Stream {
-    pub(super) queue: usize,
-    pub(super) received: SequenceSet,
-    /// Sequences whose first copy to arrive carried the redelivered flag. With competing consumers that copy may
-    /// overtake the unflagged one, which is then no unannounced duplicate.
-    pub(super) flagged: SequenceBits,
-    /// Messages that were on their way when the connections ended and have not arrived since: they take no room in
-    /// the window any more.
-    pub(super) written_off: u64,
-    /// Below it no order is promised any more: connections were cut, and what was on them comes again, or later.
-    pub(super) unordered_below: u64,
-}
-
-impl Stream {
-    /// Books a first copy in a run whose connections end. Kept out of the way of all other runs.
-    #[cold]
-    fn survived(&mut self, survival: &mut Survival, producer: u16, sequence: u32) {
-        if survival.receive(usize::from(producer), sequence) {
-            self.written_off -= 1;
-        }
-    }
-}
-
-/// A producer's side of the ledger.
-#[derive(Debug)]
-pub(super) struct ProducerLedger {
-    pub(super) published: u64,
-    /// One per queue that must get a copy, by ascending queue index; one for all of them when keys decide which one does.
-    pub(super) streams: Vec<Stream>,
-}
-
-impl ProducerLedger {
-    fn stream_mut(&mut self, queue: usize) -> Option<&mut Stream> {
-        match self.streams.as_mut_slice() {
-            [only] => Some(only).filter(|only| only.queue == queue),
-            streams => {
-                let index = streams.binary_search_by_key(&queue, |stream| stream.queue).ok()?;
-                Some(&mut streams[index])
-            }
-        }
-    }
-}
-
-/// A consumer's side: what it has already seen.
-#[derive(Debug)]
-pub(super) struct ConsumerLedger {
-    pub(super) queue: usize,
-    /// By producer: one more than the highest sequence received.
-    pub(super) next_sequence: Vec<u32>,
-}
 
 /// Whether a delivery was the first copy of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +38,7 @@ pub struct Ledger {
     head_bytes: usize,
     pub(super) producers: Vec<ProducerLedger>,
     pub(super) consumers: Vec<ConsumerLedger>,
-    expected: u64,
+    pub(super) expected: u64,
     pub(super) summary: LedgerSummary,
     /// Only in runs with faults that end connections: nobody else pays for it.
     pub(super) survival: Option<Box<Survival>>,
@@ -239,102 +187,6 @@ impl Ledger {
     /// Books messages refused by the broker.
     pub fn nack(&mut self, count: u64) {
         self.summary.nacked += count;
-    }
-
-    /// Whether everything that must arrive has arrived: each copy, or after the end of connections each copy that was
-    /// confirmed or sent since.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        match &self.survival {
-            None => self.summary.received == self.expected,
-            Some(survival) => {
-                survival.owed() == 0
-                    && (0..self.producers.len()).all(|producer| self.in_flight(producer) == 0)
-            }
-        }
-    }
-
-    /// Repeated copies, flagged or not.
-    #[must_use]
-    pub fn repeated(&self) -> u64 {
-        self.summary.redelivered + self.summary.duplicated
-    }
-
-    /// Faults that are certain before the end: deliveries duplicated, reordered or corrupt, and messages refused.
-    #[must_use]
-    pub fn harm(&self) -> u64 {
-        let summary = &self.summary;
-        summary.duplicated + summary.reordered + summary.corrupt + summary.nacked
-    }
-
-    /// Deliveries that are messages of this run, first copies and repetitions.
-    #[must_use]
-    pub fn deliveries(&self) -> u64 {
-        self.received() + self.repeated()
-    }
-
-    /// Deliveries owed by the broker; when nobody consumes, the messages that it keeps.
-    #[must_use]
-    pub fn backlog(&self) -> u64 {
-        if self.consumers.is_empty() {
-            self.summary.published
-        } else {
-            self.expected - self.summary.received
-        }
-    }
-
-    /// Messages sent by `producer`.
-    #[must_use]
-    pub fn published_by(&self, producer: usize) -> u64 {
-        self.producers[producer].published
-    }
-
-    /// Messages of `producer` that its slowest queue has not yet delivered.
-    #[must_use]
-    pub fn in_flight(&self, producer: usize) -> u64 {
-        let producer = &self.producers[producer];
-        let slowest = producer
-            .streams
-            .iter()
-            .map(|stream| stream.received.count() + stream.written_off)
-            .min();
-        producer.published - slowest.unwrap_or(producer.published)
-    }
-
-    /// Messages sent.
-    #[must_use]
-    pub fn published(&self) -> u64 {
-        self.summary.published
-    }
-
-    /// Copies that had to arrive so far.
-    #[must_use]
-    pub fn expected(&self) -> u64 {
-        self.expected
-    }
-
-    /// Distinct copies that arrived.
-    #[must_use]
-    pub fn received(&self) -> u64 {
-        self.summary.received
-    }
-
-    /// Messages of others that were received, in a run in which nobody sends.
-    #[must_use]
-    pub fn foreign(&self) -> u64 {
-        self.summary.foreign
-    }
-
-    /// Messages confirmed so far.
-    #[must_use]
-    pub fn confirmed(&self) -> u64 {
-        self.summary.confirmed
-    }
-
-    /// Messages that the broker has answered for: confirmed or refused.
-    #[must_use]
-    pub fn settled(&self) -> u64 {
-        self.summary.confirmed + self.summary.nacked
     }
 
     /// Closes the books: everything expected and not received is lost.

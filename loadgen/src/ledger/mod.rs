@@ -15,6 +15,8 @@
 
 mod books;
 mod kill;
+mod standing;
+mod stream;
 mod summary;
 mod survival;
 

@@ -19,7 +19,7 @@ pub use standing::Standing;
 pub(crate) use standing::tests::standing;
 
 use crate::control::Phase;
-use crate::metrics::Board;
+use crate::prometheus::Board;
 use screen::Screen;
 use view::Rates;
 
