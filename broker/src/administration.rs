@@ -37,6 +37,18 @@ impl Broker {
         Some(self.remove(vhost.record()))
     }
 
+    /// Makes a virtual host, or gives the one of this name what `record` says; what it holds already stays.
+    pub fn put_vhost(&self, record: VhostRecord) -> Ticket {
+        if let Some(ticket) = self.create_vhost(record.clone()) {
+            return ticket;
+        }
+        let vhosts = self.vhosts.write();
+        if let Some(vhost) = vhosts.get(&record.name) {
+            vhost.set_record(record.clone());
+        }
+        self.put(record)
+    }
+
     /// Changes what a virtual host may hold; what it holds already stays. `None` when there is none of this name.
     pub fn set_vhost_limits(&self, name: &str, limits: VhostLimits) -> Option<Ticket> {
         let vhosts = self.vhosts.write();

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::connection::{ConnectionId, ReplyConsumers};
 use crate::definitions;
 use crate::inbox::Inbox;
+use crate::limits::Limits;
 use crate::queue::{Queue, Starved};
 use crate::queue_maker::QueueMaker;
 use crate::restore;
@@ -35,6 +36,8 @@ pub const DURABILITY_ARGUMENT: &str = "x-durability";
 pub struct Broker {
     /// As started.
     pub config: Config,
+    /// What of it may change meanwhile.
+    pub limits: Limits,
     pub(crate) vhosts: RwLock<BTreeMap<String, Arc<VirtualHost>>>,
     pub(crate) maker: Arc<QueueMaker>,
     /// The memory budget.
@@ -105,6 +108,7 @@ impl Broker {
             connections: AtomicUsize::new(0),
             names: AtomicU64::new(0),
             name_seed: RandomState::new(),
+            limits: Limits::new(&config),
             config,
         });
         restore::topology(&broker, entities)?;
@@ -144,7 +148,7 @@ impl Broker {
 
     /// Counts a connection in; `None` when the limit is reached. It is counted out when the permit drops.
     pub fn admit_connection(self: &Arc<Self>) -> Option<ConnectionPermit> {
-        let max = self.config.connections_max;
+        let max = self.limits.connections_max();
         let admit = |count| (count < max).then_some(count + 1);
         self.connections
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, admit)

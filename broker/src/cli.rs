@@ -1,17 +1,31 @@
-//! The command line: flags to [`Config`], then logging, the data directory and the server; or, with a subcommand,
-//! something that is done without serving.
+//! The command line: flags, environment and file to [`Config`], then logging, the data directory and the server; or, with
+//! a subcommand, something that is done without serving.
 //!
 //! Exit codes: 0 after an orderly stop, 1 when the broker failed, 2 for wrong usage. `broker log` has its own.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `layers` | flags over environment over file |
+//! | `file` | TOML as settings |
+//! | `problem` | what is wrong, and where |
+//! | `config_command`, `example` | `broker config` |
+//! | `values` | sizes and times |
 
+mod config_command;
+mod example;
+mod file;
+mod layers;
+mod problem;
 mod values;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::auth::{GUEST, User};
 use crate::config::{Config, Product};
@@ -20,6 +34,9 @@ use crate::definitions::{self, Definitions, DefinitionsCommand};
 use crate::log_command::{self, LogCommand};
 use crate::logging::{self, LogFilter};
 use crate::store::{CompactionRate, Durability};
+use config_command::ConfigCommand;
+pub(crate) use layers::{Loaded, Setting, Sources, shown};
+use problem::Problems;
 use values::{bytes, bytes_u32, bytes_u64, duration, duration_text, size_text, whole_seconds};
 
 /// A single-node AMQP 0-9-1 broker.
@@ -37,9 +54,20 @@ struct Flags {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Address to listen on; repeat it for several. Port 0 takes a free port.
-    #[arg(long, value_name = "ADDRESS:PORT", default_values_t = Config::default().listen)]
-    listen: Vec<SocketAddr>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What a broker runs with. Each is a flag, a key of the configuration file and a variable of the environment.
+#[derive(Debug, Args)]
+struct Settings {
+    /// TOML file with settings; flags and BROKER_... variables beat it. See `broker config --example`.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Address to listen on; repeat it for several, leave it empty for none. Port 0 takes a free port.
+    #[arg(long, value_name = "ADDRESS:PORT", default_values = listen_default(), value_parser = Listen::from_str)]
+    listen: Vec<Listen>,
 
     /// Directory that this broker owns; created when missing. Two brokers cannot share one.
     #[arg(long, value_name = "PATH", default_value = Config::default().data_dir.into_os_string())]
@@ -158,7 +186,7 @@ struct Flags {
 }
 
 /// What to do instead of serving.
-#[derive(Clone, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
     /// Looks into the logs of a data directory while no broker runs on it, and repairs them.
     #[command(subcommand)]
@@ -166,20 +194,64 @@ enum Command {
     /// Writes what a data directory defines as a document that this broker and RabbitMQ import.
     #[command(subcommand)]
     Definitions(DefinitionsCommand),
+    /// Prints an example of a configuration file, checks one, or shows what is in force. Takes all flags of a start.
+    Config(Box<ConfigCommand>),
 }
 
 /// What the command line asks for.
 #[derive(Debug)]
 enum Order {
-    Serve(Box<Config>, LogFilter),
+    Serve(Box<Loaded>, Sources),
     Log(LogCommand),
     Definitions(DefinitionsCommand),
+    Config(config_command::Task, Sources),
 }
 
-impl Flags {
+/// Why there is no order.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    /// Help and version are errors too, to clap; their exit code is 0.
+    #[error("{0}")]
+    Usage(#[from] clap::Error),
+    #[error("{0}")]
+    Configuration(#[from] Problems),
+}
+
+/// Exit code for wrong usage, a wrong configuration among it.
+const EXIT_USAGE: u8 = 2;
+
+/// An address, or the lack of one.
+#[derive(Clone, Copy, Debug)]
+struct Listen(Option<SocketAddr>);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Listen, String> {
+        match text {
+            "" => Ok(Listen(None)),
+            text => match text.parse() {
+                Ok(address) => Ok(Listen(Some(address))),
+                Err(error) => Err(format!(
+                    "{error}; expected ADDRESS:PORT, for example 127.0.0.1:5672"
+                )),
+            },
+        }
+    }
+}
+
+fn listen_default() -> Vec<String> {
+    Config::default()
+        .listen
+        .iter()
+        .map(SocketAddr::to_string)
+        .collect()
+}
+
+impl Settings {
     fn config(self) -> Config {
         Config {
-            listen: self.listen,
+            listen: self.listen.into_iter().filter_map(|listen| listen.0).collect(),
             data_dir: self.data_dir,
             reactors: self.reactors as usize,
             connections_max: self.connections_max as usize,
@@ -219,18 +291,25 @@ impl Flags {
 /// Runs a broker as the command line says, the program's name first, and returns when it has stopped; or does what a
 /// subcommand says.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let (config, log) = match parse(args) {
-        Ok(Order::Serve(config, log)) => (*config, log),
+    let (loaded, sources) = match parse(args, std::env::vars_os()) {
+        Ok(Order::Serve(loaded, sources)) => (*loaded, sources),
         Ok(Order::Log(command)) => return log_command::run(&command),
         Ok(Order::Definitions(command)) => return definitions::run(&command),
-        Err(error) => {
-            // Help and version are errors too, to clap; their exit code is 0.
+        Ok(Order::Config(task, sources)) => return config_command::run(task, &sources),
+        Err(Refused::Usage(error)) => {
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));
+        }
+        Err(Refused::Configuration(problems)) => {
+            eprintln!("{problems}");
+            return ExitCode::from(EXIT_USAGE);
         }
     };
-    logging::init(&log);
-    match serve(config) {
+    logging::init(&loaded.log);
+    for note in &loaded.notes {
+        tracing::warn!("{note}");
+    }
+    match serve(loaded, sources) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("broker: {error:#}");
@@ -239,29 +318,29 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, clap::Error> {
-    let mut flags = Flags::try_parse_from(args)?;
-    match flags.command {
-        Some(Command::Log(command)) => return Ok(Order::Log(command)),
-        Some(Command::Definitions(command)) => return Ok(Order::Definitions(command)),
-        None => {}
-    }
-    let refuse = |message: String| Flags::command().error(ErrorKind::ValueValidation, message);
-    let log = match flags.log.take() {
-        Some(filter) => filter,
-        None => LogFilter::from_environment().map_err(refuse)?,
-    };
-    let config = flags.config();
-    config
-        .check()
-        .map_err(|contradiction| refuse(contradiction.to_string()))?;
-    Ok(Order::Serve(Box::new(config), log))
+fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Order, Refused> {
+    let matches = Flags::command().try_get_matches_from(args)?;
+    Ok(match Flags::from_arg_matches(&matches)?.command {
+        Some(Command::Log(command)) => Order::Log(command),
+        Some(Command::Definitions(command)) => Order::Definitions(command),
+        Some(Command::Config(command)) => {
+            let own = matches.subcommand().map_or(&matches, |(_, own)| own);
+            Order::Config(command.task(), Sources::new(own, environment))
+        }
+        None => {
+            let sources = Sources::new(&matches, environment);
+            Order::Serve(Box::new(sources.load()?), sources)
+        }
+    })
 }
 
-fn serve(config: Config) -> anyhow::Result<()> {
-    let data_dir = DataDir::open(&config.data_dir)?;
+fn serve(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
+    let data_dir = DataDir::open(&loaded.config.data_dir)?;
     tracing::info!(path = %data_dir.path().display(), "data directory locked");
-    crate::server::run(config)
+    crate::server::run(loaded, sources)
 }
 
 fn handshake_timeout(text: &str) -> Result<Duration, String> {
@@ -282,8 +361,8 @@ mod tests {
 
     fn parsed(flags: &[&str]) -> Result<Config, String> {
         let args = ["broker"].iter().chain(flags).map(OsString::from);
-        match parse(args) {
-            Ok(Order::Serve(config, _)) => Ok(*config),
+        match parse(args, []) {
+            Ok(Order::Serve(loaded, _)) => Ok(loaded.config),
             Ok(order) => Err(format!("{order:?}")),
             Err(error) => Err(error.to_string()),
         }
@@ -291,11 +370,14 @@ mod tests {
 
     #[test]
     fn subcommands_have_flags_of_their_own() {
-        let directory = |flags: &[&str]| match parse(["broker"].iter().chain(flags).map(OsString::from)) {
-            Ok(Order::Log(command)) => Ok(command.data_dir().to_owned()),
-            Ok(Order::Definitions(DefinitionsCommand::Export(flags))) => Ok(flags.data_dir),
-            Ok(Order::Serve(..)) => Err("serves".to_owned()),
-            Err(error) => Err(error.to_string()),
+        let directory = |flags: &[&str]| {
+            let args = ["broker"].iter().chain(flags).map(OsString::from);
+            match parse(args, []) {
+                Ok(Order::Log(command)) => Ok(command.data_dir().to_owned()),
+                Ok(Order::Definitions(DefinitionsCommand::Export(flags))) => Ok(flags.data_dir),
+                Ok(order) => Err(format!("{order:?}")),
+                Err(error) => Err(error.to_string()),
+            }
         };
         assert_eq!(directory(&["log", "verify"]).unwrap(), Config::default().data_dir);
         for command in [&["verify"][..], &["dump", "--queue=q"], &["repair", "--apply"]] {

@@ -135,62 +135,66 @@ impl Config {
     /// # Errors
     /// The first contradiction found.
     pub fn check(&self) -> Result<(), ConfigError> {
+        match self.contradictions().into_iter().next() {
+            Some(first) => Err(first),
+            None => Ok(()),
+        }
+    }
+
+    /// All settings that are out of bounds or contradict each other.
+    pub fn contradictions(&self) -> Vec<ConfigError> {
         let (frame_min, frame_max) = FRAME_MAX_RANGE;
+        let (segment_min, segment_max) = SEGMENT_BYTES_RANGE;
         let (outbox, ring, budget) = (
             self.outbox_bytes as u64,
             self.ring_bytes as u64,
             self.memory_budget as u64,
         );
         let record_max = self.message_bytes_max + u64::from(self.frame_max) + ENVELOPE_BYTES_MAX;
-        let refuse = |flag, value, problem| Err(ConfigError { flag, value, problem });
+        let mut found = Vec::new();
+        let mut refuse = |flag, value, problem| found.push(ConfigError { flag, value, problem });
         if !(frame_min..=frame_max).contains(&self.frame_max) {
             let problem = format!("is outside {frame_min} to {frame_max} bytes");
-            return refuse("--frame-max", self.frame_max.into(), problem);
+            refuse("--frame-max", self.frame_max.into(), problem);
         }
         if outbox < u64::from(self.frame_max) {
             let problem = format!(
                 "is less than --frame-max {}: no full frame would fit",
                 self.frame_max
             );
-            return refuse("--outbox-bytes", outbox, problem);
+            refuse("--outbox-bytes", outbox, problem);
         }
         if ring > budget {
             let problem = format!("is more than --memory-budget {budget}, which all queues share");
-            return refuse("--ring-bytes", ring, problem);
+            refuse("--ring-bytes", ring, problem);
         }
         if ring < record_max {
             let problem = format!(
                 "is too small for one message of --message-bytes-max {} with its header frame: at least {record_max} bytes",
                 self.message_bytes_max
             );
-            return refuse("--ring-bytes", ring, problem);
+            refuse("--ring-bytes", ring, problem);
         }
         if !(1..=95).contains(&self.spill_above) {
-            return refuse(
-                "--spill-above",
-                self.spill_above.into(),
-                "is outside 1 to 95 percent".to_owned(),
-            );
+            let problem = "is outside 1 to 95 percent".to_owned();
+            refuse("--spill-above", self.spill_above.into(), problem);
         }
-        let (segment_min, segment_max) = SEGMENT_BYTES_RANGE;
         if !(segment_min..=segment_max).contains(&self.segment_bytes) {
             let problem = format!("is outside {segment_min} to {segment_max} bytes");
-            return refuse("--segment-bytes", self.segment_bytes, problem);
+            refuse("--segment-bytes", self.segment_bytes, problem);
         }
         let counts = [
             ("--reactors", self.reactors),
             ("--connections-max", self.connections_max),
             ("--ring-messages", self.ring_messages),
+            ("--channel-max", self.channel_max.into()),
         ];
         for (flag, value) in counts {
             if value == 0 {
-                return refuse(flag, 0, "must be at least 1".to_owned());
+                refuse(flag, 0, "must be at least 1".to_owned());
             }
         }
-        if self.channel_max == 0 {
-            return refuse("--channel-max", 0, "must be at least 1".to_owned());
-        }
-        Ok(())
+        found
     }
 }
 

@@ -4,7 +4,8 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`cli`], [`config`], [`logging`], [`data_dir`] | starting: flags, their checks, logs, the locked data directory |
+//! | [`cli`], [`config`], [`logging`], [`data_dir`] | starting: flags and files, their checks, logs, the locked data directory |
+//! | [`limits`], `reload` | what changes while it runs, when SIGHUP comes |
 //! | [`server`], [`shutdown`] | listening, accepting, stopping |
 //! | [`reactor`], [`inbox`] | one thread's turn: read, dispatch, write; what other threads leave for it |
 //! | [`connection`] | a client: handshake, channels, publishes, acknowledgements |
@@ -26,12 +27,14 @@ pub mod data_dir;
 pub mod definitions;
 mod headers;
 pub mod inbox;
+pub mod limits;
 pub mod log_command;
 pub mod logging;
 pub mod queue;
 pub mod queue_maker;
 pub mod reactor;
 pub mod record;
+mod reload;
 pub mod restore;
 pub mod server;
 pub mod shutdown;

@@ -4,6 +4,7 @@
 
 use std::io::{IsTerminal as _, stderr};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 
@@ -62,17 +63,35 @@ impl LogFilter {
     }
 }
 
+/// Changes the filter of the process's log; set by [`init`].
+static FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+
 /// Starts logging for the whole process. A second call changes nothing.
 pub fn init(filter: &LogFilter) {
-    let filter = EnvFilter::new(&filter.0);
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
         // A line that cannot be written, because the disk is full, say, is lost. To complain of that on standard error
         // as well would panic the thread that wrote it: the log thread, just when it has to tell of a failure.
         .log_internal_errors(false)
-        .with_writer(stderr);
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .with_env_filter(EnvFilter::new(&filter.0))
+        .with_filter_reloading();
+    let handle = subscriber.reload_handle();
     // Refused only when the process logs already, as a test's may.
-    let _ = subscriber.with_ansi(stderr().is_terminal()).try_init();
+    if subscriber.try_init().is_ok() {
+        let change = move |filter| {
+            // Fails only when the subscriber is gone, which is the process's.
+            let _ = handle.reload(filter);
+        };
+        let _ = FILTER.set(Box::new(change));
+    }
+}
+
+/// Logs by another filter from here on, if this process's log was started by [`init`].
+pub fn change(filter: &LogFilter) {
+    if let Some(change) = FILTER.get() {
+        change(EnvFilter::new(&filter.0));
+    }
 }
 
 #[cfg(test)]

@@ -18,10 +18,11 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::broker::{Broker, ConnectionPermit};
-use crate::config::Config;
+use crate::cli::{Loaded, Sources};
 use crate::connection::{Connection, Signal};
 use crate::inbox::Inbox;
 use crate::reactor::Reactor;
+use crate::reload::Reload;
 use crate::shutdown;
 use crate::store::{Job, Maintenance};
 use seglog::FsStorage;
@@ -50,8 +51,8 @@ struct Accepted {
 ///
 /// # Errors
 /// When the data directory cannot be used, an address cannot be listened on, or a thread cannot be started.
-pub fn run(config: Config) -> anyhow::Result<()> {
-    let (broker, jobs) = Broker::open(config, Arc::new(FsStorage))?;
+pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
+    let (broker, jobs) = Broker::open(loaded.config.clone(), Arc::new(FsStorage))?;
     let maintenance = Maintenance::start(Arc::clone(&broker), jobs)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -74,6 +75,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         }
         serving.spawn(trim_idle_queues(Arc::clone(&broker)));
         serving.spawn(checkpoint_on_demand(Arc::clone(&broker)));
+        serving.spawn(Reload::new(loaded, sources, Arc::clone(&broker))?.on_demand());
         signals.wait().await;
         tracing::info!("stopping: no more connections");
         serving.shutdown().await;
@@ -161,7 +163,7 @@ async fn accept(listener: TcpListener, broker: Arc<Broker>, reactors: Handovers)
             }
         };
         let Some(permit) = broker.admit_connection() else {
-            tracing::warn!(%peer, limit = broker.config.connections_max, "connection refused: limit reached");
+            tracing::warn!(%peer, limit = broker.limits.connections_max(), "connection refused: limit reached");
             continue;
         };
         let stream = match stream.set_nodelay(true).and_then(|()| stream.into_std()) {

@@ -96,6 +96,14 @@ impl VirtualHost {
         self.record.lock().limits = limits;
     }
 
+    /// Changes everything but the name.
+    pub(crate) fn set_record(&self, record: VhostRecord) {
+        *self.record.lock() = VhostRecord {
+            name: self.name.clone(),
+            ..record
+        };
+    }
+
     /// True once it is deleted: what still happens in it is lost.
     pub fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)

@@ -23,7 +23,7 @@ pub struct Users {
     /// What the password of an unknown user is compared with.
     decoy: PasswordHash,
     /// Users who may come from a loopback address only.
-    loopback_only: Vec<String>,
+    loopback_only: RwLock<Vec<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,8 +70,13 @@ impl Users {
             state: RwLock::default(),
             generation: AtomicU64::new(0),
             decoy: PasswordHash::new(""),
-            loopback_only,
+            loopback_only: RwLock::new(loopback_only),
         }
+    }
+
+    /// From here on users of these names may come from a loopback address only; whoever is logged in stays.
+    pub(crate) fn set_loopback_only(&self, names: Vec<String>) {
+        *self.loopback_only.write() = names;
     }
 
     /// Permissions obtained at another generation may be stale.
@@ -97,7 +102,7 @@ impl Users {
             .map_or(&self.decoy, |user| &user.record.password_hash);
         let is_equal = expected.matches(password);
         let account = known.filter(|_| is_equal).ok_or_else(refused)?;
-        if self.loopback_only.contains(&account.record.name) && !peer.to_canonical().is_loopback() {
+        if self.loopback_only.read().contains(&account.record.name) && !peer.to_canonical().is_loopback() {
             return Err(Refused::NotLoopback {
                 user: account.record.name.clone(),
             });

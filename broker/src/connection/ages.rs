@@ -49,7 +49,7 @@ impl Ages {
 impl Connection {
     /// Closes channels whose consumers have held a delivery for too long.
     pub(super) fn check_consumer_timeouts(&mut self) {
-        let default = self.broker.config.consumer_timeout;
+        let default = self.broker.limits.consumer_timeout();
         let tick = self.reactor.ticks();
         let mut late = Vec::new();
         let outbound = self.link.outbound();

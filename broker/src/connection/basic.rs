@@ -93,7 +93,7 @@ impl Connection {
             "" => self.broker.generated_name("amq.ctag-"),
             tag => tag.to_owned(),
         };
-        let consumers_max = self.broker.config.consumers_per_channel_max;
+        let consumers_max = self.broker.limits.consumers_per_channel_max();
         let channel = self.channel_mut(id);
         if channel.consumers.len() >= consumers_max {
             let text = format!("reached maximum ({consumers_max}) of consumers per channel");

@@ -162,7 +162,7 @@ impl Connection {
         outbound.blocked_notify = capability("connection.blocked");
         drop(outbound);
         let config = &self.broker.config;
-        let (channel_max, heartbeat) = (config.channel_max, config.heartbeat_s());
+        let (channel_max, heartbeat) = (config.channel_max, self.broker.limits.heartbeat_s());
         let tune = Method::ConnectionTune {
             channel_max,
             frame_max: config.frame_max,

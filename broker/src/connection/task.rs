@@ -138,7 +138,7 @@ impl Connection {
             channel_max: config.channel_max,
             frame_bytes_max: HANDSHAKE_FRAME_BYTES_MAX.min(config.frame_max as usize),
             heartbeat_ticks: 0,
-            deadline: Some(now + config.handshake_timeout.as_secs().max(1)),
+            deadline: Some(now + broker.limits.handshake_timeout().as_secs().max(1)),
             remainder: Vec::new(),
             confirming: Vec::new(),
             settles: PendingSettles::default(),

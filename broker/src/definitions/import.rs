@@ -29,16 +29,31 @@ pub(crate) fn import(
     config: &Config,
 ) -> anyhow::Result<()> {
     let path = definitions.path.display();
-    let new = Importer::new(entities, config)
+    let new = resolved(entities, definitions, config)?;
+    store.metadata().put_all(&new)?;
+    *entities = store.metadata().load()?;
+    tracing::info!(%path, records = new.len(), "definitions imported");
+    Ok(())
+}
+
+/// The records that `definitions` has and `stored` lacks, in the order in which each can refer to those before it. Tells
+/// what is left out.
+///
+/// # Errors
+/// When something in it refers to what is nowhere, or could not be declared.
+pub(super) fn resolved(
+    stored: &[Entity],
+    definitions: &Definitions,
+    config: &Config,
+) -> anyhow::Result<Vec<Entity>> {
+    let path = definitions.path.display();
+    let new = Importer::new(stored, config)
         .run(definitions)
         .with_context(|| format!("cannot import definitions from {path}"))?;
     for what in &new.left_out {
         tracing::warn!(%path, what, "not imported: this broker has nothing like it");
     }
-    store.metadata().put_all(&new.entities)?;
-    *entities = store.metadata().load()?;
-    tracing::info!(%path, records = new.entities.len(), "definitions imported");
-    Ok(())
+    Ok(new.entities)
 }
 
 /// What is to be stored.

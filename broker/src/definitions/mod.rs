@@ -13,14 +13,17 @@
 //! | `arguments` | field tables as plain JSON |
 //! | `parse` | a document to records |
 //! | `import` | records to the store |
+//! | `apply` | records to a broker that runs |
 //! | `export` | records to a document, and the command |
 
+mod apply;
 mod arguments;
 mod export;
 mod fields;
 mod import;
 mod parse;
 
+pub(crate) use apply::apply;
 pub use export::DefinitionsCommand;
 pub(crate) use export::run;
 pub(crate) use import::import;

@@ -9,6 +9,7 @@
 
 pub mod error_rows;
 pub mod errors;
+mod watched;
 mod witness;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,6 +17,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+pub use watched::Watched;
 use wire::{BasicProperties, FieldTable, FrameKind, Method, PROTOCOL_HEADER, TableRef, decode_frame};
 pub use witness::Witness;
 
@@ -28,6 +30,17 @@ pub struct BrokerProcess {
     child: Child,
     pub address: SocketAddr,
     data_dir: tempfile::TempDir,
+}
+
+impl BrokerProcess {
+    /// A process that listens already.
+    pub fn adopt(child: Child, address: SocketAddr, data_dir: tempfile::TempDir) -> BrokerProcess {
+        BrokerProcess {
+            child,
+            address,
+            data_dir,
+        }
+    }
 }
 
 impl BrokerProcess {

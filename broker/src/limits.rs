@@ -1,0 +1,73 @@
+//! Limits that may change while the broker runs. Read where they apply, never remembered for longer than that.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::config::Config;
+
+/// See the module documentation. Every value stands for itself, so relaxed loads and stores do.
+#[derive(Debug)]
+pub struct Limits {
+    connections_max: AtomicUsize,
+    consumers_per_channel_max: AtomicUsize,
+    handshake_timeout_ms: AtomicU64,
+    consumer_timeout_ms: AtomicU64,
+    heartbeat_s: AtomicU64,
+}
+
+impl Limits {
+    /// As the broker starts.
+    pub fn new(config: &Config) -> Limits {
+        let limits = Limits {
+            connections_max: AtomicUsize::new(0),
+            consumers_per_channel_max: AtomicUsize::new(0),
+            handshake_timeout_ms: AtomicU64::new(0),
+            consumer_timeout_ms: AtomicU64::new(0),
+            heartbeat_s: AtomicU64::new(0),
+        };
+        limits.set(config);
+        limits
+    }
+
+    /// What holds from here on; what is open already stays.
+    pub fn set(&self, config: &Config) {
+        let relaxed = Ordering::Relaxed;
+        self.connections_max.store(config.connections_max, relaxed);
+        self.consumers_per_channel_max
+            .store(config.consumers_per_channel_max, relaxed);
+        self.handshake_timeout_ms
+            .store(milliseconds(config.handshake_timeout), relaxed);
+        self.consumer_timeout_ms
+            .store(milliseconds(config.consumer_timeout), relaxed);
+        self.heartbeat_s.store(config.heartbeat_s().into(), relaxed);
+    }
+
+    /// Connections open at the same time.
+    pub fn connections_max(&self) -> usize {
+        self.connections_max.load(Ordering::Relaxed)
+    }
+
+    /// Consumers of one channel.
+    pub fn consumers_per_channel_max(&self) -> usize {
+        self.consumers_per_channel_max.load(Ordering::Relaxed)
+    }
+
+    /// Time from accept to `connection.open`.
+    pub fn handshake_timeout(&self) -> Duration {
+        Duration::from_millis(self.handshake_timeout_ms.load(Ordering::Relaxed))
+    }
+
+    /// How long a consumer may hold a delivery; zero: for ever.
+    pub fn consumer_timeout(&self) -> Duration {
+        Duration::from_millis(self.consumer_timeout_ms.load(Ordering::Relaxed))
+    }
+
+    /// The heartbeat as `connection.tune` carries it.
+    pub fn heartbeat_s(&self) -> u16 {
+        u16::try_from(self.heartbeat_s.load(Ordering::Relaxed)).unwrap_or(u16::MAX)
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,178 @@
+//! SIGHUP: what can change does, what cannot is named, and a file with a mistake changes nothing.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::net::TcpStream;
+use std::path::PathBuf;
+
+use support::{Client, Watched, wait_for};
+use wire::Method;
+
+/// A broker and the file that it was started with.
+struct Configured {
+    broker: Watched,
+    directory: tempfile::TempDir,
+}
+
+impl Configured {
+    fn start(text: &str, flags: &[&str]) -> Configured {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("broker.toml");
+        std::fs::write(&path, text).unwrap();
+        let config = format!("--config={}", path.display());
+        let flags = [&[config.as_str()], flags].concat();
+        Configured {
+            broker: Watched::start(&flags, &[("RUST_LOG", "info")], 1),
+            directory,
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("broker.toml")
+    }
+
+    /// Writes the file anew and tells the broker.
+    fn reload(&self, text: &str) {
+        std::fs::write(self.path(), text).unwrap();
+        self.broker.signal("HUP");
+        self.broker
+            .expect_log(&["SIGHUP: reading the configuration again"]);
+    }
+
+    /// The heartbeat that a new connection is told.
+    fn heartbeat(&self) -> u16 {
+        let mut client = Client::raw(&self.broker);
+        client.start("guest", "guest");
+        match client.frame().method() {
+            Method::ConnectionTune { heartbeat, .. } => heartbeat,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn limits_change_for_what_comes_next() {
+    let configured = Configured::start("connections_max = 1\nheartbeat = 10\n", &[]);
+    let mut first = Client::connect(&configured.broker);
+    assert_eq!(Client::raw(&configured.broker).try_frame(), None, "no room");
+    configured.reload("connections_max = 2\nheartbeat = 20\n");
+    configured
+        .broker
+        .expect_log(&["setting changed", "connections_max", "from=\"1\"", "to=\"2\""]);
+    configured.broker.expect_log(&["setting changed", "heartbeat"]);
+    assert_eq!(configured.heartbeat(), 20);
+    // Who was connected stays.
+    first.declare(1, "still-here");
+}
+
+#[test]
+fn what_needs_a_restart_is_named_and_flags_keep_their_say() {
+    let configured = Configured::start("frame_max = '8KiB'\nheartbeat = 10\n", &["--heartbeat=30"]);
+    configured.reload("frame_max = '16KiB'\nheartbeat = 20\n");
+    let told = [
+        "WARN",
+        "takes effect at the next start",
+        "frame_max",
+        "from=\"8KiB\"",
+        "to=\"16KiB\"",
+    ];
+    configured.broker.expect_log(&told);
+    assert_eq!(configured.heartbeat(), 30);
+    configured.reload("frame_max = '16KiB'\n");
+    configured.broker.expect_log(&told);
+}
+
+#[test]
+fn a_file_with_a_mistake_changes_nothing() {
+    let configured = Configured::start("heartbeat = 10\n", &[]);
+    configured.reload("heartbeat = 20\nreactors = 0\nnonsense = 1\n");
+    let at = |line: usize| format!("broker.toml:{line}:");
+    configured
+        .broker
+        .expect_log(&["ERROR", "nothing is changed", &at(2), "reactors", "1..=1024"]);
+    configured
+        .broker
+        .expect_log(&["ERROR", "nothing is changed", &at(3), "unknown key 'nonsense'"]);
+    assert_eq!(configured.heartbeat(), 10);
+    std::fs::remove_file(configured.path()).unwrap();
+    configured.broker.signal("HUP");
+    configured
+        .broker
+        .expect_log(&["ERROR", "nothing is changed", "cannot read it"]);
+    configured.reload("heartbeat = 40\n");
+    configured.broker.expect_log(&["setting changed", "heartbeat"]);
+    assert_eq!(configured.heartbeat(), 40);
+}
+
+#[test]
+fn users_come_and_passwords_change() {
+    let configured = Configured::start("user = ['ada:old']\n", &[]);
+    let log_in = |user: &str, password: &str| {
+        let mut client = Client::raw(&configured.broker);
+        client.start(user, password);
+        matches!(client.frame().method(), Method::ConnectionTune { .. })
+    };
+    assert!(log_in("ada", "old") && !log_in("bob", "b"));
+    let mut open = Client::connect_as(&configured.broker, "ada", "old", "/");
+    configured.reload("user = ['ada:new', 'bob:b']\n");
+    let line = configured
+        .broker
+        .expect_log(&["setting changed", "user", "ada:***, bob:***"]);
+    assert!(!line.contains("new"), "{line}");
+    assert!(log_in("bob", "b") && log_in("ada", "new") && !log_in("ada", "old"));
+    Client::connect_as(&configured.broker, "bob", "b", "/").declare(1, "as bob");
+    open.declare(1, "as ada");
+}
+
+#[test]
+fn definitions_are_imported_when_their_file_has_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("definitions.json");
+    let write = |text: &str| std::fs::write(&path, text).unwrap();
+    write("{}");
+    let flag = format!("--definitions={}", path.display());
+    let mut configured = Configured::start("", &[&flag]);
+    let definitions = r#"{
+        "vhosts": [{"name": "tenant"}],
+        "users": [{"name": "eve", "password": "e", "tags": ""}],
+        "permissions": [{"user": "eve", "vhost": "tenant", "configure": ".*", "write": ".*", "read": ".*"}],
+        "exchanges": [{"name": "in", "vhost": "tenant", "type": "fanout", "durable": true, "auto_delete": false, "arguments": {}}],
+        "queues": [{"name": "out", "vhost": "tenant", "durable": true, "auto_delete": false, "arguments": {}}],
+        "bindings": [{"source": "in", "vhost": "tenant", "destination": "out", "destination_type": "queue", "routing_key": "", "arguments": {}}]
+    }"#;
+    write(definitions);
+    configured.reload("");
+    configured
+        .broker
+        .expect_log(&["definitions imported", "records=6"]);
+    let mut eve = Client::connect_as(&configured.broker, "eve", "e", "tenant");
+    eve.confirm_select(1);
+    eve.publish_persistent(1, "in", "", b"routed");
+    eve.await_confirms(1);
+    // A mistake in it is one of the configuration.
+    write("{");
+    configured.reload("heartbeat = 5\n");
+    configured
+        .broker
+        .expect_log(&["ERROR", "nothing is changed", "definitions"]);
+    assert_eq!(configured.heartbeat(), 60);
+    // It is stored as at a start.
+    write(definitions);
+    configured.broker.stop();
+    configured.broker.restart(&[]);
+    let mut eve = Client::connect_as(&configured.broker, "eve", "e", "tenant");
+    assert_eq!(eve.get(1, "out").unwrap().body, b"routed");
+}
+
+#[test]
+fn the_log_becomes_as_talkative_as_the_file_says() {
+    let configured = Configured::start("", &[]);
+    configured.reload("log = 'debug'\n");
+    configured.broker.expect_log(&["setting changed", "log"]);
+    wait_for("a line for debugging", || {
+        drop(TcpStream::connect(configured.broker.address).unwrap());
+        let ended = configured.broker.next_log()?;
+        ended.contains("DEBUG").then_some(())
+    });
+}
