@@ -257,7 +257,7 @@ fn wrong_usage_is_refused_before_any_work() {
         ),
         (
             &["search", "--scenario", "tiny", "--objective", "p99"],
-            "FIELD <= NUMBER",
+            "a condition over the summary",
         ),
         (
             &["search", "--scenario", "backlog-drain"],

@@ -35,10 +35,10 @@ pub struct SearchArguments {
     #[arg(long, value_name = "NAME|PATH")]
     scenario: String,
 
-    /// What a rate must hold: FIELD <= NUMBER (or <, >=, >) over a run's summary; all of them if repeated.
+    /// What a rate must hold: a condition over a run's summary, as --target takes it; all of them if repeated.
     #[arg(
         long = "objective",
-        value_name = "COMPARISON",
+        value_name = "EXPRESSION",
         default_value = "latency_us.p99 <= 1000"
     )]
     objectives: Vec<Objective>,
@@ -236,7 +236,7 @@ fn probe(
     let overridden = at_rate(base, tried.rate).map_err(Failure::usage)?;
     let Measured { run, .. } = runner.measure(&overridden, tried.seed, subject)?;
     let judgement = judge(criteria, &run);
-    // A field that no run has would look like a rate that no broker holds.
+    // A figure that no run has would look like a rate that no broker holds.
     if judgement.finding != Finding::Unmeasured {
         let summary = serde_json::to_value(&run.summary).expect("a summary is plain data");
         for objective in &criteria.objectives {

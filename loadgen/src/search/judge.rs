@@ -69,13 +69,11 @@ pub fn judge(criteria: &Criteria, run: &RunResult) -> Judgement {
         .collect();
     let backlog_slope = backlog_slope(run);
     let mut reasons = Vec::new();
-    for (objective, measured) in criteria.objectives.iter().zip(&measured) {
-        match measured {
-            None => reasons.push(format!("{} was not measured", objective.field())),
-            Some(measured) if !objective.is_held(*measured) => {
-                reasons.push(format!("{} is {measured:.1}, not {objective}", objective.field()));
-            }
-            Some(_) => {}
+    for objective in &criteria.objectives {
+        match objective.is_held(&json) {
+            None => reasons.push(format!("{} was not measured", objective.missing(&json))),
+            Some(false) => reasons.push(format!("{objective} missed: {}", objective.compared(&json))),
+            Some(true) => {}
         }
     }
     if let Some(slope) = backlog_slope.filter(|slope| *slope > criteria.backlog_slope_max * offered) {
@@ -194,7 +192,7 @@ mod tests {
         assert!(reason(|run| run.summary.latency_us = None).contains("latency_us.p99 was not measured"));
         let slow = reason(|run| run.summary.latency_us.as_mut().unwrap().p99 = 2_000.0);
         assert!(
-            slow.contains("latency_us.p99 is 2000.0, not latency_us.p99 <= 1000"),
+            slow.contains("latency_us.p99 <= 1000 missed: 2.00 ms <= 1.00 ms"),
             "{slow}"
         );
         let harmed = reason(|run| {

@@ -1,4 +1,4 @@
-//! `latency_us.p99 <= 1000`: one comparison over a run's summary.
+//! `latency_us.p99 <= 1 ms`: a condition over a run's summary, as targets are.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,31 +7,16 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use thiserror::Error;
 
-/// A comparison of one number of the summary with a limit.
+use crate::expression::Expression;
+use crate::figures;
+
+/// What a rate must hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
-    field: String,
-    comparison: Comparison,
-    limit: f64,
+    expression: Expression,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Comparison {
-    AtMost,
-    Below,
-    AtLeast,
-    Above,
-}
-
-/// Longer signs first: `<` begins `<=`, too.
-const SIGNS: [(&str, Comparison); 4] = [
-    ("<=", Comparison::AtMost),
-    (">=", Comparison::AtLeast),
-    ("<", Comparison::Below),
-    (">", Comparison::Above),
-];
-
-/// Why an objective cannot be understood.
+/// Why an objective cannot be understood, or not be judged.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("objective is {found:?}; allowed: {allowed}")]
 pub struct ObjectiveError {
@@ -43,83 +28,64 @@ impl FromStr for Objective {
     type Err = ObjectiveError;
 
     fn from_str(text: &str) -> Result<Self, ObjectiveError> {
-        let fault = || {
-            ObjectiveError {
+        let expression = Expression::parse(text, figures::NAMES).map_err(|error| ObjectiveError {
             found: text.into(),
-            allowed: "FIELD <= NUMBER (or <, >=, >), where FIELD is a number of the summary, e.g. latency_us.p99 <= 1000"
-                .into(),
-        }
-        };
-        let (sign, comparison) = SIGNS
-            .into_iter()
-            .find(|(sign, _)| text.contains(sign))
-            .ok_or_else(fault)?;
-        let (field, limit) = text.split_once(sign).ok_or_else(fault)?;
-        let limit: f64 = limit.trim().replace('_', "").parse().map_err(|_| fault())?;
-        let field = field.trim();
-        let is_field = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte);
-        if field.is_empty() || !field.bytes().all(is_field) || !limit.is_finite() {
-            return Err(fault());
-        }
-        Ok(Self {
-            field: field.into(),
-            comparison,
-            limit,
-        })
+            allowed: format!("a condition over the summary, e.g. latency_us.p99 <= 1 ms: {error}"),
+        })?;
+        Ok(Self { expression })
     }
 }
 
 impl Objective {
-    /// The field's path in the summary.
-    #[must_use]
-    pub fn field(&self) -> &str {
-        &self.field
-    }
-
-    /// The field's value in a `summary`; `None` when it was not measured.
+    /// The left side of its first comparison in a `summary`, in its own unit; `None` when it was not measured.
     #[must_use]
     pub fn measured(&self, summary: &Value) -> Option<f64> {
-        summary
-            .pointer(&format!("/{}", self.field.replace('.', "/")))?
-            .as_f64()
+        let compared = self.expression.comparisons(&|name| figures::find(summary, name));
+        compared.first()?.left
     }
 
-    /// Whether `measured` holds it.
+    /// Whether a `summary` holds it; `None` when a figure that matters was not measured.
     #[must_use]
-    pub fn is_held(&self, measured: f64) -> bool {
-        match self.comparison {
-            Comparison::AtMost => measured <= self.limit,
-            Comparison::Below => measured < self.limit,
-            Comparison::AtLeast => measured >= self.limit,
-            Comparison::Above => measured > self.limit,
-        }
+    pub fn is_held(&self, summary: &Value) -> Option<bool> {
+        self.expression.holds(&|name| figures::find(summary, name))
     }
 
-    /// Refuses a field that `example`, some summary, does not have.
+    /// Both sides of its comparisons in a `summary`.
+    #[must_use]
+    pub fn compared(&self, summary: &Value) -> String {
+        let compared = self.expression.comparisons(&|name| figures::find(summary, name));
+        let shown: Vec<_> = compared.iter().map(ToString::to_string).collect();
+        shown.join(", ")
+    }
+
+    /// The figures in it that a `summary` does not have.
+    #[must_use]
+    pub fn missing(&self, summary: &Value) -> String {
+        let names = self.expression.figures().into_iter();
+        let missing: Vec<_> = names
+            .filter(|name| figures::find(summary, name).is_none())
+            .collect();
+        missing.join(" and ")
+    }
+
+    /// Refuses what `example`, some summary, cannot tell.
     ///
     /// # Errors
-    /// Names the field.
+    /// Names the figures that were not measured.
     pub fn check(&self, example: &Value) -> Result<(), ObjectiveError> {
-        let is_number = |value: &Value| value.is_number();
-        let found = example.pointer(&format!("/{}", self.field.replace('.', "/")));
-        if found.is_some_and(is_number) {
-            return Ok(());
+        match self.is_held(example) {
+            Some(_) => Ok(()),
+            None => Err(ObjectiveError {
+                found: self.to_string(),
+                allowed: format!("what such a load measures: {} is not", self.missing(example)),
+            }),
         }
-        Err(ObjectiveError {
-            found: self.field.clone(),
-            allowed: "a number of the summary, e.g. latency_us.p99, consume_rate, broker.rss_bytes_max"
-                .into(),
-        })
     }
 }
 
 impl fmt::Display for Objective {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = SIGNS
-            .iter()
-            .find(|(_, comparison)| *comparison == self.comparison);
-        let sign = sign.map_or("", |(sign, _)| sign);
-        write!(formatter, "{} {sign} {}", self.field, self.limit)
+        formatter.write_str(self.expression.text())
     }
 }
 
@@ -135,26 +101,30 @@ mod tests {
     use crate::result::tests::run_result;
 
     #[test]
-    fn compares_a_number_of_the_summary() {
+    fn is_a_condition_over_the_summary() {
         let summary = serde_json::to_value(run_result("20p20c-latency").summary).unwrap();
         for (text, held) in [
             ("latency_us.p99 <= 1000", true),
             ("latency_us.p99<=100", false),
-            ("latency_us.p99 < 1e3", true),
-            ("consume_rate >= 249_000", true),
+            ("latency_us.p99 < 1 ms", true),
+            ("consume_rate >= 249k", true),
             ("consume_rate > 250000", false),
+            ("consume_rate >= 0.99 * publish_rate and ledger.lost == 0", true),
         ] {
             let objective: Objective = text.parse().unwrap();
-            let measured = objective.measured(&summary).unwrap();
-            assert_eq!(objective.is_held(measured), held, "{text}: {measured}");
+            assert_eq!(objective.is_held(&summary), Some(held), "{text}");
             objective.check(&summary).unwrap();
         }
+        let objective: Objective = "latency_us.p99 <= 0.1 ms".parse().unwrap();
+        let measured = objective.measured(&summary).unwrap();
+        assert!((500.0..600.0).contains(&measured), "in µs: {measured}");
+        assert_eq!(objective.compared(&summary), "596 µs <= 100 µs");
     }
 
     #[test]
-    fn is_shown_as_it_is_read() {
-        let objective: Objective = "latency_us.p99<=1000".parse().unwrap();
-        assert_eq!(objective.to_string(), "latency_us.p99 <= 1000");
+    fn is_shown_as_it_is_written() {
+        let objective: Objective = " latency_us.p99<=1000".parse().unwrap();
+        assert_eq!(objective.to_string(), "latency_us.p99<=1000");
         assert_eq!(objective.to_string().parse::<Objective>().unwrap(), objective);
     }
 
@@ -163,22 +133,27 @@ mod tests {
         for text in [
             "latency_us.p99",
             "<= 5",
-            "p99 <= soon",
+            "latency_us.p99 <= soon",
             "a b <= 1",
-            "x <= NaN",
-            "x == 1",
+            "latency.p98 <= 1",
         ] {
             let message = text.parse::<Objective>().unwrap_err().to_string();
-            assert!(message.contains("allowed: FIELD <= NUMBER"), "{message}");
+            assert!(
+                message.contains("allowed: a condition over the summary"),
+                "{message}"
+            );
         }
-        let unknown: Objective = "latency.p98 <= 1".parse().unwrap();
+    }
+
+    #[test]
+    fn what_a_load_does_not_measure_is_refused_by_name() {
+        let objective: Objective = "confirm_latency_us.p99 <= 1 ms".parse().unwrap();
         let summary = serde_json::to_value(run_result("20p20c").summary).unwrap();
-        assert!(
-            unknown
-                .check(&summary)
-                .unwrap_err()
-                .to_string()
-                .contains("latency.p98")
+        assert_eq!(
+            (objective.measured(&summary), objective.is_held(&summary)),
+            (None, None)
         );
+        let message = objective.check(&summary).unwrap_err().to_string();
+        assert!(message.contains("confirm_latency_us.p99 is not"), "{message}");
     }
 }
