@@ -16,11 +16,12 @@ use crate::commands;
 use crate::conductor::{Event, Events};
 use crate::embedded;
 use crate::failure::{EXIT_INVALID, EXIT_USAGE, Failure};
+use crate::null_sink;
 use crate::prometheus::{Board, MetricsServer};
 use crate::repeat::Tally;
 use crate::result::{RunResult, Summary};
 use crate::runner::{Keep, Measured, Runner};
-use crate::scenario::{self, Overridden};
+use crate::scenario::{self, Overridden, Overrides};
 use crate::subject::Subject;
 use crate::summary;
 use crate::terminal::Display;
@@ -33,7 +34,7 @@ const INTERRUPTS_MAX: usize = 3;
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if let Some(code) = embedded::run_hidden(&arguments) {
+    if let Some(code) = embedded::run_hidden(&arguments).or_else(|| null_sink::run_hidden(&arguments)) {
         return code;
     }
     let cli = match Cli::try_parse_from(arguments) {
@@ -62,6 +63,7 @@ fn run_command(command: &Command) -> Result<u8, Failure> {
         Command::Duel(arguments) => commands::duel::run(arguments),
         Command::Compare(arguments) => commands::compare::run(arguments),
         Command::Gate(arguments) => commands::gate::run(arguments),
+        Command::Calibrate(arguments) => commands::calibrate::run(arguments),
         Command::Export(arguments) => commands::export::export(arguments),
         Command::Schema(arguments) => commands::schema::schema(arguments),
         Command::Worker(arguments) => commands::worker::worker(arguments),
@@ -214,11 +216,19 @@ fn list() -> ExitCode {
 /// # Errors
 /// When there is none, or a value is not allowed.
 pub(crate) fn effective_scenario(name: &str, changes: &Changes) -> Result<Overridden, Failure> {
+    scenario_with(name, &changes.overrides())
+}
+
+/// The same with changes that do not come of a run's own flags.
+///
+/// # Errors
+/// As for [`effective_scenario`].
+pub(crate) fn scenario_with(name: &str, changes: &Overrides) -> Result<Overridden, Failure> {
     let directory = std::env::current_dir()
         .context("there is no current directory")
         .map_err(Failure::usage)?;
     let (scenario, _) = scenario::find(name, &directory).map_err(Failure::usage)?;
-    changes.overrides().apply(&scenario).map_err(Failure::usage)
+    changes.apply(&scenario).map_err(Failure::usage)
 }
 
 /// From here on Ctrl-C ends the run in order.

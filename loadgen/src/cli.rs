@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::calibrate::CalibrateArguments;
 use crate::commands::chart::ChartArguments;
 use crate::commands::compare::CompareArguments;
 use crate::commands::duel::DuelArguments;
@@ -68,6 +69,8 @@ pub enum Command {
     Compare(Box<CompareArguments>),
     #[expect(missing_docs, reason = "documented, for --help too, at its arguments")]
     Gate(Box<GateArguments>),
+    #[expect(missing_docs, reason = "documented, for --help too, at its arguments")]
+    Calibrate(Box<CalibrateArguments>),
     /// Write one interactive page over the whole history.
     Report(ReportArguments),
 }
@@ -323,7 +326,11 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+/// A time as `30`, `0.5`, `30s`, `500ms` or `2m`, in seconds.
+///
+/// # Errors
+/// When it is none of these, or negative.
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0)];
     let unit = units
         .iter()

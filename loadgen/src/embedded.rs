@@ -75,9 +75,10 @@ pub struct EmbeddedBroker {
     _data_dir: tempfile::TempDir,
 }
 
-/// A running broker process; killed when dropped without [`Process::stop`].
+/// A child process that announces its address and serves until its standard input ends; killed when dropped without
+/// [`Process::stop`].
 #[derive(Debug)]
-struct Process {
+pub(crate) struct Process {
     child: Child,
     /// Held open: its end tells the child to stop.
     stdin: Option<ChildStdin>,
@@ -127,7 +128,7 @@ impl EmbeddedBroker {
             data_dir.path().into(),
         ];
         let arguments = [leading, &own, arguments].concat();
-        let process = Process::start(&program, &arguments)?;
+        let process = Process::start(&program, &arguments, LISTENING)?;
         Ok(Self {
             program,
             arguments,
@@ -139,13 +140,13 @@ impl EmbeddedBroker {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.process.address
+        self.process.address()
     }
 
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.child.id()
+        self.process.pid()
     }
 
     /// The reason for its end, if it has ended.
@@ -202,7 +203,7 @@ impl EmbeddedBroker {
     /// # Errors
     /// When it cannot start, ends early or does not listen in time.
     pub fn restart(&mut self) -> Result<(), BrokerError> {
-        self.process = Process::start(&self.program, &self.arguments)?;
+        self.process = Process::start(&self.program, &self.arguments, LISTENING)?;
         Ok(())
     }
 
@@ -216,7 +217,12 @@ impl EmbeddedBroker {
 }
 
 impl Process {
-    fn start(program: &Path, arguments: &[OsString]) -> Result<Self, BrokerError> {
+    /// Starts it and returns when it listens: its first line is `listening` and an address.
+    pub(crate) fn start(
+        program: &Path,
+        arguments: &[OsString],
+        listening: &str,
+    ) -> Result<Self, BrokerError> {
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())
@@ -238,15 +244,27 @@ impl Process {
             log,
             log_reader,
         };
-        process.address = process.await_address(&announcement)?;
+        process.address = process.await_address(&announcement, listening)?;
         Ok(process)
     }
 
-    fn await_address(&mut self, announcement: &mpsc::Receiver<String>) -> Result<SocketAddr, BrokerError> {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn await_address(
+        &mut self,
+        announcement: &mpsc::Receiver<String>,
+        listening: &str,
+    ) -> Result<SocketAddr, BrokerError> {
         match announcement.recv_timeout(LISTEN_DEADLINE) {
             Ok(line) => {
                 let address = line
-                    .strip_prefix(LISTENING)
+                    .strip_prefix(listening)
                     .and_then(|address| address.trim().parse().ok());
                 address.ok_or(BrokerError::Announcement { line })
             }
@@ -265,7 +283,8 @@ impl Process {
         let _ = kill_process(Pid::from_child(&self.child), Signal::CONT);
     }
 
-    fn stop(&mut self) -> Result<(), BrokerError> {
+    /// Closes its standard input and waits for its end; after a deadline ends it by force.
+    pub(crate) fn stop(&mut self) -> Result<(), BrokerError> {
         // One that is stopped would not notice.
         self.go_on();
         self.stdin = None;

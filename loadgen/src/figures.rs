@@ -50,6 +50,8 @@ pub const NAMES: &[&str] = &[
     "generator.unsent",
     "generator.messages_per_read",
     "generator.messages_per_write",
+    "generator.ceiling_msgs_per_s",
+    "generator.ceiling_share",
     "machine.steal",
     "machine.foreign_cpu",
     "machine.hiccup_us.p50",

@@ -1,6 +1,7 @@
 //! Made-up measurements for the tests of what comes after a run.
 
 use crate::churn::{ChurnKind, ChurnRecording};
+use crate::conditions::{Pressure, PressureShares};
 use crate::faults::Strike;
 use crate::hiccup::{HiccupSecond, HiccupUs, Hiccups};
 use crate::ledger::LedgerSummary;
@@ -156,6 +157,7 @@ pub(crate) fn usage() -> Usage {
         generator: process(0.7, 30 << 20),
         steal: 0.002,
         foreign_cpu: Some(0.01),
+        pressure: PressureShares::default(),
     }
 }
 
@@ -178,6 +180,7 @@ pub(crate) fn samples(seconds: u64) -> Vec<Sample> {
                     total_s: 2.0 * s,
                     busy_s: 1.6 * s,
                     steal_s: 0.01 * s,
+                    pressure: Pressure::default(),
                 },
             }
         })

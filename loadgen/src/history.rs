@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::conditions::Conditions;
 use crate::environment::Environment;
 use crate::result::{RunResult, SCHEMA, SCHEMA_OLDEST, Summary};
 
@@ -29,6 +30,9 @@ pub struct Line {
     pub command: Vec<String>,
     /// Commit, machine, kernel, toolchain.
     pub environment: Environment,
+    /// The state of the machine around the run; nothing in lines older than it.
+    #[serde(default)]
+    pub conditions: Conditions,
     /// What came of it.
     #[serde(flatten)]
     pub summary: Summary,
@@ -76,6 +80,7 @@ impl From<&RunResult> for Line {
             seed: run.seed,
             command: run.command.clone(),
             environment: run.environment.clone(),
+            conditions: run.conditions.clone(),
             summary: run.summary.clone(),
         }
     }

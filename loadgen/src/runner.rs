@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::calibration::{Calibrations, Ceiling};
 use crate::charts;
+use crate::conditions::Conditions;
 use crate::conductor::{Events, Peer, conduct};
 use crate::driver::{Driver, LapinDriver, NativeDriver};
+use crate::embedded::BrokerError;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::formats;
+use crate::formats::{self, IntervalLog};
 use crate::history;
 use crate::invocation;
 use crate::plan::Plan;
@@ -62,7 +65,7 @@ impl Runner<'_> {
     /// Refuses what cannot be measured, before any work, and makes the directory for the results.
     ///
     /// # Errors
-    /// When `subject` cannot be treated as `overridden` asks, or files cannot be written.
+    /// When `subject` cannot be treated as `overridden` asks, the calibrations are damaged, or files cannot be written.
     pub fn prepare(&self, overridden: &Overridden, subject: &Subject) -> Result<(), Failure> {
         let scenario = &overridden.scenario;
         match subject {
@@ -88,13 +91,14 @@ impl Runner<'_> {
                 .check(scenario, subject.is_started())
                 .map_err(Failure::usage)?;
         }
+        Calibrations::read(self.results).map_err(Failure::usage)?;
         let runs = self.runs();
         std::fs::create_dir_all(&runs)
             .with_context(|| format!("cannot create the results directory {}", runs.display()))
             .map_err(Failure::usage)
     }
 
-    /// One run.
+    /// One run, with its files.
     ///
     /// # Errors
     /// When the broker fails, the driver gives up, or the files cannot be written.
@@ -104,8 +108,30 @@ impl Runner<'_> {
         seed: u64,
         subject: &Subject,
     ) -> Result<Measured, Failure> {
+        let (run, interval_log, stopped) = self.run(overridden, seed, subject)?;
+        let measured = self
+            .keep(run, &interval_log, subject, stopped.is_ok())
+            .map_err(Failure::results)?;
+        stopped.map_err(|error| {
+            Failure::broker(anyhow::Error::new(error).context("the run is complete, but"))
+        })?;
+        Ok(measured)
+    }
+
+    /// One run, of which nothing is kept: what was measured, and whether the broker then stopped in order.
+    ///
+    /// # Errors
+    /// When the broker fails, the driver gives up, or the calibrations cannot be read.
+    pub(crate) fn run(
+        &self,
+        overridden: &Overridden,
+        seed: u64,
+        subject: &Subject,
+    ) -> Result<(RunResult, IntervalLog, Result<(), BrokerError>), Failure> {
         let started = Utc::now();
         let environment = Environment::detect();
+        let ceiling = self.ceiling(&overridden.scenario, &environment)?;
+        let mut conditions = Conditions::at_start();
         let mut progress = Progress::new(self.display);
         if let Some(board) = &self.display.board {
             board.announce(&overridden.scenario.name);
@@ -132,6 +158,7 @@ impl Runner<'_> {
             Peer::Embedded(broker) => broker.stop(),
             Peer::External(_) => Ok(()),
         };
+        conditions.look_again();
         let given = Given {
             overridden,
             seed,
@@ -139,15 +166,21 @@ impl Runner<'_> {
             subject,
             started,
             environment,
+            conditions,
+            ceiling,
         };
         let run = RunResult::new(&given, &conducted);
-        let measured = self
-            .keep(run, &conducted.interval_log, subject, stopped.is_ok())
-            .map_err(Failure::results)?;
-        stopped.map_err(|error| {
-            Failure::broker(anyhow::Error::new(error).context("the run is complete, but"))
-        })?;
-        Ok(measured)
+        Ok((run, conducted.interval_log, stopped))
+    }
+
+    /// What this generator alone can do with such a load. Of several together nothing is known.
+    fn ceiling(&self, scenario: &Scenario, environment: &Environment) -> Result<Option<Ceiling>, Failure> {
+        if self.workers.is_some() {
+            return Ok(None);
+        }
+        let calibrations =
+            Calibrations::read(self.results).map_err(|error| Failure::results(error.into()))?;
+        Ok(calibrations.ceiling(scenario, environment))
     }
 
     fn runs(&self) -> PathBuf {
@@ -158,7 +191,7 @@ impl Runner<'_> {
     fn keep(
         &self,
         mut run: RunResult,
-        interval_log: &formats::IntervalLog,
+        interval_log: &IntervalLog,
         subject: &Subject,
         broker_stopped: bool,
     ) -> anyhow::Result<Measured> {

@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::conditions::Pressure;
 use crate::process_meter::{ProcessMeter, ProcessSample};
 
 /// Distance of two samples. The kernel counts CPU time in ticks of 10 ms, so shorter ones would be noise.
@@ -29,6 +30,9 @@ pub struct MachineSample {
     pub busy_s: f64,
     /// CPU time that the hypervisor gave to other guests.
     pub steal_s: f64,
+    /// How long some task waited for a resource.
+    #[serde(default)]
+    pub pressure: Pressure,
 }
 
 /// Everything at one instant.
@@ -163,6 +167,7 @@ fn machine() -> Option<MachineSample> {
         total_s: seconds(total),
         busy_s: seconds(busy),
         steal_s: seconds(steal),
+        pressure: Pressure::read(),
     })
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::churn::ChurnFigures;
+use crate::conditions;
 use crate::cost::Cost;
 use crate::result::{LatencyUs, RunResult, Summary};
 use crate::units::{bytes, count, latency_us, percent, rate};
@@ -279,6 +280,16 @@ fn write_usage(out: &mut String, run: &RunResult) -> std::fmt::Result {
         parts.push(format!("{} latencies above 60 s", count(run.saturated)));
     }
     writeln!(out, "  generator   {}", parts.join(" · "))?;
+    if let (Some(ceiling), Some(share)) = (&run.ceiling, generator.ceiling_share) {
+        writeln!(
+            out,
+            "              {} of its ceiling for such a load, {} (calibrated {}, commit {})",
+            percent(share),
+            rate(ceiling.msgs_per_s),
+            ceiling.measured,
+            ceiling.commit,
+        )?;
+    }
     let share = |share: Option<f64>| share.map_or(NOT_MEASURED.into(), percent);
     let machine = &summary.machine;
     writeln!(
@@ -291,7 +302,11 @@ fn write_usage(out: &mut String, run: &RunResult) -> std::fmt::Result {
             latency_us(hiccup.p99),
             latency_us(hiccup.max)
         )),
-    )
+    )?;
+    for warning in conditions::warnings(&run.conditions, run.environment.cores) {
+        writeln!(out, "  warning     {warning}")?;
+    }
+    Ok(())
 }
 
 /// What a message cost the broker besides CPU time; nothing where nothing is known.
@@ -395,6 +410,28 @@ mod tests {
         }
         assert!(table.contains("transient messages · no confirms · broker durability: not stated"));
         assert!(!table.contains("confirm 4") && !table.contains("MISS ") && !table.contains("overridden"));
+    }
+
+    #[test]
+    fn the_ceiling_has_a_line_and_warnings_only_where_something_is_suspicious() {
+        let mut run = run_result("20p20c");
+        run.conditions = conditions::Conditions::default();
+        let calm = table(&run, Path::new("x"));
+        assert!(
+            calm.contains(
+                "80.0 % of its ceiling for such a load, 2.00 M/s (calibrated 2026-11-23T22:04:05Z, commit 0123456)"
+            ),
+            "{calm}"
+        );
+        assert!(!calm.contains("warning"), "{calm}");
+        (run.ceiling, run.summary.generator.ceiling_share) = (None, None);
+        run.conditions.broker_major_faults = Some(7);
+        let suspicious = table(&run, Path::new("x"));
+        assert!(
+            suspicious.contains("warning     the broker waited for a disk at 7 page faults"),
+            "{suspicious}"
+        );
+        assert!(!suspicious.contains("ceiling"), "{suspicious}");
     }
 
     #[test]

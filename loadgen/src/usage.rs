@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::conditions::PressureShares;
 use crate::process_meter::{Counters, ProcessSample};
 use crate::sampler::Sample;
 
@@ -44,6 +45,8 @@ pub struct Usage {
     /// Share of the machine's CPU time used by neither broker nor generator; `None` when the broker is unknown and
     /// may be the one.
     pub foreign_cpu: Option<f64>,
+    /// Shares of the time in which some task waited for a resource.
+    pub pressure: PressureShares,
 }
 
 impl Usage {
@@ -98,6 +101,7 @@ impl Usage {
             generator,
             steal: (after.steal_s - before.steal_s) / total_s,
             foreign_cpu,
+            pressure: after.pressure.shares_since(before.pressure, elapsed_s),
         })
     }
 }
@@ -105,6 +109,7 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conditions::Pressure;
     use crate::sampler::MachineSample;
 
     const SECOND_NS: u64 = 1_000_000_000;
@@ -133,6 +138,10 @@ mod tests {
                 total_s: 100.0 + 2.0 * s,
                 busy_s: 1.6 * s,
                 steal_s: 0.1 * s,
+                pressure: Pressure {
+                    cpu_us: Some(300_000 * second),
+                    ..Pressure::default()
+                },
             },
         }
     }
@@ -165,6 +174,8 @@ mod tests {
             (Some(6_000), None)
         );
         assert!(close(broker.per_second(6_000), 1_000.0), "{broker:?}");
+        assert!(close(usage.pressure.cpu.unwrap(), 0.3), "{usage:?}");
+        assert_eq!(usage.pressure.io, None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What loadgen does beside one run: each has its arguments and a function that returns the exit code.
 
+pub mod calibrate;
 pub mod chart;
 pub mod compare;
 pub mod duel;

@@ -105,6 +105,13 @@ pub struct GeneratorFigures {
     pub messages_per_read: Option<f64>,
     /// Messages sent per socket write (acks included in the writes); `None` when the driver cannot know.
     pub messages_per_write: Option<f64>,
+    /// Messages a second that this generator consumed at most from a peer that only passes them on, with this shape of load on
+    /// this machine; sent where nobody consumes. `None`: not calibrated.
+    #[serde(default)]
+    pub ceiling_msgs_per_s: Option<f64>,
+    /// The run's rate over it.
+    #[serde(default)]
+    pub ceiling_share: Option<f64>,
 }
 
 /// The rest of the machine.

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::histograms::EncodedHistograms;
 use super::summary::Summary;
 use super::summing::sum_up;
+use crate::calibration::Ceiling;
+use crate::conditions::Conditions;
 use crate::conductor::Conducted;
 use crate::environment::Environment;
 use crate::hiccup::HiccupSecond;
@@ -54,6 +56,12 @@ pub struct RunResult {
     pub command: Vec<String>,
     /// Commit, machine, kernel, toolchain.
     pub environment: Environment,
+    /// The state of the machine around the run.
+    #[serde(default)]
+    pub conditions: Conditions,
+    /// The calibration that the run is measured against; `None`: there was none for its shape of load on this machine.
+    #[serde(default)]
+    pub ceiling: Option<Ceiling>,
     /// The effective scenario, overrides applied.
     #[schemars(schema_with = "scenario_schema")]
     pub effective_scenario: Scenario,
@@ -114,6 +122,10 @@ pub struct Given<'a> {
     pub started: Utc,
     /// Where.
     pub environment: Environment,
+    /// What the machine was like before and after.
+    pub conditions: Conditions,
+    /// The generator's ceiling for this load, if it was calibrated.
+    pub ceiling: Option<Ceiling>,
 }
 
 impl RunResult {
@@ -136,6 +148,8 @@ impl RunResult {
             seed: given.seed,
             command: given.command.clone(),
             environment: given.environment.clone(),
+            conditions: given.conditions.clone().with(own.as_ref()),
+            ceiling: given.ceiling.clone(),
             effective_scenario: scenario.clone(),
             broker_arguments: given.subject.arguments(),
             summary,

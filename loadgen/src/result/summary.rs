@@ -8,7 +8,7 @@ use crate::churn::ChurnFigures;
 use crate::cost::Cost;
 use crate::durability::Durability;
 use crate::recovery::{FaultFigures, KillFigures};
-use crate::scenario::DriverKind;
+use crate::scenario::{DriverKind, Scenario};
 use crate::verdict::Outcome;
 use crate::workers::WorkerFigures;
 
@@ -80,4 +80,20 @@ pub struct Summary {
     /// What each message cost.
     #[serde(default)]
     pub cost: Cost,
+}
+
+impl Summary {
+    /// The rate of what a run of `scenario` counts as its messages: deliveries, or messages sent where nobody consumes.
+    #[must_use]
+    pub fn message_rate(&self, scenario: &Scenario) -> f64 {
+        message_rate(scenario, self.publish_rate, self.consume_rate)
+    }
+}
+
+pub(super) fn message_rate(scenario: &Scenario, publish_rate: f64, consume_rate: f64) -> f64 {
+    if scenario.consumers == 0 {
+        publish_rate
+    } else {
+        consume_rate
+    }
 }

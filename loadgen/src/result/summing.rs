@@ -2,7 +2,7 @@
 
 use super::figures::{BrokerFigures, GeneratorFigures, LatencyUs, LedgerCounts, MachineFigures};
 use super::run::Given;
-use super::summary::Summary;
+use super::summary::{Summary, message_rate};
 use crate::churn::ChurnFigures;
 use crate::conductor::Conducted;
 use crate::cost::Cost;
@@ -25,11 +25,8 @@ pub(super) fn sum_up(given: &Given<'_>, conducted: &Conducted, usage: Option<&Us
     };
     let publish_rate = per_second(recording.published_in_window);
     let consume_rate = per_second(recording.consumed_in_window);
-    let message_rate = if scenario.consumers == 0 {
-        publish_rate
-    } else {
-        consume_rate
-    };
+    let message_rate = message_rate(scenario, publish_rate, consume_rate);
+    let ceiling = given.ceiling.as_ref().map(|ceiling| ceiling.msgs_per_s);
     let cost = Cost::of(usage, message_rate, &recording.intervals);
     let broker = usage.and_then(|usage| usage.broker);
     let generator = usage.map(|usage| usage.generator);
@@ -92,6 +89,8 @@ pub(super) fn sum_up(given: &Given<'_>, conducted: &Conducted, usage: Option<&Us
             unsent: recording.unsent,
             messages_per_read: per_call(ledger.received, recording.reads),
             messages_per_write: per_call(ledger.published, recording.writes),
+            ceiling_msgs_per_s: ceiling,
+            ceiling_share: ceiling.map(|ceiling| message_rate / ceiling),
         },
         machine: MachineFigures {
             steal: usage.map(|usage| usage.steal),

@@ -1,6 +1,8 @@
 //! What a result says and keeps, whole.
 
 use super::*;
+use crate::calibration::Ceiling;
+use crate::conditions::Conditions;
 use crate::conductor::Conducted;
 use crate::environment::Environment;
 use crate::fixtures;
@@ -31,6 +33,12 @@ pub(crate) fn run_result(name: &str) -> RunResult {
         subject: &Subject::embedded(),
         started: Utc::now(),
         environment: Environment::detect(),
+        conditions: Conditions::at_start(),
+        ceiling: Some(Ceiling {
+            msgs_per_s: 2_000_000.0,
+            commit: "0123456".into(),
+            measured: "2026-11-23T22:04:05Z".into(),
+        }),
     };
     RunResult::new(&given, &conducted)
 }
@@ -114,6 +122,8 @@ fn figures_follow_from_what_was_measured() {
     assert!((cpu_us - 0.85 / 1.6).abs() < 0.01, "{cpu_us}");
     assert_eq!(summary.generator.schedule_lag_us_p99, None);
     assert_eq!(summary.generator.messages_per_write, Some(1_200.0));
+    assert_eq!(summary.generator.ceiling_msgs_per_s, Some(2_000_000.0));
+    assert_eq!(summary.generator.ceiling_share, Some(0.8));
 }
 
 #[test]

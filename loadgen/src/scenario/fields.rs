@@ -168,6 +168,7 @@ const VALIDITY: &[Field] = &[
     optional("foreign_cpu_max", Allowed::Number(0.0, 1.0)),
     optional("hiccup_p99_us_max", Allowed::NumberOrNull(1.0, 60e6)),
     optional("hiccup_max_us", Allowed::NumberOrNull(1.0, 60e6)),
+    optional("ceiling_share_max", Allowed::NumberOrNull(0.01, 1.0)),
 ];
 
 /// Finds the first field that is missing, unknown, of the wrong type or out of range.
@@ -266,6 +267,12 @@ mod tests {
                 "null or a whole number from 1 to 4398046511104",
             ),
             ("validity.steal_max", json!(2), "2", "a number from 0 to 1"),
+            (
+                "validity.ceiling_share_max",
+                json!(1.5),
+                "1.5",
+                "null or a number from 0.01 to 1",
+            ),
             (
                 "targets.latency_p99_us_max",
                 json!(0),

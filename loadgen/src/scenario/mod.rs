@@ -288,6 +288,9 @@ pub struct Validity {
     /// The machine's longest pause in µs, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hiccup_max_us: Option<f64>,
+    /// Share of the generator's ceiling that the run may reach, where that was calibrated (see `calibration`). `None`: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ceiling_share_max: Option<f64>,
 }
 
 impl Default for Validity {
@@ -299,6 +302,7 @@ impl Default for Validity {
             foreign_cpu_max: 0.15,
             hiccup_p99_us_max: None,
             hiccup_max_us: None,
+            ceiling_share_max: None,
         }
     }
 }

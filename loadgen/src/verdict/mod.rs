@@ -5,6 +5,7 @@
 //! A message that was on its way when its connection ended, and not confirmed, is not lost in this sense; one delivered
 //! again with the redelivered flag is not duplicated. A run that was ended because it was hopeless has failed.
 
+mod ceiling;
 mod harm;
 mod targets;
 mod validity;
@@ -76,7 +77,7 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Why it is not a pass; empty for a pass.
     pub reasons: Vec<String>,
-    /// Each target that the scenario states.
+    /// Each target that the scenario states, and its limit for the share of the generator's ceiling.
     pub checks: Vec<Check>,
 }
 
@@ -127,7 +128,7 @@ impl Verdict {
             hopeless,
             ..
         } = *evidence;
-        let checks = targets::checks(evidence);
+        let mut checks = targets::checks(evidence);
         let harm = harm::reasons(recording);
         // What was ended on purpose is short on purpose.
         let invalid = match hopeless {
@@ -136,6 +137,8 @@ impl Verdict {
         };
         let mut missed: Vec<_> = hopeless.into_iter().map(str::to_owned).collect();
         missed.extend(targets::missed(&checks));
+        // It decides whether the run says anything, not whether the broker is good enough.
+        checks.extend(ceiling::check(evidence));
         if hopeless.is_none() {
             missed.extend(targets::unsent(scenario, recording));
         }
@@ -441,6 +444,46 @@ mod tests {
             scenario.validity.hiccup_max_us = Some(80_000.0);
         });
         assert_eq!((asked.outcome, asked.reasons.len()), (Outcome::Invalid, 2));
+    }
+
+    #[test]
+    fn a_run_near_the_generators_ceiling_is_invalid_and_without_calibration_nothing_is_judged() {
+        let judge = |share: Option<f64>, limit: Option<f64>| {
+            judge_with("20p20c-latency", |scenario, summary| {
+                scenario.validity.ceiling_share_max = limit;
+                summary.generator.ceiling_share = share;
+                summary.generator.ceiling_msgs_per_s = share.map(|_| 300_000.0);
+            })
+        };
+        let near = judge(Some(0.9), Some(0.8));
+        assert_eq!(
+            (near.outcome, near.reasons.as_slice()),
+            (
+                Outcome::Invalid,
+                [
+                    "the run reached 90.0 % of the generator's own ceiling, 300 k/s; allowed: 80.0 %"
+                        .to_owned()
+                ]
+                .as_slice()
+            )
+        );
+        assert_eq!(near.checks.last().unwrap().passed, Some(false));
+        let below = judge(Some(0.7), Some(0.8));
+        assert_eq!(below.outcome, Outcome::Pass);
+        assert_eq!(below.checks.last().unwrap().passed, Some(true));
+        let unknown = judge(None, Some(0.8));
+        assert_eq!(unknown.outcome, Outcome::Pass);
+        let check = unknown.checks.last().unwrap();
+        assert_eq!((check.measured, check.passed), (None, None));
+        assert_eq!(check.compared.as_deref(), Some("not calibrated"));
+        let no_limit = judge(Some(0.99), None);
+        assert_eq!(no_limit.outcome, Outcome::Pass);
+        assert!(
+            no_limit
+                .checks
+                .iter()
+                .all(|check| !check.target.contains("ceiling"))
+        );
     }
 
     #[test]

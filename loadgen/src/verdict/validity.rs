@@ -1,6 +1,6 @@
 //! Validity: whether the run says anything about the broker, or only about the generator and the machine.
 
-use super::Evidence;
+use super::{Evidence, ceiling};
 use crate::recorder::Recording;
 use crate::scenario::{FaultKind, Scenario};
 
@@ -74,6 +74,7 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
         );
     }
     pauses(evidence, &mut exceeds);
+    reasons.extend(ceiling::reason(evidence));
     let (made, planned) = (evidence.faults, scenario.faults.len());
     if made < planned {
         reasons.push(format!("faults that struck: {made}, not {planned}"));
