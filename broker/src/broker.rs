@@ -17,6 +17,7 @@ use crate::connection::{ConnectionId, ReplyConsumers};
 use crate::definitions;
 use crate::inbox::Inbox;
 use crate::limits::Limits;
+use crate::observe::Tallies;
 use crate::queue::{Queue, Starved};
 use crate::queue_maker::QueueMaker;
 use crate::restore;
@@ -50,6 +51,8 @@ pub struct Broker {
     pub users: Users,
     /// What is durable.
     pub store: Arc<Store>,
+    /// What is counted for people to see.
+    pub tallies: Arc<Tallies>,
     /// One a reactor.
     inboxes: Vec<Arc<Inbox>>,
     connection_last: AtomicU64,
@@ -88,12 +91,14 @@ impl Broker {
         restore::seed(&store, &mut entities, &config.users)?;
         let (store, starved) = (Arc::new(store), Arc::<Starved>::default());
         let inboxes: Vec<Arc<Inbox>> = (0..config.reactors.max(1)).map(|_| Arc::default()).collect();
+        let tallies = Arc::<Tallies>::default();
         let maker = QueueMaker::new(
             &config,
             Arc::clone(&pool),
             Arc::clone(&starved),
             Arc::clone(&store),
             inboxes.clone(),
+            Arc::clone(&tallies),
         );
         let broker = Arc::new(Broker {
             vhosts: RwLock::default(),
@@ -103,6 +108,7 @@ impl Broker {
             replies: ReplyConsumers::default(),
             users: Users::new(config.loopback_users.clone()),
             store,
+            tallies,
             inboxes,
             connection_last: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
@@ -144,6 +150,11 @@ impl Broker {
     /// An id for a new connection.
     pub fn next_connection_id(&self) -> ConnectionId {
         ConnectionId(self.connection_last.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Connections that are counted in.
+    pub fn connection_count(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Counts a connection in; `None` when the limit is reached. It is counted out when the permit drops.

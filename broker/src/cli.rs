@@ -31,13 +31,15 @@ use crate::auth::{GUEST, User};
 use crate::config::{Config, Product};
 use crate::data_dir::DataDir;
 use crate::definitions::{self, Definitions, DefinitionsCommand};
+use crate::http::ManagementFlags;
 use crate::log_command::{self, LogCommand};
 use crate::logging::{self, LogFilter};
 use crate::store::{CompactionRate, Durability};
 use config_command::ConfigCommand;
 pub(crate) use layers::{Loaded, Setting, Sources, shown};
 use problem::Problems;
-use values::{bytes, bytes_u32, bytes_u64, duration, duration_text, size_text, whole_seconds};
+use values::{bytes, bytes_u32, bytes_u64, size_text, whole_seconds};
+pub(crate) use values::{duration, duration_text};
 
 /// A single-node AMQP 0-9-1 broker.
 ///
@@ -68,6 +70,9 @@ struct Settings {
     /// Address to listen on; repeat it for several, leave it empty for none. Port 0 takes a free port.
     #[arg(long, value_name = "ADDRESS:PORT", default_values = listen_default(), value_parser = Listen::from_str)]
     listen: Vec<Listen>,
+
+    #[command(flatten)]
+    management: ManagementFlags,
 
     /// Directory that this broker owns; created when missing. Two brokers cannot share one.
     #[arg(long, value_name = "PATH", default_value = Config::default().data_dir.into_os_string())]
@@ -252,6 +257,7 @@ impl Settings {
     fn config(self) -> Config {
         Config {
             listen: self.listen.into_iter().filter_map(|listen| listen.0).collect(),
+            management: self.management.into(),
             data_dir: self.data_dir,
             reactors: self.reactors as usize,
             connections_max: self.connections_max as usize,
@@ -358,6 +364,7 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::ManagementConfig;
 
     fn parsed(flags: &[&str]) -> Result<Config, String> {
         let args = ["broker"].iter().chain(flags).map(OsString::from);
@@ -409,6 +416,8 @@ mod tests {
         let flags = [
             "--listen=127.0.0.1:0",
             "--listen=[::1]:5673",
+            "--management-listen=127.0.0.1:0",
+            "--metrics-queues-max=5",
             "--data-dir=/x",
             "--reactors=3",
             "--connections-max=7",
@@ -437,6 +446,10 @@ mod tests {
         ];
         let expected = Config {
             listen: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:5673".parse().unwrap()],
+            management: ManagementConfig {
+                listen: vec!["127.0.0.1:0".parse().unwrap()],
+                metrics_queues_max: 5,
+            },
             data_dir: PathBuf::from("/x"),
             reactors: 3,
             connections_max: 7,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::auth::{GUEST, User};
 use crate::definitions::Definitions;
+use crate::http::ManagementConfig;
 use crate::store::{CompactionRate, Durability};
 
 /// Port registered for AMQP.
@@ -26,6 +27,8 @@ const ENVELOPE_BYTES_MAX: u64 = 1024;
 pub struct Config {
     /// Addresses to listen on; port 0 takes a free port.
     pub listen: Vec<SocketAddr>,
+    /// Addresses for HTTP, and its limits.
+    pub management: ManagementConfig,
     /// Directory that this broker owns.
     pub data_dir: PathBuf,
     /// Reactor threads.
@@ -83,6 +86,7 @@ impl Default for Config {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Config {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))],
+            management: ManagementConfig::default(),
             data_dir: PathBuf::from("./data"),
             reactors: (cores / 2).max(1),
             consumers_per_channel_max: usize::MAX,

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::connection::{Signal, Signals};
+use crate::observe::ReactorCounts;
 use crate::queue::Queue;
 
 /// One reactor's inbox. Also wakes its dispatcher for work that comes from the reactor itself.
@@ -15,6 +16,8 @@ pub struct Inbox {
     queues: Mutex<Vec<Arc<Queue>>>,
     signals: AtomicU32,
     dispatch: Notify,
+    /// What the reactor has done; it alone writes there.
+    pub counts: ReactorCounts,
 }
 
 impl Inbox {

@@ -11,7 +11,9 @@
 //! | [`connection`] | a client: handshake, channels, publishes, acknowledgements |
 //! | [`vhost`], [`topology`], [`auth`] | virtual hosts; their exchanges and bindings; users |
 //! | [`queue`], [`queue_maker`], [`record`] | messages: the state machine, what it is made with, the byte format |
+//! | [`observe`] | what can be seen of all of this, and at what cost |
 //! | [`store`], [`restore`] | what is durable: logs, checkpoints, descriptions; a start from them |
+//! | [`http`], [`node`] | health checks, metrics, management; what the broker calls itself |
 //! | [`log_command`] | the same for people: `broker log` |
 //! | [`definitions`] | what RabbitMQ exports, in and out |
 //! | [`broker`], [`administration`] | what all of them share; what an administrator changes |
@@ -26,10 +28,13 @@ pub mod connection;
 pub mod data_dir;
 pub mod definitions;
 mod headers;
+pub mod http;
 pub mod inbox;
 pub mod limits;
 pub mod log_command;
 pub mod logging;
+pub mod node;
+pub mod observe;
 pub mod queue;
 pub mod queue_maker;
 pub mod reactor;

@@ -10,6 +10,7 @@ use seglog::SeglogError;
 
 use crate::config::Config;
 use crate::inbox::Inbox;
+use crate::observe::Tallies;
 use crate::queue::{
     Declaration, Queue, QueueConfig, QueueOptions, QueueParts, Remains, SpillLimits, Starved,
 };
@@ -27,6 +28,7 @@ pub struct QueueMaker {
     starved: Arc<Starved>,
     store: Arc<Store>,
     inboxes: Vec<Arc<Inbox>>,
+    tallies: Arc<Tallies>,
     queues_made: AtomicU64,
     /// Makes ids differ between restarts.
     id_seed: RandomState,
@@ -51,6 +53,7 @@ impl QueueMaker {
         starved: Arc<Starved>,
         store: Arc<Store>,
         inboxes: Vec<Arc<Inbox>>,
+        tallies: Arc<Tallies>,
     ) -> QueueMaker {
         let ring = RingConfig {
             messages_max: config.ring_messages,
@@ -68,6 +71,7 @@ impl QueueMaker {
             starved,
             store,
             inboxes,
+            tallies,
             queues_made: AtomicU64::new(0),
             id_seed: RandomState::new(),
         }
@@ -76,6 +80,11 @@ impl QueueMaker {
     /// What is durable.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What is counted for people to see.
+    pub fn tallies(&self) -> &Tallies {
+        &self.tallies
     }
 
     /// A new, empty queue; the caller puts it into the topology and stores its description.
@@ -98,6 +107,7 @@ impl QueueMaker {
             remains: Remains::default(),
             generation: 0,
         };
+        self.tallies.queue_created();
         Ok(self.queue(vhost, name, id, declaration, restored, stored))
     }
 
@@ -138,6 +148,7 @@ impl QueueMaker {
             config,
             pool: Arc::clone(&self.pool),
             starved: Arc::clone(&self.starved),
+            tallies: Arc::clone(&self.tallies),
             home: Arc::clone(&self.inboxes[home]),
             log: restored.log,
             remains: restored.remains,

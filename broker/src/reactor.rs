@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::connection::{Link, Signal, Signals};
 use crate::inbox::Inbox;
+use crate::observe::{Delivered, ReactorCounts};
 use crate::queue::Queue;
 use crate::timers::Timers;
 
@@ -95,6 +96,17 @@ impl Reactor {
         self.ticks.get()
     }
 
+    /// Unix time in microseconds, as of this turn or of the socket read that is handled.
+    pub fn now_us(&self) -> u64 {
+        self.now_us.get()
+    }
+
+    /// What this reactor has done.
+    #[inline]
+    pub fn counts(&self) -> &ReactorCounts {
+        &self.inbox.counts
+    }
+
     /// Adds a connection to those that get signals; the key is for [`Reactor::leave`].
     pub fn join(&self, link: Arc<Link>) -> usize {
         self.links.borrow_mut().insert(link)
@@ -139,12 +151,14 @@ impl Reactor {
         let mut queues = self.dirty.take();
         self.inbox.take_queues(&mut queues);
         let mut again = false;
+        let mut delivered = Delivered::default();
         for queue in queues.drain(..) {
             let turned = queue.dispatch(self.now_us.get(), |link| {
                 if link.mark_flush() {
                     self.unflushed.borrow_mut().push(Arc::clone(link));
                 }
             });
+            delivered += turned.delivered;
             if turned.more {
                 again = true;
                 self.mark_dirty(&queue);
@@ -153,6 +167,11 @@ impl Reactor {
                 self.timers.add(&queue, at_ms, self.now_ms());
             }
         }
+        let counts = self.counts();
+        counts.turns.add(1);
+        counts.delivered_auto.add(delivered.auto);
+        counts.delivered_manual.add(delivered.manual);
+        counts.redelivered.add(delivered.redelivered);
         let mut links = self.unflushed.take();
         for link in links.drain(..) {
             link.flush();

@@ -20,6 +20,7 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::broker::{Broker, ConnectionPermit};
 use crate::cli::{Loaded, Sources};
 use crate::connection::{Connection, Signal};
+use crate::http::Listener;
 use crate::inbox::Inbox;
 use crate::reactor::Reactor;
 use crate::reload::Reload;
@@ -52,6 +53,7 @@ struct Accepted {
 /// # Errors
 /// When the data directory cannot be used, an address cannot be listened on, or a thread cannot be started.
 pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
+    let management = Listener::start(&loaded.config.management)?;
     let (broker, jobs) = Broker::open(loaded.config.clone(), Arc::new(FsStorage))?;
     let maintenance = Maintenance::start(Arc::clone(&broker), jobs)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -66,6 +68,9 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
             .collect::<anyhow::Result<_>>()?;
         let (reactors, threads) = start_reactors(&broker)?;
         let mut signals = ShutdownSignals::new()?;
+        // Before anybody is told that the broker is there: without a handler the signal would end it.
+        let reload = Reload::new(loaded, sources, Arc::clone(&broker))?;
+        management.serve(&broker);
         for listener in &listeners {
             announce(listener.local_addr()?)?;
         }
@@ -75,15 +80,18 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
         }
         serving.spawn(trim_idle_queues(Arc::clone(&broker)));
         serving.spawn(checkpoint_on_demand(Arc::clone(&broker)));
-        serving.spawn(Reload::new(loaded, sources, Arc::clone(&broker))?.on_demand());
+        serving.spawn(reload.on_demand());
         signals.wait().await;
         tracing::info!("stopping: no more connections");
+        management.note_stopping();
         serving.shutdown().await;
         let stopping = async {
             shutdown::quiesce(&broker).await;
             tokio::task::spawn_blocking(move || shutdown::conclude(&broker, maintenance)).await?;
             drop(reactors);
-            tokio::task::spawn_blocking(move || join(threads)).await?
+            tokio::task::spawn_blocking(move || join(threads)).await??;
+            tokio::task::spawn_blocking(move || management.stop()).await?;
+            Ok(())
         };
         tokio::select! {
             result = stopping => result,
@@ -111,7 +119,7 @@ async fn checkpoint_on_demand(broker: Arc<Broker>) {
     }
 }
 
-fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let bind = || -> std::io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;

@@ -241,6 +241,7 @@ impl VirtualHost {
             return Ok(((0, Vec::new()), None));
         }
         let deleted = queue.delete(veto)?;
+        self.maker.tallies().queue_deleted();
         let end = self.maker.store().submit(Job::End(QueueEnd {
             id: queue.id().to_owned(),
             log: Arc::clone(queue.log()),
@@ -307,6 +308,15 @@ impl VirtualHost {
     /// Number of connections that have opened it.
     pub fn connection_count(&self) -> usize {
         self.connections.lock().len()
+    }
+
+    /// The connections that have opened it.
+    pub fn links(&self) -> Vec<Arc<Link>> {
+        let connections = self.connections.lock();
+        connections
+            .values()
+            .map(|visitor| Arc::clone(&visitor.link))
+            .collect()
     }
 
     /// Deletes everything in it and closes its connections. Nobody can open it from here on; the caller has taken it out

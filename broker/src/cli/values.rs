@@ -39,7 +39,7 @@ pub(super) fn bytes_u32(text: &str) -> Result<u32, String> {
 }
 
 /// A time; a bare number counts seconds.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let expected = || {
         format!(
             "expected a time such as 10s or 500ms (units {}; none means s)",
@@ -67,7 +67,7 @@ pub(super) fn size_text(bytes: u64) -> String {
 }
 
 /// A time of whole seconds.
-pub(super) fn duration_text(time: Duration) -> String {
+pub(crate) fn duration_text(time: Duration) -> String {
     format!("{}s", time.as_secs())
 }
 

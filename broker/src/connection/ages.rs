@@ -52,10 +52,14 @@ impl Connection {
         let default = self.broker.limits.consumer_timeout();
         let tick = self.reactor.ticks();
         let mut late = Vec::new();
+        let mut oldest = 0;
         let outbound = self.link.outbound();
         for (&id, channel) in self.channels.iter_mut().filter(|(_, channel)| !channel.closing) {
             let window = &outbound.windows[channel.window];
             channel.ages.note(tick, window);
+            if let Some(tag) = window.oldest_tag() {
+                oldest = oldest.max(channel.ages.age(tag, tick));
+            }
             let timeouts = window.unsettled(LOOKED_AT_MAX).filter_map(|(tag, source)| {
                 let own = source.queue.options().consumer_timeout_ms;
                 let timeout = own.map_or(default, Duration::from_millis);
@@ -65,6 +69,7 @@ impl Connection {
             late.extend(timeouts.take(1).map(|timeout| (id, timeout)));
         }
         drop(outbound);
+        self.link.observed().oldest_unsettled_s.set(oldest);
         for (id, timeout) in late {
             let text = format!(
                 "delivery acknowledgement on channel {id} timed out. Timeout value used: {} ms. \

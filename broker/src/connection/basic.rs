@@ -77,6 +77,7 @@ impl Connection {
             self.resume_consumers();
         } else {
             channel.prefetch = prefetch_count;
+            channel.observed.prefetch.set(prefetch_count.into());
         }
         self.reply(id, Method::BasicQosOk);
         Ok(())
@@ -189,6 +190,7 @@ impl Connection {
             consumer: None,
         };
         let source = self.link.outbound().windows[window].add_source(source);
+        let mut again = false;
         let found = queue.get(
             no_ack,
             self.reactor.now_ms(),
@@ -201,6 +203,8 @@ impl Connection {
                 } else {
                     window.push(source, offset)
                 };
+                window.note_redelivered(redelivered);
+                again = redelivered;
                 let (exchange, routing_key) = record.split_names();
                 let ok = Method::BasicGetOk {
                     delivery_tag,
@@ -215,11 +219,24 @@ impl Connection {
             },
         );
         self.link.outbound().windows[window].detach_source(source);
+        self.count_get(id, no_ack, found.is_some(), again);
         match found {
             Some(()) => self.reactor.mark_flush(&self.link),
             None => self.reply(id, Method::BasicGetEmpty),
         }
         Ok(())
+    }
+
+    fn count_get(&self, id: u16, no_ack: bool, found: bool, redelivered: bool) {
+        let (channel, reactor) = (&self.channels[&id].observed, self.reactor.counts());
+        let (own, all) = match (found, no_ack) {
+            (false, _) => (&channel.got_empty, &reactor.got_empty),
+            (true, true) => (&channel.got_auto, &reactor.got_auto),
+            (true, false) => (&channel.got_manual, &reactor.got_manual),
+        };
+        own.add(1);
+        all.add(1);
+        reactor.redelivered.add(redelivered.into());
     }
 
     pub(super) fn confirm_select(&mut self, id: u16, no_wait: bool) -> Result<(), Failure> {
@@ -229,6 +246,7 @@ impl Connection {
             return Err(Failure::new(ReplyCode::PreconditionFailed, text));
         }
         channel.confirms.get_or_insert(Confirms::default());
+        channel.observed.note_confirm();
         if !no_wait {
             self.reply(id, Method::ConfirmSelectOk);
         }

@@ -15,6 +15,7 @@ use super::routes::{RouteBudget, RouteCache};
 use super::transaction::Transaction;
 use super::window::SourceId;
 use crate::auth::UserShare;
+use crate::observe::ChannelShare;
 use crate::queue::{ConsumerId, Publisher, Queue};
 use crate::store::Ticket;
 
@@ -23,6 +24,8 @@ use crate::store::Ticket;
 pub(super) struct Channel {
     /// Its place among the channels of its user.
     _user_share: UserShare,
+    /// What can be seen of it.
+    pub(super) observed: ChannelShare,
     /// Key of its delivery window in the link.
     pub(super) window: usize,
     /// Since when its deliveries are out.
@@ -115,6 +118,8 @@ pub(super) struct Route {
     /// Both, as a record keeps them.
     pub(super) names: Vec<u8>,
     pub(super) mandatory: bool,
+    /// Somebody got it already, as an answer.
+    pub(super) replied: bool,
     /// Empty and not to be used when `by_headers`.
     pub(super) queues: SmallVec<[Arc<Queue>; 4]>,
     /// Depends on the message's headers or properties, or leads to whoever waits for an answer: each message is routed by
@@ -148,9 +153,10 @@ pub(super) struct Parked {
 }
 
 impl Channel {
-    pub(super) fn new(window: usize, user_share: UserShare, routes: &RouteBudget) -> Channel {
+    pub(super) fn new(observed: ChannelShare, user_share: UserShare, routes: &RouteBudget) -> Channel {
         Channel {
-            window,
+            window: observed.window,
+            observed,
             ages: Ages::default(),
             _user_share: user_share,
             closing: false,

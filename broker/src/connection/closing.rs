@@ -25,8 +25,10 @@ impl Connection {
             Failure::new(ReplyCode::NotAllowed, text).during(&Method::ChannelOpen)
         })?;
         let window = self.link.outbound().windows.insert(DeliveryWindow::default());
-        let channel = Channel::new(window, share, &self.routes);
+        let observed = self.link.observed().add_channel(id, window);
+        let channel = Channel::new(observed, share, &self.routes);
         self.channels.insert(id, channel);
+        self.reactor.counts().channels_opened.add(1);
         self.reply(id, Method::ChannelOpenOk);
         Ok(())
     }
@@ -34,7 +36,7 @@ impl Connection {
     /// `channel.close` from the client.
     pub(super) fn close_channel(&mut self, id: u16) -> Result<(), Failure> {
         self.empty_channel(id);
-        self.channels.remove(&id);
+        self.remove_channel(id);
         self.reply(id, Method::ChannelCloseOk);
         Ok(())
     }
@@ -75,14 +77,18 @@ impl Connection {
     /// A method on a channel that the server has closed: only the close handshake still counts.
     pub(super) fn on_closing_channel(&mut self, id: u16, method: &Method<'_>) -> Result<(), Failure> {
         match method {
-            Method::ChannelCloseOk => {
-                self.channels.remove(&id);
-            }
+            Method::ChannelCloseOk => self.remove_channel(id),
             // Both sides closed at once: answer, and go on waiting for our own close-ok.
             Method::ChannelClose { .. } => self.reply(id, Method::ChannelCloseOk),
             _ => {}
         }
         Ok(())
+    }
+
+    fn remove_channel(&mut self, id: u16) {
+        if self.channels.remove(&id).is_some() {
+            self.reactor.counts().channels_closed.add(1);
+        }
     }
 
     /// Cancels the channel's consumers and gives back everything it holds.
@@ -184,7 +190,7 @@ impl Connection {
             if !self.channel_mut(id).closing {
                 self.empty_channel(id);
             }
-            self.channels.remove(&id);
+            self.remove_channel(id);
         }
         self.blocked = false;
         for queue in std::mem::take(&mut self.exclusive_queues) {

@@ -55,6 +55,21 @@ impl ConsumerTarget {
         }
     }
 
+    /// Its channel's number.
+    pub fn channel(&self) -> u16 {
+        self.channel
+    }
+
+    /// True when its deliveries have to be acknowledged.
+    pub fn acknowledges(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// As the client knows it.
+    pub fn consumer_tag(&self) -> &str {
+        &self.consumer_tag
+    }
+
     /// The connection.
     pub fn link(&self) -> &Arc<Link> {
         &self.link
@@ -164,6 +179,7 @@ impl DeliverySession for ConsumerSession<'_> {
             Some(source) if window.admit() => window.push(source, offset),
             Some(_) => return Accepted::Full,
         };
+        window.note_redelivered(redelivered);
         target.encode(outbound, tag, redelivered, record);
         Accepted::Taken
     }

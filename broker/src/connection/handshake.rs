@@ -20,6 +20,8 @@ use super::input::decode_method;
 use super::task::{Connection, Stage};
 use crate::auth::MECHANISMS;
 use crate::config::Product;
+use crate::node::{PRODUCT, node_name};
+use crate::observe::Client;
 use crate::store::Durability;
 use crate::vhost::{Joined, VirtualHost};
 
@@ -145,6 +147,10 @@ impl Connection {
             Ok(account) => {
                 tracing::debug!(connection = %self.link.id(), user = account.record.name, "authenticated");
                 self.log_in(account);
+                self.client = Client {
+                    mechanism: mechanism.to_owned(),
+                    properties: client.to_table(),
+                };
             }
             Err(refused) => {
                 tracing::warn!(peer = %self.peer, mechanism, %refused, "login refused");
@@ -268,7 +274,7 @@ fn server_properties(product: &Product, durability: Durability) -> FieldTable {
     properties.insert("product", product.name.as_str());
     properties.insert("version", product.version.as_str());
     // Who it really is, whatever `product` says.
-    properties.insert("implementation", "AMQP performance lab reference broker");
+    properties.insert("implementation", PRODUCT);
     properties.insert("implementation_version", env!("CARGO_PKG_VERSION"));
     properties.insert("platform", concat!("Rust ", env!("CARGO_PKG_RUST_VERSION")));
     properties.insert(
@@ -279,17 +285,8 @@ fn server_properties(product: &Product, durability: Durability) -> FieldTable {
         "information",
         concat!("Licensed under ", env!("CARGO_PKG_LICENSE")),
     );
-    properties.insert("cluster_name", format!("broker@{}", host_name()));
+    properties.insert("cluster_name", node_name());
     properties.insert("durability", durability.name());
     properties.insert("capabilities", FieldValue::Table(capabilities));
     properties
-}
-
-/// The machine's name, where the operating system tells it.
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match name.trim() {
-        "" => "localhost".to_owned(),
-        name => name.to_owned(),
-    }
 }

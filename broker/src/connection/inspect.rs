@@ -157,6 +157,7 @@ impl Connection {
             routing_key: route.routing_key.clone(),
             names: route.names.clone(),
             mandatory: route.mandatory && !replied,
+            replied,
             queues,
             by_headers: true,
         });

@@ -17,6 +17,7 @@ use slab::Slab;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use super::window::DeliveryWindow;
+use crate::observe::LinkObserved;
 
 /// Names a connection for as long as the broker runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -122,6 +123,8 @@ struct Writer {
     sent: usize,
     /// Socket calls that wrote something.
     calls: u64,
+    /// Bytes that they wrote.
+    written: u64,
 }
 
 /// See the module documentation.
@@ -139,6 +142,7 @@ pub struct Link {
     waker: Mutex<Option<Waker>>,
     outbox_bytes_max: usize,
     pool: Arc<ChunkPool>,
+    observed: Arc<LinkObserved>,
 }
 
 /// Memory is charged to the budget in steps of this many bytes.
@@ -179,12 +183,18 @@ impl Link {
             waker: Mutex::new(None),
             outbox_bytes_max,
             pool,
+            observed: Arc::default(),
         }
     }
 
     /// Whose link this is.
     pub fn id(&self) -> ConnectionId {
         self.id
+    }
+
+    /// What can be seen of the connection.
+    pub fn observed(&self) -> &Arc<LinkObserved> {
+        &self.observed
     }
 
     /// The outbox and the windows.
@@ -243,6 +253,7 @@ impl Link {
                 Ok(written) => {
                     writer.sent += written;
                     writer.calls += 1;
+                    writer.written += written as u64;
                 }
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
@@ -366,7 +377,13 @@ impl Link {
 
     /// Socket calls that wrote something, so far.
     pub fn write_calls(&self) -> u64 {
-        self.writer.lock().calls
+        self.written().0
+    }
+
+    /// Socket calls that wrote something, and the bytes that they wrote, so far.
+    pub fn written(&self) -> (u64, u64) {
+        let writer = self.writer.lock();
+        (writer.calls, writer.written)
     }
 }
 
@@ -374,5 +391,10 @@ impl Outbound {
     /// True once the connection is gone.
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Bytes that wait to be written.
+    pub fn unsent_bytes(&self) -> usize {
+        self.pending.len() + self.writing
     }
 }

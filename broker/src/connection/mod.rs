@@ -50,4 +50,4 @@ pub use input::INCOMPLETE_PUBLISH_BYTES_MAX;
 pub use link::{ConnectionId, Link, Outbound, Signal, Signals};
 pub use replies::ReplyConsumers;
 pub use task::Connection;
-pub use window::{DeliveryWindow, SettledRun, Source, SourceId, UnknownDeliveryTag};
+pub use window::{DeliveryWindow, SettledRun, Source, SourceId, UnknownDeliveryTag, WindowObserved};

@@ -21,6 +21,7 @@ use super::inspect::INSPECTED_FLAGS;
 use super::replies::is_reply_key;
 use super::task::Connection;
 use crate::auth::{Operation, Resource};
+use crate::observe::ReactorCounts;
 use crate::queue::{Placed, Publisher, Queue};
 use crate::record::{Content, RecordFields, join_names};
 
@@ -130,6 +131,7 @@ impl Connection {
             routing_key: routing_key.to_owned(),
             names: join_names(exchange, routing_key),
             mandatory,
+            replied: false,
             queues: if by_headers {
                 SmallVec::new()
             } else {
@@ -162,6 +164,7 @@ impl Connection {
         if keeps && let Some(reason) = self.broker.store.poison_reason() {
             return Err(log_failed(reason));
         }
+        channel.count_published(reactor.counts(), route, run.len() as u64);
         let first = channel.confirms.as_mut().map(|confirms| {
             confirms.published += run.len() as u64;
             confirming.push(id);
@@ -184,7 +187,12 @@ impl Connection {
                 names: &route.names,
                 content,
             });
-            let published = queue.publish(fields, Publisher::Link(link), first.is_some());
+            let published = queue.publish(
+                fields,
+                Publisher::Link(link),
+                first.is_some(),
+                Some(reactor.now_us()),
+            );
             if let Placed::First(count) = published.placed {
                 short.push((index, count));
                 placed_by_all = placed_by_all.min(count);
@@ -269,7 +277,11 @@ impl Connection {
                 continue;
             };
             confirms.settle_kept(&self.link, called);
+            let before = confirms.confirmed;
             decided.extend(confirms.take(blocked).into_iter().map(|confirm| (id, confirm)));
+            let confirmed = confirms.confirmed - before;
+            channel.observed.confirmed.add(confirmed);
+            self.reactor.counts().confirmed.add(confirmed);
         }
         if decided.is_empty() {
             return;
@@ -346,7 +358,8 @@ impl Connection {
             remaining.retain(|queue| {
                 let fields = RecordFields::new(now_ms, &publish.route.names, publish.content());
                 let urgent = channel.confirms.is_some();
-                let published = queue.publish(std::iter::once(fields), Publisher::Link(link), urgent);
+                let fields = std::iter::once(fields);
+                let published = queue.publish(fields, Publisher::Link(link), urgent, None);
                 let placed = published.placed == Placed::All;
                 if let Some(confirms) = channel
                     .confirms
@@ -380,6 +393,26 @@ impl Connection {
 }
 
 impl Channel {
+    /// Counts a run of publishes that is about to be placed.
+    fn count_published(&self, reactor: &ReactorCounts, route: &Route, count: u64) {
+        let observed = &self.observed;
+        observed.published.add(count);
+        reactor.received.add(count);
+        if self.confirms.is_some() && self.tx.is_none() {
+            observed.published_confirm.add(count);
+            reactor.received_confirm.add(count);
+        }
+        if !route.queues.is_empty() {
+            reactor.routed.add(count * route.queues.len() as u64);
+        } else if route.mandatory {
+            observed.returned.add(count);
+            reactor.unroutable_returned.add(count);
+        } else if !route.replied {
+            observed.dropped.add(count);
+            reactor.unroutable_dropped.add(count);
+        }
+    }
+
     fn block(&mut self, route: &Rc<Route>, content: &Content<'_>, remaining: SmallVec<[Arc<Queue>; 4]>) {
         self.blocked.push_back(BlockedPublish {
             route: Rc::clone(route),

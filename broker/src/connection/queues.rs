@@ -142,6 +142,7 @@ impl Connection {
         declare: Declare<'_>,
     ) -> Result<(Arc<Queue>, Option<Ticket>), Failure> {
         let connection = self.link.id();
+        self.reactor.counts().queues_declared.add(1);
         let declaration = Declaration {
             // What goes with its connection survives no restart.
             durable: declare.durable && !declare.exclusive,

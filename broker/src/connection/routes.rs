@@ -111,6 +111,7 @@ mod tests {
             routing_key: key.to_owned(),
             names: Vec::new(),
             mandatory: false,
+            replied: false,
             queues: smallvec::SmallVec::new(),
             by_headers: false,
         })

@@ -124,6 +124,11 @@ impl Connection {
                 }
             }
         }
+        if fate == Fate::Settle {
+            let count = runs.iter().map(|run| run.count as u64).sum();
+            self.channels[&id].observed.acknowledged.add(count);
+            self.reactor.counts().acknowledged.add(count);
+        }
         let mut outbound = self.link.outbound();
         let window = &mut outbound.windows[window_key];
         window.release_runs(&runs);

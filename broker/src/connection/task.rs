@@ -24,6 +24,7 @@ use super::settle::PendingSettles;
 use super::window::SettledRun;
 use crate::auth::{Account, UserShare};
 use crate::broker::Broker;
+use crate::observe::{Client, Opened, now_ms};
 use crate::queue::Queue;
 use crate::reactor::{READ_BYTES_MAX, Reactor, remainder_bytes_max};
 use crate::store::metadata::UserRecord;
@@ -61,6 +62,10 @@ pub struct Connection {
     pub(super) reactor: Rc<Reactor>,
     pub(super) link: Arc<Link>,
     pub(super) peer: SocketAddr,
+    /// The broker's end of the socket.
+    local: SocketAddr,
+    /// What the client has said about itself, until the connection is open.
+    pub(super) client: Client,
     /// Set by the login.
     account: Option<Account>,
     /// Set by `connection.open`.
@@ -113,6 +118,8 @@ impl Connection {
         stream: TcpStream,
         peer: SocketAddr,
     ) {
+        // A socket that has lost its address is about to fail anyway.
+        let local = stream.local_addr().unwrap_or(peer);
         let (reader, writer) = stream.into_split();
         let config = &broker.config;
         let link = Arc::new(Link::new(
@@ -126,6 +133,8 @@ impl Connection {
         let mut connection = Connection {
             link: Arc::clone(&link),
             peer,
+            local,
+            client: Client::default(),
             account: None,
             vhost: None,
             user_share: None,
@@ -160,6 +169,7 @@ impl Connection {
         let end = poll_fn(|context| connection.poll_caught(context)).await;
         connection.empty_connection();
         if let Some(vhost) = connection.vhost.take() {
+            connection.reactor.counts().connections_closed.add(1);
             vhost.leave(id);
         }
         link.close();
@@ -228,6 +238,11 @@ impl Connection {
             return Poll::Ready(Ok((0, false)));
         }
         self.reads += 1;
+        let (own, all) = (self.link.observed(), reactor.counts());
+        own.reads.add(1);
+        own.bytes_in.add(read as u64);
+        all.reads.add(1);
+        all.bytes_in.add(read as u64);
         reactor.read_clock();
         self.read_tick = reactor.ticks();
         let start = headroom - self.remainder.len();
@@ -330,6 +345,7 @@ impl Connection {
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
         if self.stage == Stage::Open {
+            self.link.observed().blocked.set(self.blocked.into());
             self.check_consumer_timeouts();
         }
         if self.heartbeat_ticks == 0 || self.stage != Stage::Open {
@@ -382,6 +398,18 @@ impl Connection {
     }
 
     pub(super) fn enter(&mut self, vhost: Arc<VirtualHost>) {
+        self.reactor.counts().connections_opened.add(1);
+        self.link.observed().open(Opened {
+            user: self.user().name.clone(),
+            vhost: vhost.name().to_owned(),
+            peer: self.peer,
+            local: self.local,
+            opened_ms: now_ms(),
+            channel_max: self.channel_max,
+            frame_max: self.frame_bytes_max,
+            heartbeat_s: self.heartbeat_ticks,
+            client: std::mem::take(&mut self.client),
+        });
         self.vhost = Some(vhost);
     }
 

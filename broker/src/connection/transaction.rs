@@ -91,6 +91,7 @@ impl Connection {
                 return Err(Failure::new(ReplyCode::PreconditionFailed, text));
             }
             channel.tx = Some(Box::default());
+            channel.observed.note_transactional();
             // Counts what a commit places and waits for; nothing of it is sent.
             channel.confirms = Some(Confirms::default());
         }

@@ -50,6 +50,23 @@ struct Entry {
     live: bool,
 }
 
+/// What can be seen of a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WindowObserved {
+    /// Deliveries of any kind so far.
+    pub tags: u64,
+    /// Those that awaited their acknowledgement.
+    pub pushed: u64,
+    /// Those that had been delivered before.
+    pub redelivered: u64,
+    /// Those that are not settled.
+    pub unsettled: u64,
+    /// Consumers.
+    pub consumers: u64,
+    /// See [`DeliveryWindow::set_prefetch_global`].
+    pub prefetch_global: u64,
+}
+
 #[derive(Debug)]
 struct SourceSlot {
     source: Source,
@@ -62,6 +79,10 @@ struct SourceSlot {
 #[derive(Debug, Default)]
 pub struct DeliveryWindow {
     tag_last: u64,
+    /// Deliveries that awaited their acknowledgement, so far.
+    pushed: u64,
+    /// Deliveries that were no first ones, so far.
+    redelivered: u64,
     entries: VecDeque<Entry>,
     live: usize,
     sources: Slab<SourceSlot>,
@@ -144,8 +165,31 @@ impl DeliveryWindow {
             live: true,
         });
         self.live += 1;
+        self.pushed += 1;
         self.sources[source.0 as usize].unsettled += 1;
         tag
+    }
+
+    /// Counts a delivery as one that had been delivered before, if it was.
+    #[inline]
+    pub fn note_redelivered(&mut self, redelivered: bool) {
+        self.redelivered += u64::from(redelivered);
+    }
+
+    /// What can be seen of it.
+    pub fn observed(&self) -> WindowObserved {
+        let consumers = self
+            .sources
+            .iter()
+            .filter(|(_, slot)| !slot.detached && slot.source.consumer.is_some());
+        WindowObserved {
+            tags: self.tag_last,
+            pushed: self.pushed,
+            redelivered: self.redelivered,
+            unsettled: self.live as u64,
+            consumers: consumers.count() as u64,
+            prefetch_global: self.prefetch_global.into(),
+        }
     }
 
     /// Takes the delivery `tag`, or with `multiple` all up to it (0: all there are), out of the window and

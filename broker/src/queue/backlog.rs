@@ -174,10 +174,14 @@ impl Backlog {
         (above - self.settled.sparse_len()) as usize
     }
 
+    /// Messages that wait to be dead-lettered, or for their time.
+    pub(super) fn dead_len(&self) -> usize {
+        self.special.as_ref().map_or(0, |special| special.dead_len())
+    }
+
     /// Messages waiting for a consumer.
     pub(super) fn ready_len(&self) -> usize {
-        let dead = self.special.as_ref().map_or(0, |special| special.dead_len());
-        self.live_len() - self.unsettled - dead
+        self.live_len() - self.unsettled - self.dead_len()
     }
 
     /// True when no more messages should die for now than must.

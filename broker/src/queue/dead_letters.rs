@@ -211,7 +211,10 @@ impl Queue {
         };
         let targets = match letter.remaining.take() {
             Some(remaining) => remaining,
-            None => targets(vhost, letter.reason, &written),
+            None => {
+                self.tallies.dead_letter(letter.reason);
+                targets(vhost, letter.reason, &written)
+            }
         };
         let mut fields = RecordFields::new(now_ms, &written.names, written.content);
         fields.flags |= match onward {
@@ -220,7 +223,7 @@ impl Queue {
         };
         let mut remaining = SmallVec::new();
         for queue in targets {
-            let published = queue.publish(std::iter::once(fields), Publisher::Queue(self), true);
+            let published = queue.publish(std::iter::once(fields), Publisher::Queue(self), true, None);
             queue.dispatch_at_home();
             match published.placed {
                 Placed::First(_) => remaining.push(queue),

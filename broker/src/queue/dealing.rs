@@ -6,6 +6,7 @@ use super::backlog::{Backlog, lookup, parse};
 use super::consumer::{Accepted, DeliverySession, DeliveryTarget};
 use super::special::DeathReason;
 use super::state::QueueState;
+use crate::observe::Delivered;
 use crate::record::Record;
 
 /// Most messages dealt to one consumer before the next one gets its turn.
@@ -130,6 +131,7 @@ impl<T: DeliveryTarget> QueueState<T> {
             }
         }
         let Some(head) = self.backlog.head() else {
+            self.counts.got_empty += 1;
             return Got::Empty;
         };
         let remaining = self.backlog.ready_len() - 1;
@@ -141,8 +143,12 @@ impl<T: DeliveryTarget> QueueState<T> {
         let result = take(head.offset, head.redelivered, &record, remaining);
         self.backlog.take(head);
         self.backlog.unsettled += 1;
+        self.counts.delivered.redelivered += u64::from(head.redelivered);
         if no_ack {
+            self.counts.got_auto += 1;
             self.backlog.settle_run(head.offset, 1);
+        } else {
+            self.counts.got_manual += 1;
         }
         Got::Message(result)
     }
@@ -235,6 +241,7 @@ impl<T: DeliveryTarget> QueueState<T> {
                 *cursor = offset.next();
             }
         }
+        self.counts.delivered += dealing.delivered(no_ack);
         let (count, full) = dealing.end();
         consumer.stalled = full;
         if !no_ack {
@@ -305,6 +312,7 @@ impl<T: DeliveryTarget> QueueState<T> {
                 backlog.settle_run(head.offset, 1);
             }
         }
+        self.counts.delivered += dealing.delivered(no_ack);
         let (count, full) = dealing.end();
         consumer.stalled = full;
         if !no_ack {
@@ -320,6 +328,8 @@ struct Dealing<S> {
     count_max: usize,
     count: usize,
     bytes: usize,
+    /// Those of `count` that had been delivered before.
+    redelivered: usize,
     full: bool,
 }
 
@@ -330,6 +340,7 @@ impl<S: DeliverySession> Dealing<S> {
             count_max,
             count: 0,
             bytes: 0,
+            redelivered: 0,
             full: false,
         }
     }
@@ -352,9 +363,20 @@ impl<S: DeliverySession> Dealing<S> {
         self.full = self.session.deliver(offset, redelivered, record) == Accepted::Full;
         if !self.full {
             self.count += 1;
+            self.redelivered += usize::from(redelivered);
             self.bytes += record.encoded_len();
         }
         !self.full
+    }
+
+    /// What the consumer got so far.
+    fn delivered(&self, no_ack: bool) -> Delivered {
+        let count = self.count as u64;
+        Delivered {
+            auto: if no_ack { count } else { 0 },
+            manual: if no_ack { 0 } else { count },
+            redelivered: self.redelivered as u64,
+        }
     }
 
     /// Ends the turn: how many messages the consumer got, and whether it has no room for more.

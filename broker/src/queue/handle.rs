@@ -18,6 +18,7 @@ use super::state::{QueueState, Refusal, Snapshot};
 use super::waiter::{Publisher, Waiter};
 use crate::connection::{ConnectionId, ConsumerTarget, Link, Signal};
 use crate::inbox::Inbox;
+use crate::observe::{Samples, Tallies};
 use crate::record::{Record, RecordFields};
 use crate::store::{Durability, LogOwner, QueueLog};
 use crate::vhost::VirtualHost;
@@ -47,6 +48,7 @@ pub struct Queue {
     log: Arc<QueueLog>,
     pool: Arc<ChunkPool>,
     starved: Arc<Starved>,
+    pub(super) tallies: Arc<Tallies>,
     /// Of the last checkpoint.
     pub(super) generation: AtomicU64,
     /// When the queue is to be dispatched again, as reactors were told; 0 when they were not.
@@ -59,10 +61,12 @@ pub struct Queue {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) state: QueueState<ConsumerTarget>,
+    /// Messages whose way is timed.
+    pub(super) samples: Samples,
     /// Dead letters on their way, where the queue has somewhere to send them.
     pub(super) letters: Option<Box<Letters>>,
     /// Publishers to call back when the ring has room.
-    waiting: Vec<Waiter>,
+    pub(super) waiting: Vec<Waiter>,
     /// Publishers to call back once every message below an offset is kept.
     unkept: Vec<(Offset, Waiter)>,
     /// A publisher with confirms has published since the last time something was handed to the log.
@@ -87,6 +91,7 @@ impl Queue {
         let state = QueueState::recovered(parts.config, Arc::clone(&parts.pool), &parts.remains);
         let inner = Mutex::new(Inner {
             state,
+            samples: Samples::default(),
             letters: options.onward().map(|_| Box::default()),
             waiting: Vec::new(),
             unkept: Vec::new(),
@@ -111,6 +116,7 @@ impl Queue {
             log: parts.log,
             pool: parts.pool,
             starved: parts.starved,
+            tallies: parts.tallies,
             generation: AtomicU64::new(parts.generation),
             inner,
         });
@@ -171,7 +177,8 @@ impl Queue {
         !self.dirty.load(Ordering::Relaxed) && !self.dirty.swap(true, Ordering::AcqRel)
     }
 
-    /// Appends the messages of one publisher, in order, under one lock. `urgent`: it waits for the confirm.
+    /// Appends the messages of one publisher, in order, under one lock. `urgent`: it waits for the confirm. `read_us`:
+    /// when they were read from a socket, Unix time in microseconds; `None` for what the broker itself sends on.
     ///
     /// A deleted queue takes and forgets them, as if they had arrived just before the deletion.
     pub fn publish<'a>(
@@ -179,8 +186,10 @@ impl Queue {
         messages: impl Iterator<Item = RecordFields<'a>>,
         publisher: Publisher<'_>,
         urgent: bool,
+        read_us: Option<u64>,
     ) -> Published {
         let mut inner = self.inner.lock();
+        let first = inner.state.next_offset();
         let mut placed = Placed::All;
         let mut refused = Vec::new();
         if !inner.deleted {
@@ -208,6 +217,9 @@ impl Queue {
                 }
             }
             inner.urgent |= urgent;
+        }
+        if let Some(chosen) = Samples::chosen(first, inner.state.next_offset()) {
+            inner.begin_sample(chosen, read_us, &self.tallies.stages);
         }
         Published {
             placed,
@@ -245,6 +257,7 @@ impl Queue {
         self.dirty.swap(false, Ordering::AcqRel);
         let mut inner = self.inner.lock();
         inner.state.log_progressed(self.log.written(), self.log.kept());
+        let before = inner.state.counts.delivered;
         let mut reads = 0;
         let mut dispatched;
         loop {
@@ -260,13 +273,21 @@ impl Queue {
         }
         let mut more = dispatched.cold.is_some() && inner.may_read();
         inner.wants_read |= dispatched.cold.is_some() && inner.reading;
+        let delivered = inner.state.counts.delivered - before;
+        if !inner.samples.is_idle() {
+            inner.follow_samples(now_us, &self.tallies.stages);
+        }
         self.starved.call_back(&self.pool);
         self.hand_to_log(&mut inner);
         inner.call_back_publishers();
         inner.call_back_kept(self.log.poison().is_some());
         let mut wake_at_ms = dispatched.wake_at_ms;
         if self.options.is_plain() {
-            return Turned { more, wake_at_ms };
+            return Turned {
+                delivered,
+                more,
+                wake_at_ms,
+            };
         }
         let now_ms = now_us / 1000;
         let has_letters = inner.has_letters();
@@ -280,7 +301,11 @@ impl Queue {
             Some(end_ms) => wake_at_ms = Some(wake_at_ms.map_or(end_ms, |at_ms| at_ms.min(end_ms))),
             None => {}
         }
-        Turned { more, wake_at_ms }
+        Turned {
+            delivered,
+            more,
+            wake_at_ms,
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -317,6 +342,7 @@ impl Queue {
         from: Offset,
     ) -> MutexGuard<'a, Inner> {
         inner.reading = true;
+        inner.state.counts.cold_reads += 1;
         let mut buffer = inner.state.take_cold_buffer();
         let bytes_max = if self.is_pressed() {
             buffer = Vec::new();
@@ -352,6 +378,9 @@ impl Queue {
         }
         for &(first, count) in runs {
             inner.state.settle(consumer, first, count);
+        }
+        if !inner.samples.is_idle() {
+            inner.settle_samples(&self.tallies.stages);
         }
         inner.call_back_publishers();
         inner.call_back_kept(false);

@@ -73,6 +73,11 @@ impl Journal {
         self.gate
     }
 
+    /// Handed over below, written below and kept below.
+    pub(super) fn marks(&self) -> (Offset, Offset, Offset) {
+        (self.pushed, self.written, self.kept)
+    }
+
     /// Every message below is kept or was settled before it had to be; `frontier` is the queue's.
     pub(super) fn kept_through(&self, frontier: Offset) -> Offset {
         let kept = if self.kept >= self.pushed {

@@ -37,6 +37,7 @@ mod state;
 #[cfg(test)]
 mod state_tests;
 mod upkeep;
+mod view;
 mod waiter;
 
 pub use arguments::ArgumentError;

@@ -9,6 +9,7 @@ use super::starved::Starved;
 use super::state::{QueueConfig, Remains};
 use crate::connection::ConsumerTarget;
 use crate::inbox::Inbox;
+use crate::observe::{Delivered, Tallies};
 use crate::store::QueueLog;
 use crate::vhost::VirtualHost;
 
@@ -26,6 +27,8 @@ pub struct Published {
 /// What a dispatch has left to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turned {
+    /// What was delivered.
+    pub delivered: Delivered,
     /// There is more to do, as soon as others had their turn.
     pub more: bool,
     /// The queue is to be dispatched again then: milliseconds since the Unix epoch.
@@ -72,6 +75,8 @@ pub struct QueueParts {
     pub pool: Arc<ChunkPool>,
     /// Publishers that wait for it.
     pub starved: Arc<Starved>,
+    /// What is counted for people to see.
+    pub tallies: Arc<Tallies>,
     /// See [`Queue`](super::Queue).
     pub home: Arc<Inbox>,
     /// Its log.

@@ -45,6 +45,21 @@ impl<T> Roster<T> {
         self.consumers.len()
     }
 
+    /// Each consumer, and whether it may get messages: with a single active consumer one only may.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Consumer<T>, bool)> {
+        let is_active = |slot| !self.single_active || self.active == Some(slot);
+        self.consumers
+            .iter()
+            .map(move |(slot, consumer)| (consumer, is_active(slot)))
+    }
+
+    /// Number of consumers that could take a message now.
+    pub(super) fn able_len(&self) -> usize {
+        self.iter()
+            .filter(|(consumer, active)| *active && consumer.can_take())
+            .count()
+    }
+
     /// True when a consumer asked to be the only one.
     pub(super) fn has_exclusive(&self) -> bool {
         self.consumers.iter().any(|(_, consumer)| consumer.exclusive)

@@ -17,6 +17,7 @@ use super::options::QueueOptions;
 use super::pace::Pace;
 use super::roster::Roster;
 use super::special::DeathReason;
+use crate::observe::QueueCounts;
 use crate::record::{Record, RecordFields};
 
 /// What a queue is made with.
@@ -79,6 +80,9 @@ pub struct QueueState<T> {
     pub(super) backlog: Backlog,
     pub(super) roster: Roster<T>,
     pub(super) pace: Pace,
+    pub(super) counts: QueueCounts,
+    /// First offset that was not there when it was made.
+    first: Offset,
 }
 
 impl<T: DeliveryTarget> QueueState<T> {
@@ -93,6 +97,8 @@ impl<T: DeliveryTarget> QueueState<T> {
             roster: Roster::new(config.options.single_active),
             backlog: Backlog::recovered(config, pool, remains),
             pace: Pace::default(),
+            counts: QueueCounts::default(),
+            first: remains.next,
         }
     }
 
@@ -150,6 +156,11 @@ impl<T: DeliveryTarget> QueueState<T> {
     /// First offset of a message that is not published yet.
     pub fn next_offset(&self) -> Offset {
         self.backlog.ring.next_offset()
+    }
+
+    /// Messages published since it was made.
+    pub fn published(&self) -> u64 {
+        self.next_offset().distance_from(self.first)
     }
 
     /// What a checkpoint has to know.
@@ -263,6 +274,7 @@ impl<T: DeliveryTarget> QueueState<T> {
     pub fn settle(&mut self, consumer: Option<ConsumerId>, first: Offset, count: usize) {
         self.check_unsettled(first, count);
         self.backlog.settle_run(first, count);
+        self.counts.acknowledged += count as u64;
         self.restore_credit(consumer, count);
     }
 
@@ -271,6 +283,7 @@ impl<T: DeliveryTarget> QueueState<T> {
     pub fn reject(&mut self, consumer: Option<ConsumerId>, first: Offset, count: usize) {
         self.check_unsettled(first, count);
         self.backlog.reject_run(first, count);
+        self.counts.rejected += count as u64;
         self.restore_credit(consumer, count);
     }
 
@@ -285,6 +298,7 @@ impl<T: DeliveryTarget> QueueState<T> {
             );
             self.backlog.give_back(offset);
         }
+        self.counts.requeued += count as u64;
         self.restore_credit(consumer, count);
     }
 

@@ -26,6 +26,7 @@ use seglog::{Batch, SeglogError};
 use slab::Slab;
 
 use super::queue_log::QueueLog;
+use crate::observe::Histogram;
 
 /// Staged bytes that are worth a commit.
 pub const FLUSH_BYTES: usize = 256 << 10;
@@ -57,6 +58,20 @@ pub struct LogShared {
     poison: OnceLock<String>,
     buffers: Mutex<Vec<Batch>>,
     commits: AtomicU64,
+    times: CommitTimes,
+}
+
+/// How large commits are and how long they take.
+#[derive(Debug, Default)]
+pub struct CommitTimes {
+    /// Bytes of one commit.
+    pub bytes: Histogram,
+    /// Queues written in one commit.
+    pub queues: Histogram,
+    /// Microseconds to write all of one commit.
+    pub write_us: Histogram,
+    /// Microseconds to make all of one commit as safe as its queues ask for.
+    pub keep_us: Histogram,
 }
 
 /// The running thread; see [`LogThread::stop`].
@@ -85,6 +100,7 @@ impl LogThread {
             poison: OnceLock::new(),
             buffers: Mutex::default(),
             commits: AtomicU64::new(0),
+            times: CommitTimes::default(),
         });
         let committer = Committer {
             shared: Arc::clone(&shared),
@@ -138,6 +154,11 @@ impl LogShared {
     /// Commits so far.
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Sizes and durations of the commits so far.
+    pub fn times(&self) -> &CommitTimes {
+        &self.times
     }
 
     /// Bytes that wait to be written.
@@ -271,6 +292,8 @@ impl Committer {
                 .filter_map(|token| table.get(token as usize).cloned())
                 .collect()
         };
+        let start = Instant::now();
+        let mut bytes_all = 0;
         let mut written = Vec::with_capacity(logs.len());
         for log in logs {
             let mut batch = log.take_batch(Batch::default());
@@ -278,6 +301,7 @@ impl Committer {
                 continue;
             }
             let bytes = batch.bytes();
+            bytes_all += bytes as u64;
             let result = if self.shared.is_poisoned() {
                 Ok(())
             } else {
@@ -291,15 +315,29 @@ impl Committer {
             }
         }
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        let times = &self.shared.times;
+        times.bytes.record(bytes_all);
+        times.queues.record(written.len() as u64);
+        times.write_us.record(start.elapsed().as_micros() as u64);
+        let start = Instant::now();
+        let kept = self.keep(written);
+        if kept {
+            times.keep_us.record(start.elapsed().as_micros() as u64);
+        }
+    }
+
+    /// Keeps what was written; false when the log has failed.
+    fn keep(&self, written: Vec<Arc<QueueLog>>) -> bool {
         for log in written {
             if self.shared.is_poisoned() {
-                return;
+                return false;
             }
             match log.keep() {
                 Ok(()) => log.tell_owner(),
                 Err(error) => self.fail(&error),
             }
         }
+        true
     }
 
     /// A queue that was deleted meanwhile has no files to write to: that is no failure. Everything else is.

@@ -15,6 +15,7 @@ use super::queue_log::QueueLog;
 use super::statistics::Statistics;
 use crate::broker::Broker;
 use crate::connection::Signal;
+use crate::observe::now_ms;
 use crate::queue::{Queue, Snapshot};
 
 /// How often the thread looks at the clock.
@@ -275,6 +276,7 @@ impl Worker {
 /// final word. False when one could not be written.
 pub fn checkpoint_changed(broker: &Broker, clean: bool) -> bool {
     let mut complete = true;
+    let mut written = 0;
     for queue in broker.queues() {
         if !queue.declaration().is_stored() {
             continue;
@@ -298,8 +300,11 @@ pub fn checkpoint_changed(broker: &Broker, clean: bool) -> bool {
             complete = false;
             queue.forget_snapshot();
             tracing::error!(queue = queue.name(), %error, "cannot write a checkpoint: more is delivered again after a crash");
+        } else {
+            written += 1;
         }
     }
+    broker.tallies.checkpointed(now_ms(), written);
     complete
 }
 

@@ -33,7 +33,7 @@ mod statistics;
 
 pub use directory::{Store, StoreConfig, Ticket};
 pub use durability::Durability;
-pub use log_thread::{FLUSH_BYTES, FLUSH_DELAY, LogShared, LogThread};
+pub use log_thread::{CommitTimes, FLUSH_BYTES, FLUSH_DELAY, LogShared, LogThread};
 pub use maintenance::{CompactionRate, Job, Maintenance, QueueEnd, checkpoint_changed};
 pub use queue_log::{LogOwner, QueueLog};
 pub use recovery::{RecoveredQueue, recover_queue};

@@ -9,6 +9,7 @@
 
 pub mod error_rows;
 pub mod errors;
+pub mod http;
 mod watched;
 mod witness;
 
@@ -29,6 +30,8 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub struct BrokerProcess {
     child: Child,
     pub address: SocketAddr,
+    /// Where it serves HTTP, if it does.
+    pub management: Option<SocketAddr>,
     data_dir: tempfile::TempDir,
 }
 
@@ -38,6 +41,7 @@ impl BrokerProcess {
         BrokerProcess {
             child,
             address,
+            management: None,
             data_dir,
         }
     }
@@ -53,10 +57,11 @@ impl BrokerProcess {
     pub fn start_under(wrapper: &[&str], flags: &[&str]) -> BrokerProcess {
         let data_dir = tempfile::tempdir().unwrap();
         let mut child = spawn(wrapper, data_dir.path(), flags);
-        let address = announced(&mut child).expect("the broker starts on an empty directory");
+        let announced = announced(&mut child).expect("the broker starts on an empty directory");
         BrokerProcess {
             child,
-            address,
+            address: announced.amqp,
+            management: announced.management,
             data_dir,
         }
     }
@@ -65,7 +70,8 @@ impl BrokerProcess {
     pub fn restart(&mut self, flags: &[&str]) {
         assert!(self.child.try_wait().unwrap().is_some(), "the old one still runs");
         self.child = spawn(&[], self.data_dir.path(), flags);
-        self.address = announced(&mut self.child).expect("the broker starts again");
+        let announced = announced(&mut self.child).expect("the broker starts again");
+        (self.address, self.management) = (announced.amqp, announced.management);
     }
 
     /// Ends it as a crash does, and reaps it.
@@ -144,14 +150,30 @@ pub fn definitions(text: &str) -> (tempfile::TempDir, String) {
     (directory, flag)
 }
 
+/// Where a broker listens.
+struct Announced {
+    amqp: SocketAddr,
+    management: Option<SocketAddr>,
+}
+
 /// Where a broker says that it listens; `None` when it ends instead.
-fn announced(child: &mut Child) -> Option<SocketAddr> {
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let address = line.trim().rsplit(' ').next()?;
-    address.parse().ok()
+fn announced(child: &mut Child) -> Option<Announced> {
+    let mut management = None;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        let (what, address) = line.rsplit_once(' ')?;
+        let address = address.parse().ok()?;
+        match what {
+            "broker management listening on" => management = Some(address),
+            _ => {
+                return Some(Announced {
+                    amqp: address,
+                    management,
+                });
+            }
+        }
+    }
+    None
 }
 
 /// Free bytes on the disk of `path`.

@@ -1,0 +1,69 @@
+//! Answers: JSON, and errors in the form of RabbitMQ's management API, `{"error": …, "reason": …}`.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// A request that is not done, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// A word for programs.
+    pub(super) error: &'static str,
+    /// A sentence for people.
+    pub(super) reason: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, error: &'static str, reason: impl Into<String>) -> Refusal {
+        let reason = reason.into();
+        Refusal {
+            status,
+            error,
+            reason,
+        }
+    }
+
+    /// 404, in RabbitMQ's words.
+    pub(super) fn not_found() -> Refusal {
+        Refusal::new(StatusCode::NOT_FOUND, "Object Not Found", "Not Found")
+    }
+
+    /// 405.
+    pub(super) fn method_not_allowed() -> Refusal {
+        let reason = "this path does not know this method";
+        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", reason)
+    }
+
+    /// 503.
+    pub(super) fn unavailable(reason: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", reason)
+    }
+
+    /// 504: the time for one request is over.
+    pub(super) fn too_slow(seconds: u64) -> Refusal {
+        let reason = format!("the request took longer than {seconds} s");
+        Refusal::new(StatusCode::GATEWAY_TIMEOUT, "timeout", reason)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = json!({"error": self.error, "reason": self.reason});
+        (self.status, Json(body)).into_response()
+    }
+}
+
+/// A JSON document.
+#[derive(Clone, Debug)]
+pub(super) struct Json(pub(super) Value);
+
+impl IntoResponse for Json {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        ];
+        (headers, self.0.to_string()).into_response()
+    }
+}

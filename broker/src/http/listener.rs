@@ -1,0 +1,96 @@
+//! The thread that serves HTTP.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use super::connections::accept;
+use super::routes::router;
+use super::settings::ManagementConfig;
+use super::stage::{Shared, Stage};
+use crate::broker::Broker;
+use crate::server::listen;
+
+/// The running thread; none where no address is asked for.
+#[derive(Debug)]
+pub struct Listener {
+    shared: Shared,
+    stopped: Arc<Notify>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    /// Listens, and prints one line on standard output for each address. Until [`Listener::serve`] only the health checks have
+    /// something to say.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on, or there is no thread left.
+    pub fn start(config: &ManagementConfig) -> anyhow::Result<Listener> {
+        let shared = Stage::new(config.clone());
+        let stopped = Arc::<Notify>::default();
+        let mut thread = None;
+        if !config.listen.is_empty() {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let listeners: Vec<TcpListener> = {
+                let _entered = runtime.enter();
+                let addresses = config.listen.iter();
+                addresses
+                    .map(|&address| listen(address))
+                    .collect::<anyhow::Result<_>>()?
+            };
+            announce(&listeners)?;
+            let serving = serve(listeners, Arc::clone(&shared), Arc::clone(&stopped));
+            let spawned = std::thread::Builder::new()
+                .name("http".to_owned())
+                .spawn(move || runtime.block_on(serving));
+            thread = Some(spawned?);
+        }
+        Ok(Listener {
+            shared,
+            stopped,
+            thread,
+        })
+    }
+
+    /// The broker serves clients from here on.
+    pub fn serve(&self, broker: &Arc<Broker>) {
+        self.shared.serve(broker);
+    }
+
+    /// The broker is about to stop; requests are still answered.
+    pub fn note_stopping(&self) {
+        self.shared.stop();
+    }
+
+    /// Ends the thread.
+    pub fn stop(mut self) {
+        self.stopped.notify_one();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the HTTP thread panicked");
+        }
+    }
+}
+
+async fn serve(listeners: Vec<TcpListener>, shared: Shared, stopped: Arc<Notify>) {
+    let router = router(shared);
+    for listener in listeners {
+        tokio::spawn(accept(listener, router.clone()));
+    }
+    stopped.notified().await;
+}
+
+fn announce(listeners: &[TcpListener]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for listener in listeners {
+        writeln!(out, "broker management listening on {}", listener.local_addr()?)?;
+    }
+    out.flush().context("cannot write to standard output")
+}

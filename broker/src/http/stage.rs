@@ -1,0 +1,73 @@
+//! What all requests share.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use super::answer::Refusal;
+use super::settings::ManagementConfig;
+use crate::broker::Broker;
+
+/// How far the broker has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The data directory is being read.
+    Starting,
+    /// Clients are served.
+    Serving,
+    /// Nothing more is accepted.
+    Stopping,
+}
+
+/// See the module documentation.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) config: ManagementConfig,
+    pub(super) started: Instant,
+    phase: AtomicU8,
+    broker: OnceLock<Arc<Broker>>,
+}
+
+/// As handlers get it.
+pub(super) type Shared = Arc<Stage>;
+
+impl Stage {
+    pub(super) fn new(config: ManagementConfig) -> Shared {
+        Arc::new(Stage {
+            config,
+            started: Instant::now(),
+            phase: AtomicU8::new(Phase::Starting as u8),
+            broker: OnceLock::new(),
+        })
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Serving,
+            _ => Phase::Stopping,
+        }
+    }
+
+    /// Clients are served from here on.
+    pub(super) fn serve(&self, broker: &Arc<Broker>) {
+        // Set once: a process has one broker.
+        let _ = self.broker.set(Arc::clone(broker));
+        self.phase.store(Phase::Serving as u8, Ordering::Release);
+    }
+
+    pub(super) fn stop(&self) {
+        self.phase.store(Phase::Stopping as u8, Ordering::Release);
+    }
+
+    /// The broker, once it has read its data directory.
+    pub(super) fn opened(&self) -> Option<&Arc<Broker>> {
+        self.broker.get()
+    }
+
+    /// The broker, or 503.
+    pub(super) fn broker(&self) -> Result<&Arc<Broker>, Refusal> {
+        self.opened()
+            .ok_or_else(|| Refusal::unavailable("the broker is starting: it reads its data directory"))
+    }
+}

@@ -1,0 +1,92 @@
+//! `/healthz` says that the process lives, `/readyz` whether clients can publish and consume, and if not, why.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use support::http::{Answer, Http};
+use support::{BrokerProcess, Client, free_bytes, wait_for};
+
+const MANAGED: &str = "--management-listen=127.0.0.1:0";
+
+fn failed_checks(answer: &Answer) -> Vec<String> {
+    let body = answer.json();
+    let reasons = body["reasons"].as_array().unwrap();
+    assert!(
+        reasons
+            .iter()
+            .all(|reason| !reason["reason"].as_str().unwrap().is_empty())
+    );
+    let checks = reasons
+        .iter()
+        .map(|reason| reason["check"].as_str().unwrap().to_owned());
+    checks.collect()
+}
+
+#[test]
+fn a_broker_that_serves_is_alive_and_ready() {
+    let broker = BrokerProcess::start(&[MANAGED]);
+    let http = Http::anonymous(&broker);
+    for path in ["/healthz", "/readyz"] {
+        let answer = http.get(path);
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, "{\"status\":\"ok\"}"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_nearly_full_disk_makes_it_unready_and_it_stays_alive() {
+    let directory = tempfile::tempdir().unwrap();
+    let more_than_free = (free_bytes(directory.path()) * 2).to_string();
+    let broker = BrokerProcess::start(&[MANAGED, "--disk-free-min", &more_than_free]);
+    let http = Http::anonymous(&broker);
+    let answer = wait_for("the alarm", || {
+        let answer = http.get("/readyz");
+        (answer.status == 503).then_some(answer)
+    });
+    assert_eq!(failed_checks(&answer), ["disk"]);
+    assert_eq!(http.get("/healthz").status, 200);
+    assert_eq!(
+        http.get("/metrics")
+            .value("rabbitmq_alarms_free_disk_space_watermark"),
+        1.0
+    );
+}
+
+#[test]
+fn a_broker_that_stops_is_not_ready() {
+    let mut broker = BrokerProcess::start(&[MANAGED]);
+    let http = Http::anonymous(&broker);
+    // A connection that does not answer the broker's close holds the stop up.
+    let client = Client::connect(&broker);
+    broker.terminate();
+    let answer = wait_for("the stop", || {
+        let answer = http.get("/readyz");
+        (answer.status == 503).then_some(answer)
+    });
+    assert_eq!(failed_checks(&answer), ["running"]);
+    assert_eq!(http.get("/healthz").status, 200);
+    drop(client);
+    assert_eq!(broker.wait().code(), Some(0));
+}
+
+#[test]
+fn an_address_that_is_taken_ends_the_start() {
+    let broker = BrokerProcess::start(&[MANAGED]);
+    let taken = format!("--management-listen={}", broker.management.unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_broker"))
+        .args(["--listen=127.0.0.1:0", &taken, "--data-dir"])
+        .arg(directory.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("cannot listen on"), "{error}");
+    assert!(
+        std::fs::read_dir(directory.path().join("metadata")).is_err(),
+        "nothing was done before"
+    );
+}
