@@ -61,7 +61,19 @@ pub struct Measured {
     pub directory: PathBuf,
 }
 
-impl Runner<'_> {
+impl<'a> Runner<'a> {
+    /// Makes runs that mean something only together: for a search, a sweep, a duel or a calibration.
+    #[must_use]
+    pub fn of_series(results: &'a Path, display: &'a Display, events: &'a Events) -> Self {
+        Self {
+            results,
+            keep: Keep::Files,
+            workers: None,
+            display,
+            events,
+        }
+    }
+
     /// Refuses what cannot be measured, before any work, and makes the directory for the results.
     ///
     /// # Errors

@@ -1,10 +1,13 @@
 //! `loadgen matrix`: every broker runs every scenario, all are asked first, and the page holds them all.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod executable;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use executable::text;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -16,10 +19,6 @@ fn matrix(directory: &Path, arguments: &[&str]) -> Output {
         .current_dir(directory)
         .output()
         .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A directory with two short loads whose verdicts do not depend on how busy the machine is.

@@ -1,24 +1,14 @@
 //! The binary from the outside: what it prints, writes and exits with. The load is small; the broker is the real one.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod executable;
 
+use std::path::Path;
+use std::process::Output;
+
+use executable::{loadgen, text};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// Runs loadgen in `directory`.
-fn loadgen(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_loadgen"))
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// A directory with a scenario `tiny` whose verdict does not depend on how busy the machine is.
 fn directory_with(targets: Value) -> TempDir {

@@ -2,12 +2,14 @@
 //! reach; ceilings are set by hand where a verdict hangs on them.
 #![allow(clippy::unwrap_used, reason = "test code outside test functions")]
 
+mod executable;
 mod run;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use executable::{loadgen, text};
 use loadgen::target::Target;
 use run::{drivers, run, scenario};
 use serde_json::{Value, json};
@@ -93,18 +95,6 @@ fn the_null_sink_carries_counted_runs_of_every_routing() {
     sink.carries(json!({"routing": "direct", "keys": keys}));
     sink.carries(json!({"routing": "topic", "keys": keys, "size_bytes": 200_000, "confirm_window": 10}));
     sink.stop();
-}
-
-fn loadgen(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(BINARY)
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A directory with a scenario `tiny` that may use at most half of the generator's ceiling.

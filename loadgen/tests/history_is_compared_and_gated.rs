@@ -1,22 +1,12 @@
 //! `compare` and `gate` from the outside, over a made-up history.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod executable;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
+use executable::{loadgen, text};
 use serde_json::{Value, json};
-
-fn loadgen(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_loadgen"))
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// Ten runs of a build, the first line of the committed history with rates `factor` times as high, written to
 /// `<directory>/<results>/history.ndjson` behind what is there.

@@ -2,23 +2,13 @@
 //! machine is: objectives are ones that always or never hold.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod executable;
 
+use std::path::{Path, PathBuf};
+
+use executable::{loadgen, text};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-fn loadgen(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_loadgen"))
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// A directory with a scenario `tiny` whose runs are valid however busy the machine is.
 fn directory() -> TempDir {

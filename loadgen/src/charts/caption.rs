@@ -1,8 +1,10 @@
 //! What a page says about where its figures come from.
 
+use crate::environment::Environment;
 use crate::history::Line;
-use crate::invocation::shell;
+use crate::invocation::{self, shell};
 use crate::result::{RunResult, Summary};
+use crate::utc::Utc;
 use crate::verdict::Outcome;
 
 /// Ids that a caption shows; of more only the first and the last, and all of them in the picture's description.
@@ -95,6 +97,31 @@ impl Caption {
                 [one] => one.clone(),
                 [first, ..] => format!("{first} (and {} other command lines)", commands.len() - 1),
             },
+        }
+    }
+
+    /// Of the runs `ids` of one target that this command line has just made.
+    #[must_use]
+    pub fn of_series(
+        scenario: &str,
+        note: String,
+        target: &str,
+        environment: &Environment,
+        ids: Vec<String>,
+    ) -> Self {
+        Self {
+            title: scenario.into(),
+            verdict: None,
+            note,
+            source: format!(
+                "{target} · commit {} · {} · {} · {}",
+                environment.commit_short(),
+                environment.machine(),
+                environment.kernel,
+                Utc::now().short(),
+            ),
+            ids,
+            command: shell(&invocation::command()),
         }
     }
 

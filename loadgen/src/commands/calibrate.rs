@@ -12,7 +12,7 @@ use crate::failure::{EXIT_INVALID, Failure};
 use crate::null_sink::NullSink;
 use crate::reading::is_harm;
 use crate::result::RunResult;
-use crate::runner::{Keep, Runner};
+use crate::runner::Runner;
 use crate::scenario::{Overridden, Overrides, Scenario};
 use crate::statistics::{Interval, median};
 use crate::subject::Subject;
@@ -82,13 +82,7 @@ pub fn run(arguments: &CalibrateArguments) -> Result<u8, Failure> {
         .map_err(Failure::usage)?;
     let events = app::listen_for_interrupts()?;
     let (display, _metrics) = app::display(&arguments.output, u32::MAX)?;
-    let runner = Runner {
-        results,
-        keep: Keep::Files,
-        workers: None,
-        display: &display,
-        events: &events,
-    };
+    let runner = Runner::of_series(results, &display, &events);
     for load in &loads {
         let runs = match measure(arguments, &runner, load)? {
             Ok(runs) => runs,

@@ -10,7 +10,7 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::metric::Metric;
 use crate::reading::{self, Reading, is_harm};
-use crate::runner::{Keep, Measured, Runner};
+use crate::runner::{Measured, Runner};
 use crate::scenario::Overridden;
 use crate::statistics::PAIRS_MIN;
 use crate::verdict::Outcome;
@@ -94,13 +94,7 @@ pub fn run(arguments: &DuelArguments) -> Result<u8, Failure> {
     let contenders = [&arguments.a, &arguments.b].map(|contender| contender.clone().with_data_in(parent));
     let events = app::listen_for_interrupts()?;
     let (display, _metrics) = app::display(&arguments.output, u32::MAX)?;
-    let runner = Runner {
-        results: &arguments.output.results,
-        keep: Keep::Files,
-        workers: None,
-        display: &display,
-        events: &events,
-    };
+    let runner = Runner::of_series(&arguments.output.results, &display, &events);
     for contender in &contenders {
         runner.prepare(&overridden, &contender.subject)?;
     }

@@ -11,7 +11,7 @@ use crate::cli::{Changes, Format, OutputArguments, SubjectArguments, share};
 use crate::environment::Environment;
 use crate::failure::{EXIT_INVALID, Failure};
 use crate::reading::{self, Reading};
-use crate::runner::{Keep, Measured, Runner};
+use crate::runner::{Measured, Runner};
 use crate::scenario::{Load, Overridden, ScenarioError};
 use crate::search::{self, Criteria, Engine, Finding, Objective, Plan, Point, Report, Stop, Tried, judge};
 use crate::subject::Subject;
@@ -109,13 +109,7 @@ pub fn run(arguments: &SearchArguments) -> Result<u8, Failure> {
     }
     let events = app::listen_for_interrupts()?;
     let (display, _metrics) = app::display(&arguments.output, u32::MAX)?;
-    let runner = Runner {
-        results: &arguments.output.results,
-        keep: Keep::Files,
-        workers: None,
-        display: &display,
-        events: &events,
-    };
+    let runner = Runner::of_series(&arguments.output.results, &display, &events);
     runner.prepare(&base, &subject)?;
     let directory = reading::create_directory(&arguments.output.results, "searches", &base.scenario.name)
         .map_err(Failure::results)?;

@@ -10,7 +10,7 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::reading::{self, Reading};
 use crate::repeat::Tally;
-use crate::runner::{Keep, Measured, Runner};
+use crate::runner::{Measured, Runner};
 use crate::sweep::{GridPoint, PointReport, Report, draw, grid, schedule, table};
 
 /// Sweeps.
@@ -24,13 +24,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, Failure> {
     let points = grid(&base, &arguments.sweep).map_err(Failure::usage)?;
     let events = app::listen_for_interrupts()?;
     let (display, _metrics) = app::display(&arguments.output, u32::MAX)?;
-    let runner = Runner {
-        results: &arguments.output.results,
-        keep: Keep::Files,
-        workers: None,
-        display: &display,
-        events: &events,
-    };
+    let runner = Runner::of_series(&arguments.output.results, &display, &events);
     for point in &points {
         runner.prepare(&point.overridden, &subject)?;
     }

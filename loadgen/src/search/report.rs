@@ -10,7 +10,6 @@ use super::engine::{Bound, Finding, Found, Phase, Plan};
 use super::judge::{Criteria, Judgement};
 use crate::charts::{Caption, curve};
 use crate::environment::Environment;
-use crate::invocation;
 use crate::reading::{CSV_COLUMNS, Reading};
 use crate::statistics::{Interval, holds_at_least};
 use crate::units::{latency_us, percent, rate};
@@ -133,34 +132,26 @@ impl Report {
 /// When a file cannot be written.
 pub fn draw(stem: &Path, report: &Report) -> io::Result<()> {
     let points = curve(report);
-    let environment = &report.environment;
-    let caption = Caption {
-        title: report.scenario.clone(),
-        note: format!(
+    let objectives: Vec<String> = report
+        .criteria
+        .objectives
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let caption = Caption::of_series(
+        &report.scenario,
+        format!(
             "search for the highest rate that holds {}",
-            report
-                .criteria
-                .objectives
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(" and ")
+            objectives.join(" and ")
         ),
-        source: format!(
-            "{} · commit {} · {} · {}",
-            report.target,
-            environment.commit_short(),
-            environment.machine(),
-            environment.kernel
-        ),
-        ids: report
+        &report.target,
+        &report.environment,
+        report
             .points
             .iter()
             .map(|point| point.reading.run.clone())
             .collect(),
-        command: invocation::shell(&invocation::command()),
-        ..Caption::default()
-    };
+    );
     let series = curve::Series {
         name: report.target.clone(),
         points,

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use crate::charts::{Caption, curve};
 use crate::environment::Environment;
-use crate::invocation;
 use crate::reading::{CSV_COLUMNS, Reading};
 use crate::result::LatencyUs;
 use crate::statistics::{Interval, median};
@@ -118,26 +117,14 @@ pub fn draw(stem: &Path, report: &Report) -> io::Result<()> {
     if points.is_empty() {
         return Ok(());
     }
-    let environment = &report.environment;
-    let caption = Caption {
-        title: report.scenario.clone(),
-        note: format!("sweep of {}", report.fields.join(", ")),
-        source: format!(
-            "{} · commit {} · {} · {}",
-            report.target,
-            environment.commit_short(),
-            environment.machine(),
-            environment.kernel
-        ),
-        ids: report
-            .points
-            .iter()
-            .flat_map(|point| &point.runs)
-            .map(|run| run.run.clone())
-            .collect(),
-        command: invocation::shell(&invocation::command()),
-        ..Caption::default()
-    };
+    let runs = report.points.iter().flat_map(|point| &point.runs);
+    let caption = Caption::of_series(
+        &report.scenario,
+        format!("sweep of {}", report.fields.join(", ")),
+        &report.target,
+        &report.environment,
+        runs.map(|run| run.run.clone()).collect(),
+    );
     let series = curve::Series {
         name: report.target.clone(),
         points,
