@@ -7,7 +7,7 @@ mod run;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use executable::{loadgen, text};
 use loadgen::target::Target;
