@@ -130,8 +130,11 @@ pub struct RunArguments {
 /// Whom to drive.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SubjectArguments {
-    /// Drive this broker instead of the embedded one: `amqp://[user[:password]@]host[:port][/vhost]`. Repeated, or with
-    /// commas in between: the nodes of a cluster, among which producers and consumers are spread in turn.
+    /// Drive this broker instead of the embedded one: `amqp://[user[:password]@]host[:port][/vhost]`, or `amqps://…` over TLS
+    /// (port 5671), with `?option=value&…` behind it: `cacertfile` (PEM of the authorities to trust; by default the
+    /// system's), `certfile` and `keyfile` (PEM of the own certificate and its key), `verify` (`verify_peer`, or
+    /// `verify_none` = accept any certificate), `server_name_indication` (a name other than the host, or `disable`).
+    /// Repeated, or with commas in between: the nodes of a cluster, among which producers and consumers are spread in turn.
     #[arg(long, value_name = "URL")]
     pub url: Vec<Target>,
 

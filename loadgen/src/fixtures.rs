@@ -10,6 +10,7 @@ use crate::process_meter::{Counters, ProcessSample};
 use crate::recorder::{LatencyBuckets, Recording, Recovery, ServerProperties, histogram};
 use crate::sampler::{MachineSample, Sample};
 use crate::scenario::{FaultKind, Scenario};
+use crate::tls::TlsFigures;
 use crate::usage::{ProcessUsage, Usage};
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -65,6 +66,7 @@ pub(crate) fn recording(scenario: &Scenario) -> Recording {
             version: "1.0".into(),
             durability: scenario.persistent.then(|| "sync".into()),
         },
+        tls: None,
         recoveries: strikes(scenario)
             .iter()
             .enumerate()
@@ -89,6 +91,15 @@ pub(crate) fn recording(scenario: &Scenario) -> Recording {
         workers: Vec::new(),
         timeline: None,
         cut_short: false,
+    }
+}
+
+/// Of a run over TLS of this version.
+pub(crate) fn tls(version: &str) -> TlsFigures {
+    TlsFigures {
+        version: version.into(),
+        cipher_suite: "SUITE".into(),
+        verify: "verify_peer".into(),
     }
 }
 

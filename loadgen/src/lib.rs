@@ -66,6 +66,7 @@ pub mod summary;
 pub mod sweep;
 pub mod target;
 pub mod terminal;
+pub mod tls;
 pub mod units;
 pub mod usage;
 pub mod utc;

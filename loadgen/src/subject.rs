@@ -60,6 +60,15 @@ impl Subject {
         }
     }
 
+    /// What its connections go over.
+    #[must_use]
+    pub fn transport(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "plain TCP",
+            Self::External { target, .. } => target.transport(),
+        }
+    }
+
     /// Whether this process may kill and restart it.
     #[must_use]
     pub fn is_started(&self) -> bool {

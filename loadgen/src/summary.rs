@@ -42,7 +42,7 @@ fn write(out: &mut String, run: &RunResult, directory: &Path) -> std::fmt::Resul
         summary.duration_s,
         run.environment.machine(),
     )?;
-    writeln!(out, "{}", summary.durability.describe())?;
+    writeln!(out, "{}", summary.describe_setting())?;
     if !summary.overrides.is_empty() {
         writeln!(out, "overridden: {}", summary.overrides.join(", "))?;
     }
@@ -381,6 +381,7 @@ fn describe(target: &str) -> (&str, &'static str, fn(f64) -> String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::tls;
     use crate::result::tests::run_result;
 
     #[test]
@@ -409,6 +410,7 @@ mod tests {
             assert!(table.contains(expected), "{expected} is not in\n{table}");
         }
         assert!(table.contains("transient messages · no confirms · broker durability: not stated"));
+        assert!(!table.contains("TLS"), "{table}");
         assert!(!table.contains("confirm 4") && !table.contains("MISS ") && !table.contains("overridden"));
     }
 
@@ -446,6 +448,17 @@ mod tests {
         ] {
             assert!(table.contains(expected), "{expected} is not in\n{table}");
         }
+    }
+
+    #[test]
+    fn tls_is_told() {
+        let mut run = run_result("20p20c");
+        run.summary.tls = Some(tls("TLSv1.3"));
+        let table = table(&run, Path::new("x"));
+        assert!(
+            table.contains("not stated · TLSv1.3, SUITE, verify_peer"),
+            "{table}"
+        );
     }
 
     #[test]

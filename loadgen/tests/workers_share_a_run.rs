@@ -2,12 +2,17 @@
 //! that is gone must make the run invalid, by name.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod fake_peer;
+mod tls_front;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use fake_peer::{FakePeer, Faults};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tls_front::{Authority, Front, Manners};
 
 /// A worker process; ended when the test ends, however it ends.
 struct Worker {
@@ -149,6 +154,34 @@ fn what_two_workers_measured_adds_up() {
     assert!(!directory.path().join("results/history.ndjson").exists());
     // Workers serve one run after the other.
     assert_eq!(run().status.code(), Some(0));
+}
+
+#[test]
+fn workers_read_the_files_of_tls_themselves() {
+    let directory = directory(0.5);
+    let workers = [Worker::start(&[]), Worker::start(&[])];
+    let authority = Authority::new();
+    let identity = authority.identity("localhost");
+    let peer = FakePeer::start(Faults::default());
+    let front = Front::start(peer.target().port, &authority, &identity, Manners::default());
+    let cacertfile = authority.cacertfile();
+    // The coordinator has it, but in its own working directory.
+    std::fs::copy(&cacertfile, directory.path().join("own-ca.pem")).unwrap();
+    for (file, code) in [(cacertfile.to_str().unwrap(), 0), ("own-ca.pem", 3)] {
+        let url = front.url("localhost", &format!("cacertfile={file}"));
+        let output = command(directory.path(), &[&workers[0], &workers[1]], &["--url", &url])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        if code == 0 {
+            assert_eq!(last_line(&output)["tls"]["verify"], "verify_peer");
+        } else {
+            for expected in ["worker 127.0.0.1:", "own-ca.pem", "cannot be read"] {
+                assert!(said.contains(expected), "{said}");
+            }
+        }
+    }
 }
 
 #[test]

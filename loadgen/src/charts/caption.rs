@@ -4,6 +4,7 @@ use crate::environment::Environment;
 use crate::history::Line;
 use crate::invocation::{self, shell};
 use crate::result::{RunResult, Summary};
+use crate::tls::TlsFigures;
 use crate::utc::Utc;
 use crate::verdict::Outcome;
 
@@ -40,7 +41,7 @@ impl Caption {
         Self {
             title,
             verdict: Some(summary.verdict),
-            note: summary.durability.describe(),
+            note: summary.describe_setting(),
             source: format!(
                 "{} · {} driver · commit {} · {} · {} · {}",
                 server(summary),
@@ -74,6 +75,13 @@ impl Caption {
             [one] => format!("commit {one}"),
             [first, .., last] => format!("{} commits, {first} … {last}", commits.len()),
         };
+        let with_tls = lines.iter().any(|line| line.summary.tls.is_some());
+        let tls = distinct(&|line| TlsFigures::describe_any(line.summary.tls.as_ref()));
+        let tls = if with_tls {
+            format!(" · {}", tls.join(" and "))
+        } else {
+            String::new()
+        };
         let machines = distinct(&|line| line.environment.machine()).join(", ");
         let dates = match (lines.first(), lines.last()) {
             (Some(first), Some(last)) if first.id != last.id => {
@@ -88,7 +96,7 @@ impl Caption {
             verdict: None,
             note: note.into(),
             source: format!(
-                "{} · {commits} · {machines} · {dates}",
+                "{}{tls} · {commits} · {machines} · {dates}",
                 distinct(&|line| server(&line.summary)).join(", ")
             ),
             ids: lines.iter().map(|line| line.id.clone()).collect(),
@@ -178,6 +186,7 @@ fn date(started: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::tls;
     use crate::result::tests::run_result;
 
     #[test]
@@ -195,6 +204,22 @@ mod tests {
         }
         assert_eq!(caption.command, "loadgen --scenario 20p20c");
         assert!(caption.description().contains(&run.id));
+    }
+
+    #[test]
+    fn tls_is_a_part_of_where_figures_come_from() {
+        let mut run = run_result("20p20c");
+        let plain = Line::from(&run);
+        run.summary.tls = Some(tls("TLSv1.2"));
+        assert!(
+            Caption::of_run(&run)
+                .note
+                .ends_with(" · TLSv1.2, SUITE, verify_peer")
+        );
+        let caption = Caption::of_lines("t", "n", &[&plain, &Line::from(&run)]);
+        let expected = " · plain TCP and TLSv1.2, SUITE, verify_peer · ";
+        assert!(caption.source.contains(expected), "{}", caption.source);
+        assert!(!Caption::of_lines("t", "n", &[&plain]).source.contains("TCP"));
     }
 
     #[test]

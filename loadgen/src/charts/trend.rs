@@ -15,6 +15,7 @@ use super::views::{latency_axis, memory_axis, zero_based};
 use crate::history::Line;
 use crate::result::Summary;
 use crate::statistics::{Interval, RUNS_MIN, median};
+use crate::tls::TlsFigures;
 
 /// Title of the first plot.
 const THROUGHPUT: &str = "throughput";
@@ -146,9 +147,10 @@ fn loads<'a>(runs: &[&'a Line]) -> Vec<Load<'a>> {
             changes,
             format!("load {}", summary.scenario_hash),
             run.environment.machine(),
+            TlsFigures::describe_any(summary.tls.as_ref()),
         ]
     };
-    let mut groups: Vec<([String; 5], Vec<&Line>)> = Vec::new();
+    let mut groups: Vec<([String; 6], Vec<&Line>)> = Vec::new();
     for &run in runs {
         let key = parts(run);
         match groups.iter_mut().find(|(other, _)| *other == key) {
@@ -156,7 +158,7 @@ fn loads<'a>(runs: &[&'a Line]) -> Vec<Load<'a>> {
             None => groups.push((key, vec![run])),
         }
     }
-    let mut differs: Vec<bool> = (0..5)
+    let mut differs: Vec<bool> = (0..6)
         .map(|part| groups.iter().any(|(key, _)| key[part] != groups[0].0[part]))
         .collect();
     // A hash says something only where the words before it do not.

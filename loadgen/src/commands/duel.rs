@@ -1,5 +1,7 @@
 //! `loadgen duel`: two brokers in turns until the difference is decided.
 
+use std::fmt::Write as _;
+
 use anyhow::Context as _;
 use clap::Args;
 
@@ -186,6 +188,9 @@ fn fight(
     } else {
         let side = &mut report.sides[side];
         side.server.clone_from(&run.summary.server);
+        if let Some(tls) = &run.summary.tls {
+            write!(side.server, " over {}", tls.describe()).expect("a String takes everything");
+        }
         side.runs.push(reading);
     }
     if run.summary.verdict == Outcome::Invalid {

@@ -11,7 +11,8 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::invocation;
 use crate::matrix::{
-    Campaign, Cell, Document, Ending, Entrant, EntrantEntry, Promise, ScenarioEntry, compare, page, table,
+    Campaign, Cell, Document, Ending, Entrant, EntrantEntry, Promise, ScenarioEntry, compare_over, page,
+    table,
 };
 use crate::recorder::ServerProperties;
 use crate::runner::{Keep, Runner};
@@ -213,6 +214,10 @@ fn document(
             settings: entrant.settings.clone(),
         });
     }
+    let transports: Vec<_> = entrants
+        .iter()
+        .map(|entrant| (entrant.name.as_str(), entrant.subject.transport()))
+        .collect();
     for Overridden { scenario, .. } in scenarios {
         let mut promises = Vec::new();
         for (entrant, server) in entrants.iter().zip(servers) {
@@ -228,7 +233,7 @@ fn document(
         document.scenarios.push(ScenarioEntry {
             scenario: scenario.clone(),
             hash: scenario.hash(),
-            comparison: compare(&promises),
+            comparison: compare_over(&promises, &transports),
         });
     }
     document

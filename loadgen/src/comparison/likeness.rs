@@ -1,4 +1,4 @@
-//! Like with like: runs are paired only when load, driver and machine are the same; otherwise what differs is named.
+//! Like with like: runs are paired only when load, driver, TLS and machine are the same; otherwise what differs is named.
 //!
 //! The driver is part of the load's hash.
 
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::history::Line;
+use crate::tls::TlsFigures;
 
 /// Runs of one load on one machine, on both sides.
 #[derive(Clone, Debug)]
@@ -50,9 +51,9 @@ pub struct Pairing<'a> {
 pub fn pair<'a>(base: &[&'a Line], new: &[&'a Line], any_machine: bool) -> Pairing<'a> {
     let mut pairing = Pairing::default();
     let (base_loads, new_loads) = (by_load(base), by_load(new));
-    for (hash, base_runs) in &base_loads {
+    for (load, base_runs) in &base_loads {
         let scenario = &base_runs[0].summary.scenario;
-        match new_loads.get(hash) {
+        match new_loads.get(load) {
             Some(new_runs) => pair_machines(&mut pairing, base_runs, new_runs, any_machine),
             None => match new.iter().find(|line| line.summary.scenario == *scenario) {
                 Some(other) => pairing.refusals.push(Refusal {
@@ -63,10 +64,10 @@ pub fn pair<'a>(base: &[&'a Line], new: &[&'a Line], any_machine: bool) -> Pairi
             },
         }
     }
-    for (hash, new_runs) in &new_loads {
+    for (load, new_runs) in &new_loads {
         let scenario = &new_runs[0].summary.scenario;
         let is_known = base.iter().any(|line| line.summary.scenario == *scenario);
-        if !base_loads.contains_key(hash) && !is_known {
+        if !base_loads.contains_key(load) && !is_known {
             pairing.only_new.push(scenario.clone());
         }
     }
@@ -74,12 +75,21 @@ pub fn pair<'a>(base: &[&'a Line], new: &[&'a Line], any_machine: bool) -> Pairi
     pairing
 }
 
-fn by_load<'a>(lines: &[&'a Line]) -> BTreeMap<&'a str, Vec<&'a Line>> {
-    let mut loads: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
+/// The hash of a load, and what it was encrypted with.
+type Load<'a> = (&'a str, String);
+
+fn by_load<'a>(lines: &[&'a Line]) -> BTreeMap<Load<'a>, Vec<&'a Line>> {
+    let mut loads: BTreeMap<Load<'_>, Vec<&Line>> = BTreeMap::new();
     for line in lines {
-        loads.entry(&line.summary.scenario_hash).or_default().push(line);
+        let summary = &line.summary;
+        let load = (summary.scenario_hash.as_str(), tls(line));
+        loads.entry(load).or_default().push(line);
     }
     loads
+}
+
+fn tls(line: &Line) -> String {
+    TlsFigures::describe_any(line.summary.tls.as_ref())
 }
 
 fn pair_machines<'a>(pairing: &mut Pairing<'a>, base: &[&'a Line], new: &[&'a Line], any_machine: bool) {
@@ -132,11 +142,18 @@ fn pair_machines<'a>(pairing: &mut Pairing<'a>, base: &[&'a Line], new: &[&'a Li
 
 /// In what two loads of one name differ, as far as history lines tell.
 fn load_difference(base: &Line, new: &Line) -> String {
+    let mut differences = Vec::new();
+    let (base_tls, new_tls) = (tls(base), tls(new));
     let (base, new) = (&base.summary, &new.summary);
-    let mut differences = vec![format!(
-        "scenario_hash {} against {}",
-        base.scenario_hash, new.scenario_hash
-    )];
+    if base.scenario_hash != new.scenario_hash {
+        differences.push(format!(
+            "scenario_hash {} against {}",
+            base.scenario_hash, new.scenario_hash
+        ));
+    }
+    if base_tls != new_tls {
+        differences.push(format!("TLS: {base_tls} against {new_tls}"));
+    }
     if base.driver != new.driver {
         differences.push(format!(
             "driver {} against {}",
@@ -161,6 +178,7 @@ fn load_difference(base: &Line, new: &Line) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures;
     use crate::result::tests::run_result;
     use crate::scenario::DriverKind;
 
@@ -196,6 +214,20 @@ mod tests {
         ] {
             assert!(reason.contains(expected), "{reason}");
         }
+    }
+
+    #[test]
+    fn a_run_over_tls_is_compared_with_none_without_or_of_another_kind() {
+        let (plain, mut new) = (line("20p20c"), line("20p20c"));
+        new.summary.tls = Some(fixtures::tls("TLSv1.3"));
+        let pairing = pair_one(&plain, &new, true);
+        assert!(pairing.benchmarks.is_empty() && pairing.only_new.is_empty());
+        let expected = "the loads differ: TLS: plain TCP against TLSv1.3, SUITE, verify_peer";
+        assert_eq!(pairing.refusals[0].reason, expected);
+        let mut older = new.clone();
+        assert_eq!(pair_one(&older, &new, false).benchmarks.len(), 1);
+        older.summary.tls = Some(fixtures::tls("TLSv1.2"));
+        assert_eq!(pair_one(&older, &new, false).refusals.len(), 1);
     }
 
     #[test]

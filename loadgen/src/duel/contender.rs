@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::invocation;
 use crate::subject::Subject;
+use crate::target::TargetError;
 
 /// A broker to duel with, and what it is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,21 +20,34 @@ pub struct Contender {
 
 /// Why a contender cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("contender is {found:?}; allowed: {allowed}")]
-pub struct ContenderError {
-    found: String,
-    allowed: &'static str,
+pub enum ContenderError {
+    /// It has not the form of one.
+    #[error("contender is {found:?}; allowed: {allowed}")]
+    Form {
+        /// What was said, without passwords.
+        found: String,
+        /// What may be said.
+        allowed: &'static str,
+    },
+    /// Its URL is not usable.
+    #[error("contender {name}: {source}")]
+    Url {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: TargetError,
+    },
 }
 
 const FORM: &str = "name=spec, where the name has letters, digits, dots, dashes and underscores, and the spec is a URL \
-                    (amqp://…), or `embedded` or the path of a broker's executable, each with its flags after it";
+                    (amqp://… or amqps://…), or `embedded` or the path of a broker's executable, each with its flags after it";
 
 impl FromStr for Contender {
     type Err = ContenderError;
 
     fn from_str(text: &str) -> Result<Self, ContenderError> {
-        let fault = |allowed| ContenderError {
-            found: text.into(),
+        let fault = |allowed| ContenderError::Form {
+            found: invocation::without_secrets([text.into()]).concat(),
             allowed,
         };
         let (name, spec) = text.split_once('=').ok_or_else(|| fault(FORM))?;
@@ -46,9 +61,10 @@ impl FromStr for Contender {
             if spec.split_whitespace().count() > 1 {
                 return Err(fault("no flags for a broker that runs already"));
             }
-            let target = first
-                .parse()
-                .map_err(|_| fault("a URL amqp://[user[:password]@]host[:port][/vhost]"))?;
+            let target = first.parse().map_err(|source| ContenderError::Url {
+                name: name.into(),
+                source,
+            })?;
             let subject = Subject::External { target, pid: None };
             return Ok(Self {
                 name: name.into(),
@@ -123,11 +139,22 @@ mod tests {
             ("a/b=embedded", "name=spec"),
             ("--reactors=2", "name=spec"),
             ("a=/no/such/program", "executable that exists"),
-            ("a=http://x", "a URL amqp://"),
             ("a=amqp://x --flag", "no flags"),
         ] {
             let message = text.parse::<Contender>().unwrap_err().to_string();
             assert!(message.contains(allowed) && message.contains(text), "{message}");
         }
+        let refused = |text: &str| text.parse::<Contender>().unwrap_err().to_string();
+        let message = refused("a=http://x");
+        assert!(
+            message.starts_with("contender a: ") && message.contains("amqp[s]://"),
+            "{message}"
+        );
+        let message = refused("a=amqps://u:secret@h?verify=x");
+        assert!(
+            message.contains("verify_none") && !message.contains("secret"),
+            "{message}"
+        );
+        assert!(!refused("a=amqp://u:secret@h --flag").contains("secret"));
     }
 }

@@ -33,7 +33,7 @@ pub struct Entrant {
 /// Why `NAME=SPEC` names nobody.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "--target {text:?}: {why}; expected NAME=embedded, NAME=PROGRAM or NAME=amqp://…, flags of a started broker behind"
+    "--target {text:?}: {why}; expected NAME=embedded, NAME=PROGRAM or NAME=amqp[s]://…, flags of a started broker behind"
 )]
 pub struct EntrantError {
     text: String,

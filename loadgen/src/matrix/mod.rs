@@ -20,6 +20,6 @@ pub use entrant::{Entrant, EntrantError};
 pub use metric::{METRICS, Metric, Unit};
 pub use order::{Slot, order};
 pub use page::page;
-pub use promise::{Comparison, Promise, compare};
+pub use promise::{Comparison, Promise, compare, compare_over};
 pub use settle::settle;
 pub use table::table;

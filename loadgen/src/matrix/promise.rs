@@ -126,6 +126,26 @@ pub fn compare(promises: &[(&str, Promise)]) -> Comparison {
     }
 }
 
+/// The same for entrants of which `transports` says, each with its name, what their connections go over: encryption costs both
+/// sides of a connection.
+#[must_use]
+pub fn compare_over(promises: &[(&str, Promise)], transports: &[(&str, &str)]) -> Comparison {
+    if transports
+        .iter()
+        .all(|(_, transport)| *transport == transports[0].1)
+    {
+        return compare(promises);
+    }
+    let parts: Vec<_> = transports
+        .iter()
+        .map(|(name, transport)| format!("{name}: {transport}"))
+        .collect();
+    Comparison {
+        comparable: false,
+        reason: format!("encryption differs: {}", parts.join("; ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,5 +210,14 @@ mod tests {
             "{}",
             unknown.reason
         );
+    }
+
+    #[test]
+    fn encryption_on_one_side_only_is_not_comparable() {
+        let promises = [("a", Promise::Sync), ("b", Promise::Sync)];
+        assert!(compare_over(&promises, &[("a", "TLS"), ("b", "TLS")]).comparable);
+        let differ = compare_over(&promises, &[("a", "TLS"), ("b", "plain TCP")]);
+        assert!(!differ.comparable);
+        assert_eq!(differ.reason, "encryption differs: a: TLS; b: plain TCP");
     }
 }

@@ -8,6 +8,7 @@ use super::timeline::Timeline;
 use crate::churn::ChurnRecording;
 use crate::ledger::LedgerSummary;
 use crate::live::Interval;
+use crate::tls::TlsFigures;
 use crate::workers::WorkerFigures;
 
 /// How the broker introduced itself in `connection.start`.
@@ -65,6 +66,8 @@ pub struct Outcome {
     pub held_back: u64,
     /// Who was driven.
     pub server: ServerProperties,
+    /// What the handshakes of TLS agreed on; `None` on plain TCP.
+    pub tls: Option<TlsFigures>,
     /// One for each fault that the load got over.
     pub recoveries: Vec<Recovery>,
     /// Latencies by intended instant; only in runs with faults.
@@ -114,6 +117,9 @@ pub struct Recording {
     pub intervals: Vec<Interval>,
     /// Who was driven.
     pub server: ServerProperties,
+    /// What the handshakes of TLS agreed on; `None` on plain TCP.
+    #[serde(default)]
+    pub tls: Option<TlsFigures>,
     /// How the load went on after each fault; one that was followed by a kill at once may be missing.
     pub recoveries: Vec<Recovery>,
     /// Latencies by intended instant; only in runs with faults, which workers do not share.

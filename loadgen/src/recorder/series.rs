@@ -133,6 +133,7 @@ impl Series {
             blocked: outcome.blocked,
             intervals: live.intervals(),
             server: outcome.server,
+            tls: outcome.tls,
             recoveries: outcome.recoveries,
             timeline: outcome.timeline,
             churn: Vec::new(),

@@ -9,6 +9,7 @@ use crate::cost::Cost;
 use crate::durability::Durability;
 use crate::recovery::{FaultFigures, KillFigures};
 use crate::scenario::{DriverKind, Scenario};
+use crate::tls::TlsFigures;
 use crate::verdict::Outcome;
 use crate::workers::WorkerFigures;
 
@@ -31,6 +32,9 @@ pub struct Summary {
     pub driver: DriverKind,
     /// The broker's own product and version.
     pub server: String,
+    /// What the handshakes of TLS agreed on; `null` on plain TCP.
+    #[serde(default)]
+    pub tls: Option<TlsFigures>,
     /// What was asked for, and the broker's level: `persistent`, `durable`, `confirm_window`, `durability`.
     #[serde(flatten)]
     pub durability: Durability,
@@ -83,6 +87,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Durability and, where there was any, TLS: `transient messages · no confirms · … · TLSv1.3, …`
+    #[must_use]
+    pub fn describe_setting(&self) -> String {
+        let durability = self.durability.describe();
+        match &self.tls {
+            None => durability,
+            Some(tls) => format!("{durability} · {}", tls.describe()),
+        }
+    }
+
     /// The rate of what a run of `scenario` counts as its messages: deliveries, or messages sent where nobody consumes.
     #[must_use]
     pub fn message_rate(&self, scenario: &Scenario) -> f64 {

@@ -43,6 +43,7 @@ pub(super) fn sum_up(given: &Given<'_>, conducted: &Conducted, usage: Option<&Us
         server: format!("{} {}", server.product, server.version)
             .trim()
             .to_string(),
+        tls: recording.tls.clone(),
         durability: Durability::of(scenario, server),
         verdict: Outcome::Pass,
         reasons: Vec::new(),

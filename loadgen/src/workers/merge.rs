@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use super::protocol::{EncodedInterval, Progress};
 use crate::live::{Interval, Live, Quantiles, Totals};
 use crate::recorder::{IntervalHistograms, Recording, decode, encode_compressed, quantiles};
+use crate::tls::TlsFigures;
 
 /// Examples of faults kept of each run, as in a ledger.
 const EXAMPLES_MAX: usize = 8;
@@ -187,6 +188,7 @@ pub(super) fn add(into: &mut Recording, from: Recording, name: &str) -> Result<(
     if into.server.product.is_empty() {
         into.server = from.server;
     }
+    into.tls = TlsFigures::together([into.tls.take(), from.tls]);
     let (sum, part) = (&mut into.ledger, from.ledger);
     sum.published += part.published;
     sum.expected += part.expected;

@@ -12,7 +12,7 @@ use crate::recorder::Recording;
 use crate::target::Target;
 
 /// Both sides must speak the same version: a recording has no other description than this code.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// The longest first line, from somebody unknown.
 pub(super) const HELLO_BYTES_MAX: u64 = 4 * 1024;
 /// The longest line: a recording is some 100 KB.
@@ -46,7 +46,7 @@ pub(super) struct Assignment {
     pub(super) seed: u64,
     /// What makes the names of its queues unique.
     pub(super) tag: String,
-    /// Whom to drive.
+    /// Whom to drive. Files of TLS are the worker's own, under the same paths.
     pub(super) target: Target,
 }
 

@@ -75,7 +75,12 @@ fn attend(stream: TcpStream, token: Option<&str>, say: &mut dyn FnMut(&str)) -> 
     let assignment = match input.receive(LINE_BYTES_MAX) {
         Ok(Order::Assignment(assignment)) => assignment,
         Ok(_) => return Err("it handed out no share".into()),
-        Err(error) => return Err(format!("it handed out no share: {error}")),
+        Err(error) => {
+            // A file of TLS that is not on this machine is among the reasons. Whoever handed it out may have hung up already.
+            let why = format!("it cannot take its share: {error}");
+            let _ = send(&mut output, &Report::Failed { why: why.clone() });
+            return Err(why);
+        }
     };
     stream.set_read_timeout(None).map_err(broke)?;
     let last = match Scenario::from_json("the share", &assignment.scenario.to_string()) {

@@ -1,19 +1,23 @@
 //! Connections, and the run's queues and exchange, by way of lapin.
 
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
+use async_rs::Runtime;
 use lapin::options::{
     ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
 
+use super::tls_kit::TlsKit;
 use crate::driver::DriverError;
 use crate::plan::Plan;
 use crate::scenario::{QueueType, Routing};
 use crate::target::Target;
+use crate::tls::{TlsFigures, explained};
 
 /// How long the broker may take for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,12 +35,15 @@ pub(super) struct Link {
     pub(super) name: String,
     pub(super) connection: Connection,
     pub(super) channel: Channel,
+    /// What the handshake agreed on; `None` on plain TCP.
+    pub(super) tls: Option<TlsFigures>,
 }
 
 impl Link {
     /// Connects and opens the channel.
     pub(super) async fn open(name: String, target: &Target) -> Result<Self, DriverError> {
         let uri = AMQPUri {
+            // TLS, where there is one, is none of the client's business: see `tls_kit`.
             scheme: AMQPScheme::AMQP,
             authority: AMQPAuthority {
                 userinfo: AMQPUserInfo {
@@ -53,15 +60,33 @@ impl Link {
                 ..AMQPQueryString::default()
             },
         };
-        let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
         // Which of several nodes it was, the client does not say.
         let attempt = format!("{name} to {target}");
-        let connection = answered(&attempt, "connection.open", connecting).await?;
+        let (connection, tls) = match &target.tls {
+            None => {
+                let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
+                (answered(&attempt, "connection.open", connecting).await?, None)
+            }
+            Some(tls) => {
+                let kit = TlsKit::new(tls, &target.host).map_err(|why| DriverError::Connect {
+                    connection: name.clone(),
+                    address: format!("{}:{}", target.host, target.port),
+                    source: io::Error::new(io::ErrorKind::InvalidInput, why),
+                })?;
+                let agreed = kit.agreed();
+                let runtime = Runtime::new(kit);
+                let connecting =
+                    Connection::connect_uri_with_runtime(uri, ConnectionProperties::default(), runtime);
+                let connection = answered(&attempt, "connection.open", connecting).await?;
+                (connection, agreed.lock().take())
+            }
+        };
         let channel = answered(&name, "channel.open", connection.create_channel()).await?;
         Ok(Self {
             name,
             connection,
             channel,
+            tls,
         })
     }
 
@@ -100,10 +125,25 @@ async fn answered_within<T>(
 
 /// lapin's error on the connection of `connection`.
 pub(super) fn failed(connection: &str, source: lapin::Error) -> DriverError {
+    if let Some(why) = tls_reason(&source) {
+        return DriverError::Io {
+            connection: connection.to_owned(),
+            source: io::Error::new(io::ErrorKind::InvalidData, why),
+        };
+    }
     DriverError::Lapin {
         connection: connection.to_owned(),
         source: Box::new(source),
     }
+}
+
+/// What TLS, below the client, says of the error, in words.
+fn tls_reason(error: &lapin::Error) -> Option<String> {
+    let ErrorKind::IOError(error) = error.kind() else {
+        return None;
+    };
+    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(explained(inner))
 }
 
 /// Declares the exchange, the queues and their bindings; how many messages were in the queues already.

@@ -25,6 +25,7 @@ use crate::live::Live;
 use crate::plan::{ConsumerPlan, Plan};
 use crate::recorder::{Outcome, Recording, Second, Series, ServerProperties};
 use crate::target::Target;
+use crate::tls::TlsFigures;
 
 /// How often the supervisor looks at the phase.
 const TICK: Duration = Duration::from_millis(2);
@@ -129,6 +130,7 @@ pub(super) async fn run(
         .await;
     tasks.shutdown().await;
     links.extend(waiting.into_iter().map(|(_, link)| link));
+    let tls = TlsFigures::together(links.iter().map(|link| link.tls.clone()));
     close(links).await;
     supervised?;
     let unsent = run.due.unsent(&books);
@@ -142,6 +144,7 @@ pub(super) async fn run(
         unsent,
         held_back: books.held_back.into_inner(),
         server,
+        tls,
         recoveries: Vec::new(),
         timeline: None,
     };

@@ -23,6 +23,7 @@ use crate::live::{Live, Totals};
 use crate::plan::Plan;
 use crate::recorder::{LatencyRecorder, Outcome, Recording, Second, Series, ServerProperties, Timeline};
 use crate::target::Target;
+use crate::tls::TlsFigures;
 
 /// The shared read buffer. A message in one frame of the largest size fits with room to spare.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -171,7 +172,7 @@ impl Engine {
         };
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = poll.registry();
-        registry.register(&mut link.socket.stream, Token(token), interest)?;
+        registry.register(link.socket.stream.socket_mut(), Token(token), interest)?;
         if link.socket.readable {
             ready.push(token);
         }
@@ -476,8 +477,11 @@ impl Engine {
         let unsent = producers.iter_mut().map(|it| it.unsent(&books)).sum();
         let held_back = producers.iter().map(Producer::held_back).sum();
         let links = producers.into_iter().map(|producer| producer.link);
+        let links = links.chain(consumers.into_iter().map(|consumer| consumer.link));
+        let links: Vec<_> = links.collect();
+        let tls = TlsFigures::together(links.iter().map(|link| link.socket.stream.tls().cloned()));
         let (mut reads, mut writes) = recoveries.socket_calls;
-        for link in links.chain(consumers.into_iter().map(|consumer| consumer.link)) {
+        for link in links {
             reads += link.socket.reads;
             writes += link.socket.writes;
             link.close();
@@ -491,6 +495,7 @@ impl Engine {
             unsent,
             held_back,
             server,
+            tls,
             recoveries: recoveries.all,
             timeline: books.timeline,
         }

@@ -33,13 +33,13 @@ impl Link {
             frame_bytes_max,
             ..
         } = session;
-        if let Err(source) = stream.set_nonblocking(true) {
+        if let Err(source) = stream.socket().set_nonblocking(true) {
             return Err(DriverError::Io {
                 connection: name,
                 source,
             });
         }
-        let socket = Socket::new(TcpStream::from_std(stream), input);
+        let socket = Socket::new(stream.map(TcpStream::from_std), input);
         Ok(Self {
             name,
             socket,
@@ -107,8 +107,8 @@ impl Link {
             frame_bytes_max,
             ..
         } = self;
-        let stream = std::net::TcpStream::from(socket.stream);
-        if stream.set_nonblocking(false).is_ok() {
+        let stream = socket.stream.map(std::net::TcpStream::from);
+        if stream.socket().set_nonblocking(false).is_ok() {
             Session::reopen(name, stream, socket.remainder, frame_bytes_max).close();
         }
     }

@@ -18,7 +18,9 @@ mod recovery;
 mod session;
 mod socket;
 mod ticker;
+mod tls_stream;
 mod topology;
+mod transport;
 
 use super::{Driver, DriverError};
 use crate::control::Control;

@@ -3,12 +3,14 @@
 //! Every wait has a deadline. What arrives beyond the awaited answer stays in `input` and goes along when the
 //! connection is handed to the event loop.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use wire::{FieldTable, FrameKind, Method, PROTOCOL_HEADER, TableRef, decode_frame};
 
+use super::tls_stream::READ_BYTES_MIN;
+use super::transport::{Taken, Transport};
 use crate::driver::DriverError;
 use crate::recorder::ServerProperties;
 use crate::target::Target;
@@ -22,7 +24,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it may take to answer `connection.close`; after that the socket is just dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Octets per blocking read.
-const READ_BYTES: usize = 8_192;
+const READ_BYTES: usize = READ_BYTES_MIN;
 /// `connection.close` reply code of a normal end.
 pub(super) const REPLY_SUCCESS: u16 = 200;
 
@@ -30,7 +32,7 @@ pub(super) const REPLY_SUCCESS: u16 = 200;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) name: String,
-    pub(super) stream: TcpStream,
+    pub(super) stream: Transport<TcpStream>,
     /// Received and not yet decoded.
     pub(super) input: Vec<u8>,
     pub(super) frame_bytes_max: usize,
@@ -111,7 +113,12 @@ impl Session {
     }
 
     /// Takes over a connection from the event loop, to close it.
-    pub(super) fn reopen(name: String, stream: TcpStream, input: Vec<u8>, frame_bytes_max: usize) -> Self {
+    pub(super) fn reopen(
+        name: String,
+        stream: Transport<TcpStream>,
+        input: Vec<u8>,
+        frame_bytes_max: usize,
+    ) -> Self {
         Self {
             name,
             stream,
@@ -125,7 +132,7 @@ impl Session {
     /// Gives the broker so much time for each answer from now on.
     pub(super) fn set_answer_timeout(&mut self, timeout: Duration) -> Result<(), DriverError> {
         self.answer_timeout = timeout;
-        let set = self.stream.set_read_timeout(Some(timeout));
+        let set = self.stream.socket().set_read_timeout(Some(timeout));
         set.map_err(|source| DriverError::Io {
             connection: self.name.clone(),
             source,
@@ -161,9 +168,10 @@ impl Session {
             method_id: 0,
         };
         // The run is over: a broker that is gone already changes no result.
-        if self.stream.set_read_timeout(Some(CLOSE_TIMEOUT)).is_ok() && self.write(&close.encoded(0)).is_ok()
-        {
+        let socket = self.stream.socket();
+        if socket.set_read_timeout(Some(CLOSE_TIMEOUT)).is_ok() && self.write(&close.encoded(0)).is_ok() {
             self.await_close_ok();
+            self.stream.say_goodbye();
         }
     }
 
@@ -228,11 +236,11 @@ impl Session {
     fn fill(&mut self, request: &'static str) -> Result<(), DriverError> {
         let mut buffer = [0; READ_BYTES];
         match self.stream.read(&mut buffer) {
-            Ok(0) => Err(DriverError::Disconnected {
+            Ok(Taken { octets: 0, .. }) => Err(DriverError::Disconnected {
                 connection: self.name.clone(),
             }),
-            Ok(count) => {
-                self.input.extend_from_slice(&buffer[..count]);
+            Ok(Taken { octets, .. }) => {
+                self.input.extend_from_slice(&buffer[..octets]);
                 Ok(())
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
@@ -310,20 +318,21 @@ fn is_notice(method: &Method<'_>) -> bool {
     )
 }
 
-fn connect(name: &str, target: &Target) -> Result<TcpStream, DriverError> {
+/// Connects, and shakes hands where the target wants TLS.
+fn connect(name: &str, target: &Target) -> Result<Transport<TcpStream>, DriverError> {
     let failed = |source| DriverError::Connect {
         connection: name.to_owned(),
         address: format!("{}:{}", target.host, target.port),
         source,
     };
     let addresses = target.addresses().map_err(failed)?;
-    let mut last = std::io::Error::new(ErrorKind::NotFound, "the host name has no address");
+    let mut last = io::Error::new(ErrorKind::NotFound, "the host name has no address");
     for address in addresses {
         let stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT).and_then(|stream| {
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
             stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-            Ok(stream)
+            Transport::begin(stream, target)
         });
         match stream {
             Ok(stream) => return Ok(stream),

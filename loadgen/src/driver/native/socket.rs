@@ -1,17 +1,19 @@
 //! A non-blocking socket with its unsent output and its undecoded remainder of input.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 
+use super::transport::{Taken, Transport};
+
 /// One socket of the event loop.
 ///
 /// The loop's epoll is edge-triggered, so readiness is remembered here: `readable` until a read comes back short,
-/// `writable` until a write does.
+/// `writable` until a write does. With TLS a read decrypts all that it got, so the same holds there.
 #[derive(Debug)]
 pub(super) struct Socket {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Transport<TcpStream>,
     /// Input that ended inside a message, in front of what comes next.
     pub(super) remainder: Vec<u8>,
     /// Whether nobody has looked at the remainder yet: it came along from the handshake, or was given back.
@@ -38,7 +40,7 @@ pub(super) enum Input {
 
 impl Socket {
     /// Wraps a connection whose first `remainder` octets have been read already.
-    pub(super) fn new(stream: TcpStream, remainder: Vec<u8>) -> Self {
+    pub(super) fn new(stream: Transport<TcpStream>, remainder: Vec<u8>) -> Self {
         let carried = !remainder.is_empty();
         Self {
             stream,
@@ -63,12 +65,12 @@ impl Socket {
         }
         loop {
             match self.stream.read(&mut buffer[kept..]) {
-                Ok(0) => return Ok(Input::End),
-                Ok(count) => {
+                Ok(Taken { octets: 0, .. }) => return Ok(Input::End),
+                Ok(Taken { octets, more }) => {
                     self.reads += 1;
-                    self.readable = count == buffer.len() - kept;
+                    self.readable = more;
                     self.remainder.clear();
-                    return Ok(Input::Filled(kept + count));
+                    return Ok(Input::Filled(kept + octets));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -82,7 +84,7 @@ impl Socket {
 
     /// Where it connects from; `None` when the operating system does not know any more.
     pub(super) fn local_address(&self) -> Option<SocketAddr> {
-        self.stream.local_addr().ok()
+        self.stream.socket().local_addr().ok()
     }
 
     /// Keeps what could not be decoded yet for the next read.
@@ -99,18 +101,16 @@ impl Socket {
 
     /// Whether output waits for the peer.
     pub(super) fn is_backed_up(&self) -> bool {
-        !self.out.is_empty()
+        !self.out.is_empty() || self.stream.holds_output()
     }
 
     /// Writes as much output as the kernel takes.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        while self.writable && self.sent < self.out.len() {
-            match self.stream.write(&self.out[self.sent..]) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    self.writes += 1;
-                    self.sent += count;
-                }
+        while self.writable && (self.sent < self.out.len() || self.stream.holds_output()) {
+            let unsent = &self.out[self.sent..];
+            match self.stream.write(unsent, &mut self.writes) {
+                Ok(0) if !unsent.is_empty() => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => self.sent += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
                 Err(error) => return Err(error),

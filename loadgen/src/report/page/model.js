@@ -16,12 +16,13 @@ const ROWS = DATA.runs.map((line, index) => ({
   commit: line.broker_commit ?? shortCommit(line.environment),
   verdict: line.verdict,
   driver: line.driver,
+  tls: line.tls ? `${line.tls.version}, ${line.tls.cipher_suite}, ${line.tls.verify}` : "plain TCP",
   detail: DATA.details[line.id],
 }));
-// Runs may be compared when load, driver, machine and broker are the same; a broker's version may change.
+// Runs may be compared when load, driver, machine, broker and TLS are the same; a broker's version may change.
 for (const row of ROWS) {
   row.broker = row.server.replace(/ v?\d\S*$/, "");
-  row.group = [row.load, row.line.scenario_hash, row.driver, row.machine, row.broker].join("\n");
+  row.group = [row.load, row.line.scenario_hash, row.driver, row.machine, row.broker, row.tls].join("\n");
 }
 
 const latencyMetric = (field, kind, quantile, name) => ({

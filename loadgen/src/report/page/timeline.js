@@ -5,14 +5,14 @@ const NEAR_PX = 30;
 const timelineTip = (row, metric) => [
   `${metric.name}: ${shown(metric.of(row.line), metric.unit)}`,
   `${row.load} · ${row.verdict}`,
-  `${row.server} · ${row.driver} driver`,
+  `${row.server} · ${row.driver} driver · ${row.tls}`,
   `commit ${row.commit} · ${moment(row.started)}`,
 ].join("\n");
 
 // What tells the groups apart, in words.
 const groupNames = (groups) => {
   const keys = groups.map(([key]) => key.split("\n"));
-  const differing = [0, 1, 2, 3, 4].filter((part) => keys.some((key) => key[part] !== keys[0][part]));
+  const differing = [0, 1, 2, 3, 4, 5].filter((part) => keys.some((key) => key[part] !== keys[0][part]));
   // The hash says something only where the names do not.
   const parts = differing.filter((part) => part !== 1 || differing.every((other) => other === 1));
   return keys.map((key) => parts.map((part) => key[part]).join(" · ") || key[0]);

@@ -1,146 +1,43 @@
-//! Whom to drive: AMQP URLs taken apart. One URL names one node; several name the nodes of a cluster.
+//! URLs taken apart. One URL names one node; several name the nodes of a cluster.
 
-use std::fmt;
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use super::broker::Target;
+use super::percent::percent_decode;
+use crate::tls::{Tls, TlsOptions};
 
 /// The port of AMQP without TLS.
 pub const PORT_DEFAULT: u16 = 5672;
+/// The port of AMQP over TLS.
+pub const TLS_PORT_DEFAULT: u16 = 5671;
 
-/// A broker's address and the credentials for it. `Display` leaves the password out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    /// Name or address, IPv6 without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// User.
-    pub username: String,
-    /// Password.
-    pub password: String,
-    /// Virtual host.
-    pub vhost: String,
-    /// Where to connect to instead of `host` and `port`: a proxy in between.
-    pub via: Option<SocketAddr>,
-    /// Further nodes of the same cluster. A node has none.
-    pub further_nodes: Vec<Target>,
-}
+/// What a URL looks like.
+pub const FORM: &str = "amqp[s]://[user[:password]@]host[:port][/vhost], and with amqps ?option=value&…";
 
 /// Why a URL names no target.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{url:?} is not a usable broker URL: {why}; expected amqp://[user[:password]@]host[:port][/vhost]")]
+#[error("{url:?} is not a usable broker URL: {why}; expected {FORM}")]
 pub struct TargetError {
     url: String,
     why: String,
 }
 
-impl Target {
-    /// The guest account on the default virtual host of a broker at `host:port`.
-    #[must_use]
-    pub fn guest(host: impl Into<String>, port: u16) -> Self {
-        Self {
-            host: host.into(),
-            port,
-            username: "guest".into(),
-            password: "guest".into(),
-            vhost: "/".into(),
-            via: None,
-            further_nodes: Vec::new(),
-        }
-    }
-
-    /// All these URLs as the nodes of one cluster, in their order; `None` when there is none.
-    #[must_use]
-    pub fn cluster(targets: impl IntoIterator<Item = Self>) -> Option<Self> {
-        let mut nodes = targets.into_iter().flat_map(Self::into_nodes);
-        let first = nodes.next()?;
-        Some(Self {
-            further_nodes: nodes.collect(),
-            ..first
-        })
-    }
-
-    /// Its nodes, each by itself.
-    #[must_use]
-    pub fn into_nodes(mut self) -> Vec<Self> {
-        let further = std::mem::take(&mut self.further_nodes);
-        std::iter::once(self).chain(further).collect()
-    }
-
-    /// How many nodes it has.
-    #[must_use]
-    pub fn node_count(&self) -> usize {
-        1 + self.further_nodes.len()
-    }
-
-    /// The node of the `index`-th connection: the nodes take turns.
-    #[must_use]
-    pub fn node(&self, index: usize) -> &Self {
-        match index % self.node_count() {
-            0 => self,
-            further => &self.further_nodes[further - 1],
-        }
-    }
-
-    /// The same broker behind a proxy at `via`.
-    #[must_use]
-    pub fn through(self, via: SocketAddr) -> Self {
-        Self {
-            via: Some(via),
-            ..self
-        }
-    }
-
-    /// The addresses to connect to, in the order in which to try them.
-    ///
-    /// # Errors
-    /// When the host's name has none.
-    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        if let Some(via) = self.via {
-            return Ok(vec![via]);
-        }
-        let addresses: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
-        if addresses.is_empty() {
-            let error = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
-            return Err(error);
-        }
-        Ok(addresses)
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            host, port, vhost, ..
-        } = self;
-        let vhost = if vhost == "/" {
-            String::new()
-        } else {
-            format!("/{}", percent_encode(vhost))
-        };
-        if host.contains(':') {
-            write!(out, "amqp://[{host}]:{port}{vhost}")?;
-        } else {
-            write!(out, "amqp://{host}:{port}{vhost}")?;
-        }
-        self.further_nodes
-            .iter()
-            .try_for_each(|node| write!(out, ",{node}"))
-    }
-}
-
 impl FromStr for Target {
     type Err = TargetError;
 
-    /// One URL, or several of them with commas in between. Follows RabbitMQ's URI specification, except that an empty path means the default virtual host `/`, as it does
-    /// in most clients.
+    /// One URL, or several of them with commas in between. Follows RabbitMQ's URI specification and, of its query parameters, has
+    /// those of TLS, except that an empty path means the default virtual host `/`, as it does in most clients. Files that options
+    /// name are read here.
     fn from_str(urls: &str) -> Result<Self, TargetError> {
-        // A comma may be part of a password, but no scheme is.
+        // A comma may be part of a password or of a file's name, but no scheme is.
         let starts = urls.match_indices(",amqp").map(|(at, _)| at);
+        let starts = starts.filter(|at| {
+            [",amqp://", ",amqps://"]
+                .iter()
+                .any(|start| urls[*at..].starts_with(start))
+        });
         let mut nodes = Vec::new();
         let mut from = 0;
         for to in starts.chain([urls.len()]) {
@@ -166,20 +63,18 @@ impl Target {
 
 fn parse(url: &str) -> Result<Target, String> {
     let (scheme, rest) = url.split_once("://").ok_or("it has no scheme")?;
-    match scheme {
-        "amqp" => {}
-        "amqps" => return Err("TLS is not supported".into()),
-        other => return Err(format!("the scheme is {other}")),
-    }
-    if let Some(extra) = rest.find(['?', '#']) {
-        return Err(format!("{:?} is not supported", &rest[extra..]));
-    }
+    let (is_tls, port_default) = match scheme {
+        "amqp" => (false, PORT_DEFAULT),
+        "amqps" => (true, TLS_PORT_DEFAULT),
+        other => return Err(format!("the scheme is {other}; allowed: amqp, amqps")),
+    };
+    let (rest, query) = split_query(rest)?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (user_info, address) = match authority.rsplit_once('@') {
         Some((user_info, address)) => (Some(user_info), address),
         None => (None, authority),
     };
-    let (host, port) = parse_address(address)?;
+    let (host, port) = parse_address(address, port_default)?;
     let mut target = Target::guest(host, port);
     if let Some(user_info) = user_info {
         let (username, password) = user_info.split_once(':').unwrap_or((user_info, "guest"));
@@ -192,10 +87,34 @@ fn parse(url: &str) -> Result<Target, String> {
     if !path.is_empty() {
         target.vhost = percent_decode(path)?;
     }
+    if is_tls {
+        let tls = Tls::new(TlsOptions::from_query(query.unwrap_or_default())?)?;
+        tls.server_name(host)?;
+        target.tls = Some(tls);
+    } else if let Some(query) = query {
+        return Err(format!(
+            "the options {query:?} are not allowed on amqp://, which has none; those of TLS go with amqps://"
+        ));
+    }
     Ok(target)
 }
 
-fn parse_address(address: &str) -> Result<(&str, u16), String> {
+/// What stands before the question mark, and behind it. Nothing of what might be a password is repeated.
+fn split_query(rest: &str) -> Result<(&str, Option<&str>), String> {
+    let (before, query) = match rest.split_once('?') {
+        Some((before, query)) => (before, Some(query)),
+        None => (rest, None),
+    };
+    if query.is_some_and(|query| query.contains('@')) {
+        return Err("an @ in an option must be written %40, a question mark in a password %3F".into());
+    }
+    if rest.contains('#') {
+        return Err("a # must be written %23".into());
+    }
+    Ok((before, query))
+}
+
+fn parse_address(address: &str, port_default: u16) -> Result<(&str, u16), String> {
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest
@@ -220,7 +139,7 @@ fn parse_address(address: &str) -> Result<(&str, u16), String> {
         return Err("the host is empty".into());
     }
     let port = match port {
-        None => PORT_DEFAULT,
+        None => port_default,
         Some(port) => port
             .parse()
             .ok()
@@ -228,38 +147,6 @@ fn parse_address(address: &str) -> Result<(&str, u16), String> {
             .ok_or(format!("the port is {port:?}, not 1 to 65535"))?,
     };
     Ok((host, port))
-}
-
-fn percent_decode(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        if byte != b'%' {
-            bytes.push(byte);
-            rest = after;
-            continue;
-        }
-        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let decoded = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        let decoded = decoded.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(decoded.ok_or("a % is not followed by two hexadecimal digits")?);
-        rest = &after[2..];
-    }
-    String::from_utf8(bytes).map_err(|_| "a decoded part is not UTF-8".into())
-}
-
-/// Encodes all but RFC 3986's unreserved characters.
-fn percent_encode(text: &str) -> String {
-    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| {
-            if unreserved(byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -273,6 +160,7 @@ mod tests {
             username: username.into(),
             password: password.into(),
             vhost: vhost.into(),
+            tls: None,
             via: None,
             further_nodes: Vec::new(),
         }
@@ -306,15 +194,29 @@ mod tests {
     fn faults_are_explained_without_the_password() {
         let cases = [
             ("localhost:5672", "no scheme"),
-            ("http://localhost", "scheme is http"),
-            ("amqps://localhost", "TLS is not supported"),
+            ("http://localhost", "scheme is http; allowed: amqp, amqps"),
             ("amqp://", "host is empty"),
             ("amqp://h:0", "port is \"0\""),
             ("amqp://h:x", "port is \"x\""),
             ("amqp://h/a/b", "%2F"),
             ("amqp://h/%zz", "hexadecimal"),
             ("amqp://[::1", "not closed"),
-            ("amqp://h?heartbeat=3", "not supported"),
+            (
+                "amqp://h?verify=verify_none",
+                "\"verify=verify_none\" are not allowed on amqp://",
+            ),
+            (
+                "amqps://h?heartbeat=3",
+                "\"heartbeat\" is unknown; allowed: cacertfile",
+            ),
+            (
+                "amqps://h?cacertfile=/no/such.pem",
+                "cacertfile is \"/no/such.pem\", which cannot be read",
+            ),
+            ("amqps://h?certfile=a@b.pem", "must be written %40"),
+            ("amqps://a%20b?verify=verify_none", "allowed with TLS: a DNS name"),
+            ("amqps://u:secret#x@h", "%23"),
+            ("amqps://u:x?secret@h", "%3F"),
             ("amqp://u:secret@h:0", "port is"),
         ];
         for (url, expected) in cases {
@@ -324,6 +226,25 @@ mod tests {
                 "{url}: {message}"
             );
         }
+    }
+
+    #[test]
+    fn amqps_has_a_port_and_options_of_its_own() {
+        let target: Target = "amqps://u:p@mq/v?verify=verify_none".parse().unwrap();
+        assert_eq!(
+            (target.port, &target.vhost[..], &target.host[..]),
+            (5671, "v", "mq")
+        );
+        let options = target.tls.as_ref().unwrap().options();
+        assert_eq!(options, &TlsOptions::from_query("verify=verify_none").unwrap());
+        assert_eq!(target.to_string(), "amqps://mq:5671/v");
+        let mixed: Target =
+            "amqp://a,amqps://b:7?verify=verify_none&server_name_indication=x,amqps://c?verify=verify_none"
+                .parse()
+                .unwrap();
+        assert_eq!(mixed.to_string(), "amqp://a:5672,amqps://b:7,amqps://c:5671");
+        let with_tls: Vec<_> = (0..3).map(|index| mixed.node(index).tls.is_some()).collect();
+        assert_eq!(with_tls, [false, true, true]);
     }
 
     #[test]
