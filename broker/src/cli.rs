@@ -418,6 +418,7 @@ mod tests {
             "--listen=[::1]:5673",
             "--management-listen=127.0.0.1:0",
             "--metrics-queues-max=5",
+            "--management-sample-interval=1s",
             "--data-dir=/x",
             "--reactors=3",
             "--connections-max=7",
@@ -449,6 +450,7 @@ mod tests {
             management: ManagementConfig {
                 listen: vec!["127.0.0.1:0".parse().unwrap()],
                 metrics_queues_max: 5,
+                sample_interval: Duration::from_secs(1),
             },
             data_dir: PathBuf::from("/x"),
             reactors: 3,

@@ -10,6 +10,7 @@
 //! | [`reactor`], [`inbox`] | one thread's turn: read, dispatch, write; what other threads leave for it |
 //! | [`connection`] | a client: handshake, channels, publishes, acknowledgements |
 //! | [`vhost`], [`topology`], [`auth`] | virtual hosts; their exchanges and bindings; users |
+//! | [`declare`], [`access`] | queues come and go; what a user may do in a virtual host |
 //! | [`queue`], [`queue_maker`], [`record`] | messages: the state machine, what it is made with, the byte format |
 //! | [`observe`] | what can be seen of all of this, and at what cost |
 //! | [`store`], [`restore`] | what is durable: logs, checkpoints, descriptions; a start from them |
@@ -19,6 +20,7 @@
 //! | [`broker`], [`administration`] | what all of them share; what an administrator changes |
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod administration;
 pub mod auth;
 pub mod broker;
@@ -26,6 +28,7 @@ pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod data_dir;
+pub mod declare;
 pub mod definitions;
 mod headers;
 pub mod http;

@@ -262,7 +262,7 @@ pub(crate) fn job_of(vhost: &str, change: TopologyChange) -> Job {
     }
 }
 
-fn exchange_record(vhost: &str, spec: ExchangeSpec) -> ExchangeRecord {
+pub(crate) fn exchange_record(vhost: &str, spec: ExchangeSpec) -> ExchangeRecord {
     ExchangeRecord {
         vhost: vhost.to_owned(),
         name: spec.name,
@@ -274,7 +274,7 @@ fn exchange_record(vhost: &str, spec: ExchangeSpec) -> ExchangeRecord {
     }
 }
 
-fn binding_record(vhost: &str, spec: BindingSpec) -> BindingRecord {
+pub(crate) fn binding_record(vhost: &str, spec: BindingSpec) -> BindingRecord {
     let (destination_kind, destination) = match spec.destination {
         DestinationName::Queue(name) => (DestinationKind::Queue, name),
         DestinationName::Exchange(name) => (DestinationKind::Exchange, name),

@@ -70,7 +70,8 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
         let mut signals = ShutdownSignals::new()?;
         // Before anybody is told that the broker is there: without a handler the signal would end it.
         let reload = Reload::new(loaded, sources, Arc::clone(&broker))?;
-        management.serve(&broker);
+        let addresses = listeners.iter().map(TcpListener::local_addr);
+        management.serve(&broker, addresses.collect::<std::io::Result<_>>()?);
         for listener in &listeners {
             announce(listener.local_addr()?)?;
         }

@@ -179,6 +179,11 @@ impl Channel {
         !self.blocked.is_empty() || !self.parked.bytes.is_empty() || self.awaits_answer()
     }
 
+    /// Its publishes wait for room in a queue, or for the end of an alarm.
+    pub(super) fn waits_for_room(&self) -> bool {
+        !self.blocked.is_empty() || !self.parked.bytes.is_empty() && !self.awaits_answer()
+    }
+
     /// A request is not answered yet, and what follows it has to wait.
     pub(super) fn awaits_answer(&self) -> bool {
         self.deferred.is_some() || self.is_committing()

@@ -4,10 +4,11 @@ use wire::Method;
 
 use super::access::is_system_exchange;
 use super::failure::Failure;
-use super::queues::{Declare, no_queue};
+use super::queues::Declare;
 use super::replies::is_reply_queue;
 use super::task::Connection;
 use crate::auth::{Operation, Resource};
+use crate::declare::no_queue;
 use crate::topology::ExchangeSpec;
 
 impl Connection {

@@ -2,36 +2,16 @@
 
 use std::sync::Arc;
 
-use wire::{FieldValue, ReplyCode, TableRef};
+use wire::{ReplyCode, TableRef};
 
 use super::delivery::ConsumerTarget;
 use super::failure::Failure;
 use super::task::Connection;
 use crate::auth::{Operation, Resource};
-use crate::broker::DURABILITY_ARGUMENT;
-use crate::queue::{ArgumentError, DELAYED_EXCHANGE, Declaration, Queue, QueueKind};
-use crate::restore::{description, durability_of};
-use crate::store::metadata::Entity;
-use crate::store::{Job, Ticket};
-use crate::topology::{DELAY_QUEUE_PREFIX, Topology};
-/// Arguments that a second declaration must give the same values; others are labels.
-const COMPARED_ARGUMENTS: [&str; 15] = [
-    "x-queue-type",
-    "x-expires",
-    "x-message-ttl",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-dead-letter-strategy",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-overflow",
-    "x-max-priority",
-    "x-queue-mode",
-    "x-single-active-consumer",
-    "x-delivery-limit",
-    "x-consumer-timeout",
-    DURABILITY_ARGUMENT,
-];
+use crate::declare::{DeleteIf, Deleted, check_queue_name, durability};
+use crate::queue::{Declaration, Queue};
+use crate::store::Ticket;
+use crate::topology::Topology;
 
 /// A `queue.declare`.
 #[derive(Clone, Copy, Debug)]
@@ -43,35 +23,11 @@ pub(super) struct Declare<'a> {
     pub(super) arguments: TableRef<'a>,
 }
 
-/// A deleted queue.
-#[derive(Debug, Default)]
-pub(super) struct Deleted {
-    /// Ready messages that went with it.
-    pub(super) messages: usize,
-    /// They are to be told.
-    pub(super) consumers: Vec<ConsumerTarget>,
-    pub(super) ticket: Option<Ticket>,
-}
-
 impl Connection {
     /// The queue of that name, or the one declared last on the channel when the name is empty.
     pub(super) fn queue(&self, id: u16, name: &str) -> Result<Arc<Queue>, Failure> {
-        let name = &self.queue_name(id, name)?;
-        let topology = self.vhost().topology.read();
-        let queue = topology
-            .queue(name)
-            .ok_or_else(|| no_queue(self.vhost().name(), name))?;
-        if name.starts_with(DELAY_QUEUE_PREFIX) {
-            let text = format!(
-                "queue '{name}' in vhost '{}' belongs to a delayed exchange",
-                self.vhost().name()
-            );
-            return Err(Failure::new(ReplyCode::AccessRefused, text));
-        }
-        if queue.is_locked_for(self.link.id()) {
-            return Err(locked(self.vhost().name(), name));
-        }
-        Ok(Arc::clone(queue))
+        let name = self.queue_name(id, name)?;
+        self.vhost().find_queue(&name, Some(self.link.id()))
     }
 
     /// As `queue`, for what consumes or purges.
@@ -150,12 +106,7 @@ impl Connection {
             owner: declare.exclusive.then_some(connection),
             arguments: declare.arguments.to_table(),
         };
-        if declaration.arguments.get(DELAYED_EXCHANGE).is_some() {
-            let text = format!("queue argument '{DELAYED_EXCHANGE}' is for the broker's own queues");
-            return Err(Failure::new(ReplyCode::PreconditionFailed, text));
-        }
-        let durability = durability_of(&declaration.arguments, self.broker.config.durability)
-            .map_err(|text| Failure::new(ReplyCode::PreconditionFailed, text))?;
+        let durability = durability(&declaration, self.broker.config.durability)?;
         let (broker, vhost) = (Arc::clone(&self.broker), Arc::clone(self.vhost()));
         let generated = declare.queue.is_empty();
         let name = if generated {
@@ -165,60 +116,14 @@ impl Connection {
         };
         self.check_queue_declare(&name, &declaration.arguments)?;
         // Also when it exists: a name that the server gave is only for passive declarations.
-        if !generated && name.starts_with("amq.") {
-            let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");
-            return Err(Failure::new(ReplyCode::AccessRefused, text));
+        if !generated {
+            check_queue_name(&name)?;
         }
-        let (declared, _) = vhost.change_topology(|topology| -> Result<_, Failure> {
-            if let Some(queue) = topology.queue(&name) {
-                if queue.is_locked_for(connection) {
-                    return Err(locked(vhost.name(), &name));
-                }
-                check_equivalent(vhost.name(), &name, queue.declaration(), &declaration)?;
-                queue.touch();
-                return Ok((
-                    Arc::clone(queue),
-                    self.ticket_or_last(None, queue.declaration().is_stored()),
-                ));
-            }
-            if vhost.is_deleted() {
-                let text = format!("vhost '{}' is deleted", vhost.name());
-                return Err(Failure::new(ReplyCode::ConnectionForced, text));
-            }
-            let options = declaration
-                .options()
-                .map_err(|error| invalid_argument(vhost.name(), &name, &error))?;
-            if generated && options.kind == QueueKind::Quorum {
-                let text = "Cannot declare a server-named queue for type rabbit_quorum_queue";
-                return Err(Failure::new(ReplyCode::PreconditionFailed, text));
-            }
-            if let Some(max) = vhost.limits().queues_max
-                && topology.queue_count() as u64 >= max
-            {
-                let text = format!(
-                    "cannot declare queue '{name}': queue limit in vhost '{}' ({max}) is reached",
-                    vhost.name()
-                );
-                return Err(Failure::new(ReplyCode::PreconditionFailed, text));
-            }
-            let queue = vhost
-                .new_queue(name.clone(), declaration, durability)
-                .map_err(|error| Failure::new(ReplyCode::InternalError, error.to_string()))?;
-            let stored = queue.declaration().is_stored();
-            topology.add_queue(&name, stored, Arc::clone(&queue));
-            if declare.exclusive {
-                self.exclusive_queues.push(Arc::clone(&queue));
-            }
-            let put = || {
-                Job::Put(
-                    Entity::Queue(description(vhost.name(), &queue)),
-                    Some(Arc::clone(&queue)),
-                )
-            };
-            let ticket = stored.then(|| broker.store.submit(put()));
-            Ok((queue, ticket))
-        });
-        declared
+        let declared = vhost.declare_queue(&broker.store, &name, declaration, durability, generated)?;
+        if declared.is_new && declare.exclusive {
+            self.exclusive_queues.push(Arc::clone(&declared.queue));
+        }
+        Ok((declared.queue, declared.ticket))
     }
 
     /// `queue.delete`: a queue that does not exist is as good as deleted, as in RabbitMQ.
@@ -240,26 +145,13 @@ impl Connection {
             }
             other => other?,
         };
-        let veto = |ready: usize, consumers: usize| {
-            let objection = match () {
-                () if if_unused && consumers > 0 => "in use",
-                () if if_empty && ready > 0 => "not empty",
-                () => return Ok(()),
-            };
-            let text = format!(
-                "queue '{}' in vhost '{}' {objection}",
-                queue.name(),
-                self.vhost().name()
-            );
-            Err(Failure::new(ReplyCode::PreconditionFailed, text))
+        let only = DeleteIf {
+            unused: if_unused,
+            empty: if_empty,
         };
-        let ((messages, consumers), ticket) = self.vhost().delete_queue(&queue, veto)?;
+        let deleted = self.vhost().delete_queue_if(&queue, only)?;
         self.exclusive_queues.retain(|held| !Arc::ptr_eq(held, &queue));
-        Ok(Deleted {
-            messages,
-            consumers,
-            ticket,
-        })
+        Ok(deleted)
     }
 
     /// Deletes a queue that goes with its last consumer or its connection.
@@ -291,63 +183,4 @@ impl Connection {
         }
         own
     }
-}
-
-pub(super) fn no_queue(vhost: &str, name: &str) -> Failure {
-    Failure::new(
-        ReplyCode::NotFound,
-        format!("no queue '{name}' in vhost '{vhost}'"),
-    )
-}
-
-fn invalid_argument(vhost: &str, queue: &str, error: &ArgumentError) -> Failure {
-    Failure::new(ReplyCode::PreconditionFailed, error.reply_text(queue, vhost))
-}
-
-fn locked(vhost: &str, name: &str) -> Failure {
-    let text = format!(
-        "cannot obtain exclusive access to locked queue '{name}' in vhost '{vhost}'. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration."
-    );
-    Failure::new(ReplyCode::ResourceLocked, text)
-}
-
-/// A second declaration must say what the first one said.
-fn check_equivalent(
-    vhost: &str,
-    name: &str,
-    current: &Declaration,
-    received: &Declaration,
-) -> Result<(), Failure> {
-    let differs = |argument: &str, difference: &str| {
-        let text =
-            format!("inequivalent arg '{argument}' for queue '{name}' in vhost '{vhost}': {difference}");
-        Err(Failure::new(ReplyCode::PreconditionFailed, text))
-    };
-    if received.owner != current.owner {
-        return Err(locked(vhost, name));
-    }
-    let flags = [
-        ("durable", received.durable, current.durable),
-        ("auto_delete", received.auto_delete, current.auto_delete),
-    ];
-    for (argument, received, current) in flags {
-        if received != current {
-            let difference = format!("received '{received}' but current is '{current}'");
-            return differs(argument, &difference);
-        }
-    }
-    for argument in COMPARED_ARGUMENTS {
-        let (theirs, ours) = (received.arguments.get(argument), current.arguments.get(argument));
-        let is_default = |value: Option<&FieldValue>| {
-            argument == "x-queue-type"
-                && value.is_none_or(|value| value.as_str().is_some_and(|text| text == "classic"))
-        };
-        if is_default(theirs) && is_default(ours) {
-            continue;
-        }
-        if let Some(difference) = crate::terms::difference(ours, theirs) {
-            return differs(argument, &difference);
-        }
-    }
-    Ok(())
 }

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use wire::{Method, ReplyCode};
 
-use super::access::Access;
+use super::access::KnownPermissions;
 use super::channel::Channel;
 use super::failure::Failure;
 use super::link::{ConnectionId, Link, Signal, Signals};
@@ -72,7 +72,7 @@ pub struct Connection {
     vhost: Option<Arc<VirtualHost>>,
     /// Its place among the connections of its user; set by `connection.open`.
     pub(super) user_share: Option<UserShare>,
-    pub(super) access: Access,
+    pub(super) access: KnownPermissions,
     reader: OwnedReadHalf,
     pub(super) stage: Stage,
     pub(super) channels: FxHashMap<u16, Channel>,
@@ -138,7 +138,7 @@ impl Connection {
             account: None,
             vhost: None,
             user_share: None,
-            access: Access::default(),
+            access: KnownPermissions::default(),
             reader,
             stage: Stage::Header,
             channels: FxHashMap::default(),
@@ -345,7 +345,8 @@ impl Connection {
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
         if self.stage == Stage::Open {
-            self.link.observed().blocked.set(self.blocked.into());
+            let waits = self.blocked && self.channels.values().any(Channel::waits_for_room);
+            self.link.observed().blocked.set(waits.into());
             self.check_consumer_timeouts();
         }
         if self.heartbeat_ticks == 0 || self.stage != Stage::Open {

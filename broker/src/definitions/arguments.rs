@@ -9,7 +9,7 @@ use super::fields::unexpected;
 ///
 /// # Errors
 /// When a number does not fit, or it is nested too deeply for a client to have sent it.
-pub(super) fn to_table(place: &str, object: Map<String, Value>) -> Result<FieldTable, String> {
+pub(crate) fn to_table(place: &str, object: Map<String, Value>) -> Result<FieldTable, String> {
     let table = entries(place, object)?;
     match TableRef::parse(&table.to_bytes()) {
         Ok(_) => Ok(table),
@@ -46,7 +46,7 @@ fn to_field(place: &str, value: Value) -> Result<FieldValue, String> {
 }
 
 /// The object that says a table, or `None` when JSON cannot say something in it.
-pub(super) fn to_object(table: &FieldTable) -> Option<Map<String, Value>> {
+pub(crate) fn to_object(table: &FieldTable) -> Option<Map<String, Value>> {
     let entries = table
         .iter()
         .map(|(key, value)| Some((key.to_owned(), to_value(value)?)));

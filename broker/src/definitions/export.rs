@@ -11,10 +11,15 @@ use serde_json::{Map, Value, json};
 
 use super::arguments;
 use super::parse::{HASHING, VHOST_LIMITS};
+use crate::broker::Broker;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::log_command::ReadOnly;
+use crate::queue::Queue;
+use crate::restore;
 use crate::store::metadata::{Entity, MetadataStore, UserLimits, VhostLimits};
+use crate::topology::DELAY_QUEUE_PREFIX;
+use crate::vhost::VirtualHost;
 use wire::FieldTable;
 
 /// What to do with definitions.
@@ -57,8 +62,37 @@ fn exported(path: &Path) -> anyhow::Result<Value> {
     document(metadata.load()?)
 }
 
+/// What is durable in some virtual hosts, themselves among it, of a broker that runs.
+pub(crate) fn live(broker: &Broker, vhosts: &[Arc<VirtualHost>]) -> Vec<Entity> {
+    let known = broker.vhosts();
+    let mut entities = Vec::new();
+    for vhost in vhosts {
+        if !known.iter().any(|other| Arc::ptr_eq(other, vhost)) {
+            continue;
+        }
+        entities.push(Entity::Vhost(vhost.record()));
+        let topology = vhost.topology.read();
+        let exchanges = topology
+            .exchanges()
+            .filter(|spec| spec.durable && !spec.name.starts_with("amq."));
+        let exchanges = exchanges
+            .cloned()
+            .map(|spec| restore::exchange_record(vhost.name(), spec));
+        entities.extend(exchanges.map(Entity::Exchange));
+        let is_defined = |queue: &&Arc<Queue>| {
+            queue.declaration().is_stored() && !queue.name().starts_with(DELAY_QUEUE_PREFIX)
+        };
+        let queues = topology.queues().filter(is_defined);
+        entities.extend(queues.map(|queue| Entity::Queue(restore::description(vhost.name(), queue))));
+        let bindings = topology.durable_bindings();
+        let bindings = bindings.map(|spec| restore::binding_record(vhost.name(), spec.clone()));
+        entities.extend(bindings.map(Entity::Binding));
+    }
+    entities
+}
+
 /// The document that defines all of `entities`.
-fn document(entities: Vec<Entity>) -> anyhow::Result<Value> {
+pub(crate) fn document(entities: Vec<Entity>) -> anyhow::Result<Value> {
     let names = [
         "vhosts",
         "users",
@@ -146,7 +180,7 @@ fn object(arguments: &FieldTable, kind: &str, name: &str) -> anyhow::Result<Map<
         .with_context(|| format!("{kind} '{name}': an argument has a value that JSON cannot say"))
 }
 
-fn vhost_limits(limits: VhostLimits) -> Option<Map<String, Value>> {
+pub(crate) fn vhost_limits(limits: VhostLimits) -> Option<Map<String, Value>> {
     let all = [
         ("max-connections", limits.connections_max),
         ("max-queues", limits.queues_max),
@@ -154,7 +188,7 @@ fn vhost_limits(limits: VhostLimits) -> Option<Map<String, Value>> {
     Some(set(all)).filter(|limits| !limits.is_empty())
 }
 
-fn user_limits(limits: UserLimits) -> Map<String, Value> {
+pub(crate) fn user_limits(limits: UserLimits) -> Map<String, Value> {
     set([
         ("max-connections", limits.connections_max),
         ("max-channels", limits.channels_max),
@@ -209,7 +243,7 @@ mod tests {
             definitions: Some(text.parse().map_err(anyhow::Error::msg)?),
             ..Config::default()
         };
-        let (broker, jobs) = crate::broker::Broker::open(config, Arc::new(storage.clone()))?;
+        let (broker, jobs) = Broker::open(config, Arc::new(storage.clone()))?;
         let entities = broker.store.metadata().load()?;
         crate::store::Maintenance::start(Arc::clone(&broker), jobs)?.stop();
         broker.store.log_thread().stop();

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 const NAME_BYTES_MAX: usize = 255;
 
 /// The fields of an object that are not read yet.
-pub(super) struct Fields {
+#[derive(Debug)]
+pub(crate) struct Fields {
     place: String,
     fields: Map<String, Value>,
 }
@@ -16,7 +17,7 @@ impl Fields {
     ///
     /// # Errors
     /// When it is no object.
-    pub(super) fn of(place: &str, value: Value) -> Result<Fields, String> {
+    pub(crate) fn of(place: &str, value: Value) -> Result<Fields, String> {
         match value {
             Value::Object(fields) => Ok(Fields {
                 place: place.to_owned(),
@@ -27,7 +28,7 @@ impl Fields {
     }
 
     /// Where a field lies.
-    pub(super) fn place(&self, field: &str) -> String {
+    pub(crate) fn place(&self, field: &str) -> String {
         match self.place.as_str() {
             "" => field.to_owned(),
             place => format!("{place}.{field}"),
@@ -35,18 +36,28 @@ impl Fields {
     }
 
     /// Takes a field; null is as good as none.
-    pub(super) fn take(&mut self, field: &str) -> Option<Value> {
+    pub(crate) fn take(&mut self, field: &str) -> Option<Value> {
         self.fields.shift_remove(field).filter(|value| !value.is_null())
     }
 
     /// Takes a text that must be there.
-    pub(super) fn text(&mut self, field: &str) -> Result<String, String> {
+    /// Gives a field a value.
+    pub(crate) fn set(&mut self, field: &str, value: Value) {
+        self.fields.insert(field.to_owned(), value);
+    }
+
+    /// True when the field is there.
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
+    pub(crate) fn text(&mut self, field: &str) -> Result<String, String> {
         self.optional_text(field)?
             .ok_or_else(|| format!("{}: missing", self.place(field)))
     }
 
     /// Takes a text.
-    pub(super) fn optional_text(&mut self, field: &str) -> Result<Option<String>, String> {
+    pub(crate) fn optional_text(&mut self, field: &str) -> Result<Option<String>, String> {
         match self.take(field) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -55,7 +66,7 @@ impl Fields {
     }
 
     /// Takes a name that must be there.
-    pub(super) fn name(&mut self, field: &str) -> Result<String, String> {
+    pub(crate) fn name(&mut self, field: &str) -> Result<String, String> {
         let name = self.text(field)?;
         if name.len() > NAME_BYTES_MAX {
             let place = self.place(field);
@@ -65,7 +76,7 @@ impl Fields {
     }
 
     /// Takes true or false.
-    pub(super) fn flag(&mut self, field: &str, default: bool) -> Result<bool, String> {
+    pub(crate) fn flag(&mut self, field: &str, default: bool) -> Result<bool, String> {
         match self.take(field) {
             None => Ok(default),
             Some(Value::Bool(flag)) => Ok(flag),
@@ -74,7 +85,7 @@ impl Fields {
     }
 
     /// Takes a limit; a negative one is none.
-    pub(super) fn limit(&mut self, field: &str) -> Result<Option<u64>, String> {
+    pub(crate) fn limit(&mut self, field: &str) -> Result<Option<u64>, String> {
         match self.take(field) {
             None => Ok(None),
             Some(value) => match value.as_i64() {
@@ -85,7 +96,7 @@ impl Fields {
     }
 
     /// Takes an object; none is as good as an empty one.
-    pub(super) fn object(&mut self, field: &str) -> Result<Fields, String> {
+    pub(crate) fn object(&mut self, field: &str) -> Result<Fields, String> {
         let place = self.place(field);
         let value = self.take(field).unwrap_or_else(|| Map::new().into());
         match value {
@@ -96,7 +107,7 @@ impl Fields {
     }
 
     /// Takes a list of objects; none is as good as an empty one.
-    pub(super) fn list(&mut self, field: &str) -> Result<Vec<Fields>, String> {
+    pub(crate) fn list(&mut self, field: &str) -> Result<Vec<Fields>, String> {
         let place = self.place(field);
         match self.take(field) {
             None => Ok(Vec::new()),
@@ -110,7 +121,7 @@ impl Fields {
     }
 
     /// Takes tags: a list of strings, or one string with commas in it, as older versions of RabbitMQ write them.
-    pub(super) fn tags(&mut self, field: &str) -> Result<Vec<String>, String> {
+    pub(crate) fn tags(&mut self, field: &str) -> Result<Vec<String>, String> {
         let place = self.place(field);
         match self.take(field) {
             None => Ok(Vec::new()),
@@ -130,18 +141,18 @@ impl Fields {
     }
 
     /// What is left, as it is.
-    pub(super) fn into_map(self) -> Map<String, Value> {
+    pub(crate) fn into_map(self) -> Map<String, Value> {
         self.fields
     }
 
     /// What is left: the places of fields that nobody knows.
-    pub(super) fn unknown(self) -> Vec<String> {
+    pub(crate) fn unknown(self) -> Vec<String> {
         self.fields.keys().map(|field| self.place(field)).collect()
     }
 }
 
 /// What was found in the place of something else.
-pub(super) fn unexpected(place: &str, expected: &str, found: &Value) -> String {
+pub(crate) fn unexpected(place: &str, expected: &str, found: &Value) -> String {
     let found = match found {
         Value::Object(_) => "an object".to_owned(),
         Value::Array(_) => "a list".to_owned(),

@@ -24,7 +24,10 @@ mod import;
 mod parse;
 
 pub(crate) use apply::apply;
+pub(crate) use arguments::{to_object as table_to_object, to_table as arguments_to_table};
 pub use export::DefinitionsCommand;
-pub(crate) use export::run;
+pub(crate) use export::{document, live, run, user_limits, vhost_limits};
+pub(crate) use fields::Fields;
 pub(crate) use import::import;
 pub use parse::Definitions;
+pub(crate) use parse::user_record;

@@ -62,6 +62,23 @@ impl Definitions {
     }
 }
 
+impl Definitions {
+    /// Says where they came from.
+    pub(crate) fn note_source(&mut self, source: &str) {
+        self.path = source.into();
+    }
+}
+
+/// A user that the fields describe, but for the name.
+///
+/// # Errors
+/// The field, and what is wrong with it.
+pub(crate) fn user_record(name: String, mut fields: Fields) -> Result<UserRecord, String> {
+    fields.set("name", name.into());
+    // What nobody knows has no effect, as in RabbitMQ.
+    user(&mut fields, &mut Vec::new())
+}
+
 impl FromStr for Definitions {
     type Err = String;
 

@@ -1,6 +1,7 @@
 //! The thread that serves HTTP.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -58,9 +59,9 @@ impl Listener {
         })
     }
 
-    /// The broker serves clients from here on.
-    pub fn serve(&self, broker: &Arc<Broker>) {
-        self.shared.serve(broker);
+    /// The broker serves clients from here on, at these addresses.
+    pub fn serve(&self, broker: &Arc<Broker>, addresses: Vec<SocketAddr>) {
+        self.shared.serve(broker, addresses);
     }
 
     /// The broker is about to stop; requests are still answered.
@@ -80,10 +81,11 @@ impl Listener {
 }
 
 async fn serve(listeners: Vec<TcpListener>, shared: Shared, stopped: Arc<Notify>) {
-    let router = router(shared);
+    let router = router(Arc::clone(&shared));
     for listener in listeners {
         tokio::spawn(accept(listener, router.clone()));
     }
+    tokio::spawn(async move { shared.sampler.run(&shared).await });
     stopped.notified().await;
 }
 

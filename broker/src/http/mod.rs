@@ -1,24 +1,35 @@
-//! HTTP: health checks and metrics.
+//! HTTP: health checks, metrics, RabbitMQ's management API, a status page.
 //!
 //! One thread with a runtime of its own: nothing here runs on a reactor, and nothing waits for one. What a request wants to know is
-//! read through [`observe`](crate::observe).
+//! read through [`observe`](crate::observe); what it wants changed goes the way that a client's methods go.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | `settings` | flags and limits |
 //! | `listener`, `connections` | the thread; accepting, limits of size and time |
-//! | `stage` | what all requests share: how far the broker has come |
+//! | `stage` | what all requests share: how far the broker has come, the sampler |
 //! | `routes` | which path leads where |
-//! | `answer` | JSON, and errors as JSON |
+//! | `answer`, `body`, `listing` | JSON out, errors among it; JSON in; pages of lists |
+//! | `login` | Basic auth, tags, permissions |
 //! | `health` | `/healthz`, `/readyz` |
 //! | `metrics` | Prometheus |
+//! | `sampler` | rates from two looks |
+//! | `api` | RabbitMQ's management API |
+//! | `openapi`, `page` | its description; the status page |
 
 mod answer;
+mod api;
+mod body;
 mod connections;
 mod health;
 mod listener;
+mod listing;
+mod login;
 mod metrics;
+mod openapi;
+mod page;
 mod routes;
+mod sampler;
 mod settings;
 mod stage;
 

@@ -8,9 +8,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 
 use super::answer::Refusal;
+use super::api;
 use super::connections::REQUEST_DEADLINE;
 use super::health;
 use super::metrics;
+use super::openapi;
+use super::page::page;
 use super::stage::Shared;
 
 /// Routes, and their list for the document that describes them.
@@ -46,14 +49,41 @@ impl Routes {
     {
         self.add(MethodFilter::GET, "get", path, handler)
     }
+
+    pub(super) fn put<H, T>(self, path: &'static str, handler: H) -> Routes
+    where
+        H: Handler<T, Shared>,
+        T: 'static,
+    {
+        self.add(MethodFilter::PUT, "put", path, handler)
+    }
+
+    pub(super) fn post<H, T>(self, path: &'static str, handler: H) -> Routes
+    where
+        H: Handler<T, Shared>,
+        T: 'static,
+    {
+        self.add(MethodFilter::POST, "post", path, handler)
+    }
+
+    pub(super) fn delete<H, T>(self, path: &'static str, handler: H) -> Routes
+    where
+        H: Handler<T, Shared>,
+        T: 'static,
+    {
+        self.add(MethodFilter::DELETE, "delete", path, handler)
+    }
 }
 
 fn all() -> Routes {
-    Routes::new()
+    let routes = Routes::new()
+        .get("/", page)
+        .get("/api/openapi.json", openapi::document)
         .get("/healthz", health::alive)
         .get("/readyz", health::ready)
         .get("/metrics", metrics::aggregated)
-        .get("/metrics/per-object", metrics::per_object)
+        .get("/metrics/per-object", metrics::per_object);
+    api::add(routes)
 }
 
 /// Every method, in lower case, and path there is, as in OpenAPI: `/api/queues/{vhost}`.

@@ -1,10 +1,14 @@
 //! What all requests share.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use serde_json::{Value, json};
+
 use super::answer::Refusal;
+use super::sampler::Sampler;
 use super::settings::ManagementConfig;
 use crate::broker::Broker;
 
@@ -26,6 +30,9 @@ pub(super) struct Stage {
     pub(super) started: Instant,
     phase: AtomicU8,
     broker: OnceLock<Arc<Broker>>,
+    /// Where clients are served.
+    addresses: OnceLock<Vec<SocketAddr>>,
+    pub(super) sampler: Sampler,
 }
 
 /// As handlers get it.
@@ -38,6 +45,8 @@ impl Stage {
             started: Instant::now(),
             phase: AtomicU8::new(Phase::Starting as u8),
             broker: OnceLock::new(),
+            addresses: OnceLock::new(),
+            sampler: Sampler::default(),
         })
     }
 
@@ -50,8 +59,9 @@ impl Stage {
     }
 
     /// Clients are served from here on.
-    pub(super) fn serve(&self, broker: &Arc<Broker>) {
+    pub(super) fn serve(&self, broker: &Arc<Broker>, addresses: Vec<SocketAddr>) {
         // Set once: a process has one broker.
+        let _ = self.addresses.set(addresses);
         let _ = self.broker.set(Arc::clone(broker));
         self.phase.store(Phase::Serving as u8, Ordering::Release);
     }
@@ -63,6 +73,19 @@ impl Stage {
     /// The broker, once it has read its data directory.
     pub(super) fn opened(&self) -> Option<&Arc<Broker>> {
         self.broker.get()
+    }
+
+    /// Where clients are served.
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        self.addresses.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The same in RabbitMQ's words.
+    pub(super) fn listeners(&self, node: &str) -> Vec<Value> {
+        let addresses = self.addresses().iter();
+        addresses
+            .map(|address| json!({"node": node, "protocol": "amqp", "ip_address": address.ip().to_string(), "port": address.port()}))
+            .collect()
     }
 
     /// The broker, or 503.

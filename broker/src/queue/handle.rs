@@ -16,16 +16,13 @@ use super::parts::{Placed, Published, QueueParts, Subscription, Turned};
 use super::starved::Starved;
 use super::state::{QueueState, Refusal, Snapshot};
 use super::waiter::{Publisher, Waiter};
-use crate::connection::{ConnectionId, ConsumerTarget, Link, Signal};
+use crate::connection::{ConsumerTarget, Link, Signal};
 use crate::inbox::Inbox;
 use crate::observe::{Samples, Tallies};
 use crate::record::{Record, RecordFields};
 use crate::store::{Durability, LogOwner, QueueLog};
 use crate::vhost::VirtualHost;
 
-/// Publishers that found the ring full are called back once it is this empty again. The gap keeps a full
-/// queue from waking them for every message that leaves.
-const RETRY_FILL_RATIO: f64 = 0.75;
 /// Bytes read from the log at once.
 pub(super) const COLD_READ_BYTES: usize = 256 << 10;
 /// The same when the memory of all queues is short.
@@ -68,7 +65,7 @@ pub(super) struct Inner {
     /// Publishers to call back when the ring has room.
     pub(super) waiting: Vec<Waiter>,
     /// Publishers to call back once every message below an offset is kept.
-    unkept: Vec<(Offset, Waiter)>,
+    pub(super) unkept: Vec<(Offset, Waiter)>,
     /// A publisher with confirms has published since the last time something was handed to the log.
     urgent: bool,
     /// Somebody reads from the log, outside of this lock.
@@ -164,11 +161,6 @@ impl Queue {
         self.declaration.is_stored() && self.log.durability() != Durability::None
     }
 
-    /// True when `connection` may not use it because another one holds it exclusively.
-    pub fn is_locked_for(&self, connection: ConnectionId) -> bool {
-        self.declaration.owner.is_some_and(|owner| owner != connection)
-    }
-
     /// Notes that there is something to dispatch; true for the first to say so since the last
     /// [`Queue::dispatch`], who must see to it that a reactor does.
     pub fn mark_dirty(&self) -> bool {
@@ -201,7 +193,7 @@ impl Queue {
                             self.starved.add(publisher);
                         }
                         if !inner.waiting.iter().any(|waiter| waiter.is(publisher)) {
-                            inner.waiting.push(publisher.into());
+                            inner.waiting.extend(publisher.waiter());
                         }
                         placed = Placed::First(index);
                         break;
@@ -245,7 +237,9 @@ impl Queue {
         let mut inner = self.inner.lock();
         let kept = inner.is_kept_through(offset);
         if !kept {
-            inner.unkept.push((offset, publisher.into()));
+            inner
+                .unkept
+                .extend(publisher.waiter().map(|waiter| (offset, waiter)));
         }
         kept
     }
@@ -370,51 +364,6 @@ impl Queue {
         inner
     }
 
-    /// Settles runs of messages that one consumer (or gets) held; true when dispatch may now go on.
-    pub fn settle(&self, consumer: Option<ConsumerId>, runs: &[(Offset, usize)]) -> bool {
-        let mut inner = self.inner.lock();
-        if inner.deleted {
-            return false;
-        }
-        for &(first, count) in runs {
-            inner.state.settle(consumer, first, count);
-        }
-        if !inner.samples.is_idle() {
-            inner.settle_samples(&self.tallies.stages);
-        }
-        inner.call_back_publishers();
-        inner.call_back_kept(false);
-        inner.state.ready_len() > 0
-    }
-
-    /// As `settle`, for messages that the consumer does not want: they go to the dead-letter exchange, if there is one.
-    pub fn reject(&self, consumer: Option<ConsumerId>, runs: &[(Offset, usize)]) -> bool {
-        let mut inner = self.inner.lock();
-        if inner.deleted {
-            return false;
-        }
-        for &(first, count) in runs {
-            inner.state.reject(consumer, first, count);
-        }
-        inner.call_back_publishers();
-        inner.call_back_kept(false);
-        inner.has_work()
-    }
-
-    /// Gives runs of messages back; true when there is something to dispatch.
-    pub fn requeue(&self, consumer: Option<ConsumerId>, runs: &[(Offset, usize)]) -> bool {
-        let mut inner = self.inner.lock();
-        if inner.deleted {
-            return false;
-        }
-        for &(first, count) in runs {
-            inner.state.requeue(consumer, first, count);
-        }
-        inner.call_back_publishers();
-        inner.call_back_kept(false);
-        inner.has_work()
-    }
-
     /// Adds a consumer. `subscribed` runs under the lock, before anything can be delivered: the place to
     /// write `basic.consume-ok`. `None` when exclusive use stands in the way or the queue is deleted.
     pub fn subscribe(
@@ -485,15 +434,6 @@ impl Queue {
         got
     }
 
-    /// Drops what is ready and says how many messages that were.
-    pub fn purge(&self) -> usize {
-        let mut inner = self.inner.lock();
-        let purged = inner.state.purge();
-        inner.call_back_publishers();
-        inner.call_back_kept(false);
-        purged
-    }
-
     /// True once it is deleted.
     pub fn is_deleted(&self) -> bool {
         self.inner.lock().deleted
@@ -541,7 +481,7 @@ impl Inner {
     }
 
     /// True when a dispatch would have something to do.
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         self.state.ready_len() > 0 || self.state.has_dead()
     }
 
@@ -552,32 +492,5 @@ impl Inner {
 
     fn is_kept_through(&self, offset: Offset) -> bool {
         self.deleted || self.stored && self.state.kept_through() >= offset
-    }
-
-    fn call_back_publishers(&mut self) {
-        if !self.waiting.is_empty() && self.state.fill_ratio() <= RETRY_FILL_RATIO {
-            for publisher in self.waiting.drain(..) {
-                publisher.raise(Signal::RetryPublish);
-            }
-        }
-    }
-
-    /// Calls back those whose messages are kept by now, or with `all` everybody.
-    fn call_back_kept(&mut self, all: bool) {
-        if self.unkept.is_empty() {
-            return;
-        }
-        let kept = if self.stored {
-            self.state.kept_through()
-        } else {
-            Offset::ZERO
-        };
-        self.unkept.retain(|(offset, publisher)| {
-            let called = all || *offset <= kept;
-            if called {
-                publisher.raise(Signal::Kept);
-            }
-            !called
-        });
     }
 }

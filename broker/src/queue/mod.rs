@@ -26,6 +26,7 @@ mod options;
 mod pace;
 mod parts;
 mod roster;
+mod settling;
 mod sizes;
 mod special;
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Starved {
     pub(super) fn add(&self, publisher: Publisher<'_>) {
         let mut waiters = self.waiters.lock();
         if !waiters.iter().any(|waiter| waiter.is(publisher)) {
-            waiters.push(publisher.into());
+            waiters.extend(publisher.waiter());
         }
         self.any.store(true, Ordering::Relaxed);
     }

@@ -12,6 +12,8 @@ pub enum Publisher<'a> {
     Link(&'a Arc<Link>),
     /// A queue that sends its dead letters, or a delayed exchange.
     Queue(&'a Arc<Queue>),
+    /// Somebody who asks again, and is not called back.
+    Caller,
 }
 
 /// A publisher to call back.
@@ -21,11 +23,13 @@ pub(super) enum Waiter {
     Queue(Weak<Queue>),
 }
 
-impl From<Publisher<'_>> for Waiter {
-    fn from(publisher: Publisher<'_>) -> Waiter {
-        match publisher {
-            Publisher::Link(link) => Waiter::Link(Arc::clone(link)),
-            Publisher::Queue(queue) => Waiter::Queue(Arc::downgrade(queue)),
+impl Publisher<'_> {
+    /// Whom to call back.
+    pub(super) fn waiter(self) -> Option<Waiter> {
+        match self {
+            Publisher::Link(link) => Some(Waiter::Link(Arc::clone(link))),
+            Publisher::Queue(queue) => Some(Waiter::Queue(Arc::downgrade(queue))),
+            Publisher::Caller => None,
         }
     }
 }

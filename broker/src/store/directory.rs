@@ -7,6 +7,7 @@ use std::sync::mpsc;
 
 use parking_lot::Mutex;
 use seglog::{CheckpointStore, Log, LogOptions, LogStore, OpenMode, Recovered, SeglogError, Storage};
+use tokio::sync::oneshot;
 
 use super::durability::Durability;
 use super::log_thread::LogThread;
@@ -49,6 +50,8 @@ pub struct Store {
     jobs: Mutex<(mpsc::Sender<Job>, Ticket)>,
     done: AtomicU64,
     awaiting: Mutex<Vec<(Ticket, Arc<Link>)>>,
+    /// As `awaiting`, for those who are no connection.
+    futures: Mutex<Vec<(Ticket, oneshot::Sender<()>)>>,
     /// The disk is nearly full.
     alarm: AtomicBool,
 }
@@ -87,6 +90,7 @@ impl Store {
             jobs: Mutex::new((sender, Ticket(0))),
             done: AtomicU64::new(0),
             awaiting: Mutex::default(),
+            futures: Mutex::default(),
             alarm: AtomicBool::new(false),
             directory: config.directory,
         };
@@ -200,6 +204,17 @@ impl Store {
         done
     }
 
+    /// Waits until everything up to `ticket` is done.
+    pub async fn stored(&self, ticket: Ticket) {
+        let (sender, receiver) = oneshot::channel();
+        self.futures.lock().push((ticket, sender));
+        // After it is in the list, so that `note_done` either finds it there or was before.
+        if !self.is_stored(ticket) {
+            // The sender goes with the store only.
+            let _ = receiver.await;
+        }
+    }
+
     /// True when everything up to `ticket` is done.
     pub fn is_stored(&self, ticket: Ticket) -> bool {
         Ticket(self.done.load(Ordering::Acquire)) >= ticket
@@ -209,6 +224,12 @@ impl Store {
     pub(super) fn note_done(&self, count: u64) {
         let mut awaiting = self.awaiting.lock();
         let done = Ticket(self.done.fetch_add(count, Ordering::AcqRel) + count);
+        let mut futures = self.futures.lock();
+        for (_, sender) in futures.extract_if(.., |(ticket, _)| *ticket <= done) {
+            // Whoever has asked may be gone.
+            let _ = sender.send(());
+        }
+        drop(futures);
         awaiting.retain(|(ticket, link)| {
             let called = *ticket <= done;
             if called {

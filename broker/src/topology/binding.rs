@@ -39,6 +39,10 @@ pub(super) struct Binding {
 }
 
 impl Binding {
+    pub(super) fn encoded_arguments(&self) -> &[u8] {
+        &self.arguments
+    }
+
     pub(super) fn new(
         source: ExchangeId,
         destination: Destination,

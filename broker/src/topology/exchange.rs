@@ -107,6 +107,11 @@ impl ExchangeSpec {
         }
     }
 
+    /// The default exchange, as it is shown to people: it cannot be declared.
+    pub fn default_exchange() -> ExchangeSpec {
+        ExchangeSpec::predeclared("", ExchangeKind::Direct)
+    }
+
     /// Checks that a second declaration says what the first one, `self`, said.
     pub(super) fn check_equivalent(&self, vhost: &str, received: &ExchangeSpec) -> Result<(), TopologyError> {
         let fields: [(&str, &dyn fmt::Display, &dyn fmt::Display); 4] = [

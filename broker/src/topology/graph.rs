@@ -34,14 +34,14 @@ const TRACE_EXCHANGE: &str = "amq.rabbitmq.trace";
 pub struct Topology<Q> {
     /// Whose topology it is, for the texts of refusals.
     vhost: Box<str>,
-    exchanges: Slab<Exchange>,
+    pub(super) exchanges: Slab<Exchange>,
     exchange_names: FxHashMap<String, ExchangeId>,
-    queues: Slab<QueueEntry<Q>>,
+    pub(super) queues: Slab<QueueEntry<Q>>,
     queue_names: FxHashMap<String, QueueId>,
-    bindings: Slab<Arc<Binding>>,
+    pub(super) bindings: Slab<Arc<Binding>>,
     binding_ids: FxHashMap<Arc<Binding>, BindingId>,
     /// Those of the bindings that are durable.
-    durable_bindings: FxHashMap<BindingId, BindingSpec>,
+    pub(super) durable_bindings: FxHashMap<BindingId, BindingSpec>,
     /// See `take_changes`.
     changes: Vec<TopologyChange>,
     /// See `take_delays`.
@@ -50,11 +50,11 @@ pub struct Topology<Q> {
 }
 
 #[derive(Debug)]
-struct QueueEntry<Q> {
+pub(super) struct QueueEntry<Q> {
     handle: Q,
-    name: String,
+    pub(super) name: String,
     durable: bool,
-    incoming: FxHashSet<BindingId>,
+    pub(super) incoming: FxHashSet<BindingId>,
 }
 
 impl<Q: Clone> Topology<Q> {
@@ -503,6 +503,6 @@ impl<Q: Clone> Topology<Q> {
 }
 
 /// Slab positions are counts of things in memory.
-fn small(position: usize) -> u32 {
+pub(super) fn small(position: usize) -> u32 {
     u32::try_from(position).expect("fewer than 2^32 entities")
 }

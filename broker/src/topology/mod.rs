@@ -31,6 +31,7 @@ mod graph;
 mod headers;
 #[cfg(test)]
 mod life_tests;
+mod listing;
 mod matcher;
 mod route;
 #[cfg(test)]
@@ -41,4 +42,5 @@ pub use change::{BindingSpec, DelayChange, DestinationName, TopologyChange};
 pub use error::TopologyError;
 pub use exchange::{DELAY_QUEUE_PREFIX, ExchangeKind, ExchangeSpec, delay_queue};
 pub use graph::Topology;
+pub use listing::BindingsOf;
 pub use route::{DELAY_HEADER, Route, delay_ms};

@@ -1,0 +1,128 @@
+//! `/api/health/checks/…`, `/api/aliveness-test/…`: 200, or 503 with a reason.
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::auth::{Operation, Resource};
+use crate::declare::durability;
+use crate::http::answer::{Json, Refusal};
+use crate::http::health::obstacles;
+use crate::http::login::Session;
+use crate::http::routes::Routes;
+use crate::observe::now_ms;
+use crate::queue::{Declaration, Publisher};
+use crate::record::{Content, RecordFields, join_names};
+
+/// Queue of the aliveness test; its name is RabbitMQ's.
+const ALIVENESS: &str = "aliveness-test";
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes
+        .get("/api/health/checks/alarms", alarms)
+        .get("/api/health/checks/local-alarms", alarms)
+        .get("/api/health/checks/ready-to-serve-clients", ready)
+        .get("/api/health/checks/is-in-service", ready)
+        .get("/api/health/checks/virtual-hosts", one_node)
+        .get("/api/health/checks/node-is-mirror-sync-critical", one_node)
+        .get("/api/health/checks/node-is-quorum-critical", one_node)
+        .get("/api/health/checks/below-node-connection-limit", below_limit)
+        .get("/api/health/checks/port-listener/{port}", port)
+        .get("/api/health/checks/protocol-listener/{protocol}", protocol)
+        .get("/api/aliveness-test/{vhost}", alive)
+}
+
+fn checked(problem: Option<String>) -> (StatusCode, Json) {
+    match problem {
+        None => (StatusCode::OK, Json(json!({"status": "ok"}))),
+        Some(reason) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(json!({"status": "failed", "reason": reason})),
+        ),
+    }
+}
+
+async fn alarms(session: Session) -> (StatusCode, Json) {
+    let found = obstacles(&session.shared).into_iter();
+    let mut alarms = found.filter(|(check, _)| ["disk", "memory"].contains(check));
+    checked(alarms.next().map(|(_, reason)| reason))
+}
+
+async fn ready(session: Session) -> (StatusCode, Json) {
+    let first = obstacles(&session.shared).into_iter().next();
+    checked(first.map(|(_, reason)| reason))
+}
+
+/// What can only be wrong in a cluster.
+async fn one_node(_: Session) -> (StatusCode, Json) {
+    checked(None)
+}
+
+async fn below_limit(session: Session) -> (StatusCode, Json) {
+    let (open, max) = (
+        session.broker.connection_count(),
+        session.broker.limits.connections_max(),
+    );
+    checked((open >= max).then(|| format!("{open} connections are open, the limit is {max}")))
+}
+
+async fn port(session: Session, Path(port): Path<String>) -> Result<(StatusCode, Json), Refusal> {
+    let wanted: u16 = port.parse().map_err(|_| {
+        Refusal::bad_request(format!("port: expected a number from 0 to 65535, found '{port}'"))
+    })?;
+    let is_there = session
+        .shared
+        .addresses()
+        .iter()
+        .any(|address| address.port() == wanted);
+    Ok(checked(
+        (!is_there).then(|| format!("nothing listens on port {wanted}")),
+    ))
+}
+
+async fn protocol(session: Session, Path(protocol): Path<String>) -> (StatusCode, Json) {
+    let is_there = match protocol.as_str() {
+        "amqp" | "amqp091" => !session.shared.addresses().is_empty(),
+        "http" => true,
+        _ => false,
+    };
+    checked((!is_there).then(|| format!("nothing listens for protocol '{protocol}'")))
+}
+
+/// Declares a queue, publishes into it, and gets the message.
+async fn alive(session: Session, Path(vhost): Path<String>) -> Result<(StatusCode, Json), Refusal> {
+    let vhost = session.vhost(&vhost)?;
+    let declaration = Declaration {
+        durable: false,
+        auto_delete: false,
+        owner: None,
+        arguments: wire::FieldTable::new(),
+    };
+    session.check(&vhost, |access| {
+        access.check_queue_declare(ALIVENESS, &declaration.arguments)?;
+        access.check(Operation::Write, Resource::Exchange(""))?;
+        access.check(Operation::Read, Resource::Queue(ALIVENESS))
+    })?;
+    let durability = durability(&declaration, session.broker.config.durability)?;
+    let queue = vhost
+        .declare_queue(&session.broker.store, ALIVENESS, declaration, durability, false)?
+        .queue;
+    let (mut header, mut frames) = (Vec::new(), Vec::new());
+    let body = b"test_message";
+    wire::encode_content_header(
+        &mut header,
+        0,
+        body.len() as u64,
+        &wire::BasicProperties::default(),
+    );
+    let header = &header[wire::FRAME_HEADER_SIZE..header.len() - 1];
+    let content = Content::build(&mut frames, header, body);
+    let names = join_names("", ALIVENESS);
+    let fields = RecordFields::new(now_ms(), &names, content);
+    queue.publish(std::iter::once(fields), Publisher::Caller, false, None);
+    let got = queue.get(true, now_ms(), |_, _, record, _| record.content.body() == body);
+    let problem = got
+        .is_none()
+        .then(|| "a message that was published could not be got".to_owned());
+    Ok(checked(problem))
+}
