@@ -19,6 +19,8 @@ rounds=1
 builds=
 scenarios=()
 results=$root/results
+# The history repeats the command: it is to name no directory of this machine.
+[ "$PWD" != "$root" ] || results=results
 commits=()
 while [ $# -gt 0 ]; do
     case $1 in

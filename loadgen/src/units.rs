@@ -30,15 +30,13 @@ pub fn bytes(bytes: f64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    format!(
-        "{} {}",
-        if unit == 0 {
-            format!("{value:.0}")
-        } else {
-            three_digits(value)
-        },
-        UNITS[unit]
-    )
+    let number = match unit {
+        0 if value.fract() == 0.0 || value >= 9.95 => format!("{value:.0}"),
+        // Of a message.
+        0 => format!("{value:.2}"),
+        _ => three_digits(value),
+    };
+    format!("{number} {}", UNITS[unit])
 }
 
 /// `97,412,345`
@@ -89,8 +87,13 @@ mod tests {
             ["0.50 µs", "480 µs", "1.00 ms", "2.10 s"]
         );
         assert_eq!(
-            [bytes(12.0), bytes(40.0 * 1024.0 * 1024.0), bytes(1e9)],
-            ["12 B", "40.0 MiB", "954 MiB"]
+            [
+                bytes(12.0),
+                bytes(0.25),
+                bytes(40.0 * 1024.0 * 1024.0),
+                bytes(1e9)
+            ],
+            ["12 B", "0.25 B", "40.0 MiB", "954 MiB"]
         );
         assert_eq!(
             [count(0), count(999), count(1_000), count(97_412_345)],

@@ -1,5 +1,7 @@
 //! What a page says about where its figures come from.
 
+use broker::node::PRODUCT;
+
 use crate::environment::Environment;
 use crate::history::Line;
 use crate::invocation::{self, shell};
@@ -90,7 +92,9 @@ impl Caption {
             (Some(only), _) => date(&only.started),
             _ => "no run".into(),
         };
-        let commands = distinct(&|line| shell(&line.command));
+        let mut commands = distinct(&|line| shell(&line.command));
+        // Lines older than the field have none.
+        commands.retain(|command| !command.is_empty());
         Self {
             title: title.into(),
             verdict: None,
@@ -170,9 +174,12 @@ pub(super) fn commit(line: &Line) -> String {
     }
 }
 
-/// The broker's own name, or where it was found.
+/// The broker's own name, or where it was found. A build of a commit of this project is the reference broker, also where
+/// it told clients to treat it as RabbitMQ.
 pub(super) fn server(summary: &Summary) -> String {
-    if summary.server.is_empty() {
+    if summary.broker_commit.is_some() && summary.server.starts_with("RabbitMQ") {
+        PRODUCT.into()
+    } else if summary.server.is_empty() {
         summary.target.clone()
     } else {
         summary.server.clone()
@@ -238,5 +245,28 @@ mod tests {
         );
         assert!((0..9).all(|index| caption.description().contains(&format!("id-{index}"))));
         assert_eq!(Caption::of_lines("t", "n", &[]).runs(), "");
+    }
+
+    #[test]
+    fn a_build_of_a_commit_is_the_reference_broker_also_where_it_says_rabbitmq() {
+        let mut line = Line::from(&run_result("20p20c"));
+        line.summary.server = "RabbitMQ 3.13.7".into();
+        line.summary.broker_commit = None;
+        assert_eq!(server(&line.summary), "RabbitMQ 3.13.7");
+        line.summary.broker_commit = Some("c1".into());
+        assert_eq!(server(&line.summary), PRODUCT);
+    }
+
+    #[test]
+    fn a_line_without_a_command_does_not_hide_the_others() {
+        let (mut old, new) = (
+            Line::from(&run_result("20p20c")),
+            Line::from(&run_result("20p20c")),
+        );
+        old.command.clear();
+        assert_eq!(
+            Caption::of_lines("t", "n", &[&old, &new]).command,
+            "loadgen --scenario 20p20c"
+        );
     }
 }

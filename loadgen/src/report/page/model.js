@@ -12,7 +12,8 @@ const ROWS = DATA.runs.map((line, index) => ({
   scenario: line.scenario,
   load: line.overrides.length ? `${line.scenario} (${line.overrides.join(", ")})` : line.scenario,
   machine: machineOf(line.environment),
-  server: line.server || line.target,
+  // A build of a commit of this project is the reference broker, also where it told clients to treat it as RabbitMQ.
+  server: line.broker_commit && line.server.startsWith("RabbitMQ") ? "AMQP performance lab reference broker" : line.server || line.target,
   commit: line.broker_commit ?? shortCommit(line.environment),
   verdict: line.verdict,
   driver: line.driver,
