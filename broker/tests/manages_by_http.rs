@@ -141,6 +141,17 @@ fn messages_are_published_and_got() {
         (&json!("aGU="), &json!(5))
     );
     assert_eq!(http.json("/api/queues/%2F/q")["messages"], 1);
+    let stats = &http.json("/api/overview")["message_stats"];
+    for (name, expected) in [
+        ("publish", 3),
+        ("confirm", 2),
+        ("return_unroutable", 1),
+        ("get", 2),
+        ("get_no_ack", 1),
+        ("redeliver", 1),
+    ] {
+        assert_eq!(stats[name], expected, "{name}");
+    }
 
     // What was published is kept as safely as a confirm says.
     drop(http);

@@ -108,12 +108,13 @@ pub struct Overview {
     pub connections: u64,
 }
 
-/// Sums over the reactors.
+/// Sums over the reactors and the HTTP thread.
 pub fn overview(broker: &Broker) -> Overview {
     let mut counts = GlobalCounts::default();
     for inbox in broker.inboxes() {
         counts.add(&inbox.counts);
     }
+    counts.add(&broker.tallies.http);
     Overview {
         counts,
         connections: broker.connection_count() as u64,

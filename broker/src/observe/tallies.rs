@@ -3,12 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::histogram::Histogram;
+use super::reactor::ReactorCounts;
 use super::stages::Stages;
 use crate::queue::DeathReason;
 
 /// See the module documentation. Totals since the start.
 #[derive(Debug, Default)]
 pub struct Tallies {
+    /// What the HTTP thread has published and got; it alone writes there.
+    pub http: ReactorCounts,
     /// Where sampled messages have spent their time.
     pub stages: Stages,
     /// Microseconds of one look at everything, for whoever asked.

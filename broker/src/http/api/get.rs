@@ -73,7 +73,15 @@ async fn get(
         access.check(Operation::Read, Resource::Queue(&name))
     })?;
     let shown = Shown { encoded, truncate };
-    Ok(Json(take(&queue, count, fate, shown).into()))
+    let messages = take(&queue, count, fate, shown);
+    let counts = &session.broker.tallies.http;
+    let redelivered = messages.iter().filter(|message| message["redelivered"] == true);
+    counts.redelivered.add(redelivered.count() as u64);
+    match fate {
+        Fate::Settle => counts.got_auto.add(messages.len() as u64),
+        Fate::Requeue | Fate::Reject => counts.got_manual.add(messages.len() as u64),
+    }
+    Ok(Json(messages.into()))
 }
 
 fn fate(ackmode: &str) -> Result<Fate, Refusal> {

@@ -57,7 +57,13 @@ async fn publish(
         frames: frames(&properties, &body),
     };
     let queues = route(&vhost, exchange, &keys, &properties)?;
+    let counts = &session.broker.tallies.http;
+    counts.received.add(1);
+    counts.received_confirm.add(1);
+    counts.routed.add(queues.len() as u64);
     if queues.is_empty() {
+        // As if it had been mandatory.
+        counts.unroutable_returned.add(1);
         return Ok(Json(json!({"routed": false})));
     }
     if session.broker.store.has_alarm() {
@@ -73,6 +79,7 @@ async fn publish(
     for (queue, next) in placed {
         await_kept(&session, queue, next, deadline).await?;
     }
+    counts.confirmed.add(1);
     Ok(Json(json!({"routed": true})))
 }
 
