@@ -1,24 +1,27 @@
 //! Who may connect, and what they may do.
 //!
-//! A user logs in by the SASL mechanisms PLAIN or AMQPLAIN. `guest` exists from the first start with the password `guest`,
+//! A user logs in by the SASL mechanisms PLAIN or AMQPLAIN, or EXTERNAL with a client certificate. `guest` exists from the first start with the password `guest`,
 //! and as in RabbitMQ may only come from a loopback address, whatever its password. A refused client learns no more than
 //! that it was refused; the reason is for the log. Passwords are kept as salted hashes only.
 //!
 //! Inside a virtual host permissions decide: patterns for what may be configured, written and read, and for the
 //! routing keys of topic exchanges.
 
+mod login_log;
 mod password_hash;
 mod pattern;
 mod permissions;
 mod sasl;
 mod seed;
 mod users;
+mod verifier;
 
 use std::fmt;
 use std::str::FromStr;
 
 use wire::ReplyCode;
 
+pub use self::login_log::LoginLog;
 pub use self::password_hash::PasswordHash;
 pub use self::permissions::{Operation, Permissions, Resource};
 pub(crate) use self::seed::seeded;
@@ -30,6 +33,8 @@ pub const GUEST: &str = "guest";
 const ADMINISTRATOR: &str = "administrator";
 /// The mechanisms, as `connection.start` offers them.
 pub const MECHANISMS: &str = "PLAIN AMQPLAIN";
+/// The mechanism that is offered besides to whoever has a verified certificate which names a user.
+pub const EXTERNAL: &str = "EXTERNAL";
 
 /// A name and a password. `Debug` does not show the password.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,7 +72,9 @@ impl fmt::Debug for User {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The mechanism was not offered.
-    #[error("unknown authentication mechanism, expected one of: {MECHANISMS}")]
+    #[error(
+        "unknown authentication mechanism, expected one of: {MECHANISMS}, or {EXTERNAL} with a certificate"
+    )]
     UnknownMechanism,
     /// The response does not have the mechanism's form.
     #[error("malformed SASL response")]
@@ -92,6 +99,14 @@ impl Refused {
         match self {
             Refused::UnknownMechanism => ReplyCode::CommandInvalid,
             _ => ReplyCode::AccessRefused,
+        }
+    }
+
+    /// Whose login it was, as far as the client said so.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Refused::UnknownMechanism | Refused::Malformed => None,
+            Refused::InvalidCredentials { user } | Refused::NotLoopback { user } => Some(user),
         }
     }
 

@@ -11,9 +11,9 @@ use parking_lot::RwLock;
 use ring::{ChunkPool, PoolConfig};
 use seglog::{LogOptions, Storage};
 
-use crate::auth::Users;
+use crate::auth::{Account, LoginLog, Refused, Users};
 use crate::config::Config;
-use crate::connection::{ConnectionId, ReplyConsumers};
+use crate::connection::{ConnectionId, Peer, ReplyConsumers};
 use crate::definitions;
 use crate::inbox::Inbox;
 use crate::limits::Limits;
@@ -49,6 +49,8 @@ pub struct Broker {
     pub replies: ReplyConsumers,
     /// Users and their permissions.
     pub users: Users,
+    /// Tells of logins that are refused.
+    pub login_log: LoginLog,
     /// What is durable.
     pub store: Arc<Store>,
     /// What is counted for people to see.
@@ -107,6 +109,7 @@ impl Broker {
             starved,
             replies: ReplyConsumers::default(),
             users: Users::new(config.loopback_users.clone()),
+            login_log: LoginLog::default(),
             store,
             tallies,
             inboxes,
@@ -155,6 +158,21 @@ impl Broker {
     /// Connections that are counted in.
     pub fn connection_count(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Checks a login. A refusal is told in the log at once, and to the client after the delay that is set for it.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn log_in(&self, mechanism: &str, response: &[u8], peer: &Peer) -> Result<Account, Refused> {
+        let start = tokio::time::Instant::now();
+        let decided = self.users.authenticate(mechanism, response, peer).await;
+        if let Err(refused) = &decided {
+            self.login_log.refused(peer, mechanism, refused);
+            // From the start, so that the time it took tells nothing.
+            tokio::time::sleep_until(start + self.limits.auth_failure_delay()).await;
+        }
+        decided
     }
 
     /// Counts a connection in; `None` when the limit is reached. It is counted out when the permit drops.

@@ -9,6 +9,7 @@
 //! | `file` | TOML as settings |
 //! | `problem` | what is wrong, and where |
 //! | `config_command`, `example` | `broker config` |
+//! | `tls_flags` | the flags about TLS |
 //! | `values` | sizes and times |
 
 mod config_command;
@@ -16,6 +17,9 @@ mod example;
 mod file;
 mod layers;
 mod problem;
+#[cfg(test)]
+mod tests;
+mod tls_flags;
 mod values;
 
 use std::ffi::OsString;
@@ -35,9 +39,11 @@ use crate::http::ManagementFlags;
 use crate::log_command::{self, LogCommand};
 use crate::logging::{self, LogFilter};
 use crate::store::{CompactionRate, Durability};
+use crate::unix_socket;
 use config_command::ConfigCommand;
 pub(crate) use layers::{Loaded, Setting, Sources, shown};
 use problem::Problems;
+use tls_flags::TlsFlags;
 use values::{bytes, bytes_u32, bytes_u64, size_text, whole_seconds};
 pub(crate) use values::{duration, duration_text};
 
@@ -70,6 +76,21 @@ struct Settings {
     /// Address to listen on; repeat it for several, leave it empty for none. Port 0 takes a free port.
     #[arg(long, value_name = "ADDRESS:PORT", default_values = listen_default(), value_parser = Listen::from_str)]
     listen: Vec<Listen>,
+
+    /// Address to listen on for TLS; repeat it for several. Needs a certificate and its key.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = Listen::from_str)]
+    listen_tls: Vec<Listen>,
+
+    /// Path of a Unix-domain socket to listen on; repeat it for several. Whoever may connect counts as coming from loopback.
+    #[arg(long, value_name = "PATH", value_parser = unix_socket::path)]
+    listen_unix: Vec<PathBuf>,
+
+    /// Permissions of Unix-domain sockets, in octal digits: who may connect.
+    #[arg(long, value_name = "MODE", default_value = "660", value_parser = unix_socket::mode)]
+    unix_mode: u32,
+
+    #[command(flatten)]
+    tls: TlsFlags,
 
     #[command(flatten)]
     management: ManagementFlags,
@@ -171,6 +192,10 @@ struct Settings {
     #[arg(long, value_name = "TIME", default_value = duration_text(Config::default().statistics_interval), value_parser = duration)]
     statistics_interval: Duration,
 
+    /// Time until a login that is refused gets its answer, at most a minute; the handshake timeout ends it all the same.
+    #[arg(long, value_name = "TIME", default_value = duration_text(Config::default().auth_failure_delay), value_parser = auth_failure_delay)]
+    auth_failure_delay: Duration,
+
     /// A user besides guest, or another password for guest; repeat it for several.
     #[arg(long = "user", value_name = "NAME:PASSWORD")]
     users: Vec<User>,
@@ -245,6 +270,10 @@ impl FromStr for Listen {
     }
 }
 
+fn addresses(given: Vec<Listen>) -> Vec<SocketAddr> {
+    given.into_iter().filter_map(|listen| listen.0).collect()
+}
+
 fn listen_default() -> Vec<String> {
     Config::default()
         .listen
@@ -256,7 +285,11 @@ fn listen_default() -> Vec<String> {
 impl Settings {
     fn config(self) -> Config {
         Config {
-            listen: self.listen.into_iter().filter_map(|listen| listen.0).collect(),
+            listen: addresses(self.listen),
+            listen_tls: addresses(self.listen_tls),
+            listen_unix: self.listen_unix,
+            unix_mode: self.unix_mode,
+            tls: self.tls.settings(),
             management: self.management.into(),
             data_dir: self.data_dir,
             reactors: self.reactors as usize,
@@ -283,6 +316,7 @@ impl Settings {
             disk_free_min: self.disk_free_min,
             compaction_rate: CompactionRate(self.compaction_rate),
             statistics_interval: self.statistics_interval,
+            auth_failure_delay: self.auth_failure_delay,
             users: self.users,
             definitions: self.definitions,
             loopback_users: self
@@ -353,189 +387,18 @@ fn handshake_timeout(text: &str) -> Result<Duration, String> {
     whole_seconds(duration(text)?, 1, 3600)
 }
 
+fn auth_failure_delay(text: &str) -> Result<Duration, String> {
+    const MAX: Duration = Duration::from_secs(60);
+    match duration(text)? {
+        delay if delay <= MAX => Ok(delay),
+        _ => Err("expected a time from 0 to 60s".to_owned()),
+    }
+}
+
 fn consumer_timeout(text: &str) -> Result<Duration, String> {
     whole_seconds(duration(text)?, 0, 365 * 24 * 3600)
 }
 
 fn heartbeat(text: &str) -> Result<Duration, String> {
     whole_seconds(duration(text)?, 0, u16::MAX.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::ManagementConfig;
-
-    fn parsed(flags: &[&str]) -> Result<Config, String> {
-        let args = ["broker"].iter().chain(flags).map(OsString::from);
-        match parse(args, []) {
-            Ok(Order::Serve(loaded, _)) => Ok(loaded.config),
-            Ok(order) => Err(format!("{order:?}")),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    #[test]
-    fn subcommands_have_flags_of_their_own() {
-        let directory = |flags: &[&str]| {
-            let args = ["broker"].iter().chain(flags).map(OsString::from);
-            match parse(args, []) {
-                Ok(Order::Log(command)) => Ok(command.data_dir().to_owned()),
-                Ok(Order::Definitions(DefinitionsCommand::Export(flags))) => Ok(flags.data_dir),
-                Ok(order) => Err(format!("{order:?}")),
-                Err(error) => Err(error.to_string()),
-            }
-        };
-        assert_eq!(directory(&["log", "verify"]).unwrap(), Config::default().data_dir);
-        for command in [&["verify"][..], &["dump", "--queue=q"], &["repair", "--apply"]] {
-            let flags = [&["log"], command, &["--data-dir=/x"]].concat();
-            assert_eq!(directory(&flags).unwrap(), PathBuf::from("/x"));
-        }
-        let flags = ["definitions", "export", "--data-dir=/x"];
-        assert_eq!(directory(&flags).unwrap(), PathBuf::from("/x"));
-        for wrong in [
-            &["log"][..],
-            &["log", "dump"],
-            &["log", "verify", "--apply"],
-            &["log", "verify", "--listen=127.0.0.1:0"],
-            &["--listen=127.0.0.1:0", "log", "verify"],
-            &["logs"],
-        ] {
-            directory(wrong).unwrap_err();
-        }
-    }
-
-    #[test]
-    fn no_flags_give_the_defaults() {
-        Flags::command().debug_assert();
-        assert_eq!(parsed(&[]).unwrap(), Config::default());
-    }
-
-    #[test]
-    fn every_flag_reaches_the_configuration() {
-        let flags = [
-            "--listen=127.0.0.1:0",
-            "--listen=[::1]:5673",
-            "--management-listen=127.0.0.1:0",
-            "--metrics-queues-max=5",
-            "--management-sample-interval=1s",
-            "--data-dir=/x",
-            "--reactors=3",
-            "--connections-max=7",
-            "--consumers-per-channel-max=9",
-            "--channel-max=8",
-            "--frame-max=8KiB",
-            "--product=Broker/1.2",
-            "--message-bytes-max=1MB",
-            "--handshake-timeout=2min",
-            "--consumer-timeout=1min",
-            "--heartbeat=0",
-            "--outbox-bytes=64KiB",
-            "--memory-budget=1GiB",
-            "--ring-messages=128",
-            "--ring-bytes=4MiB",
-            "--spill-above=50",
-            "--durability=write",
-            "--offset-checkpoint-interval=0",
-            "--segment-bytes=1MiB",
-            "--disk-free-min=1MB",
-            "--compaction-rate=0",
-            "--statistics-interval=1s",
-            "--user=ada:x",
-            "--user=bob:y:z",
-            "--loopback-users=guest,ada",
-        ];
-        let expected = Config {
-            listen: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:5673".parse().unwrap()],
-            management: ManagementConfig {
-                listen: vec!["127.0.0.1:0".parse().unwrap()],
-                metrics_queues_max: 5,
-                sample_interval: Duration::from_secs(1),
-            },
-            data_dir: PathBuf::from("/x"),
-            reactors: 3,
-            connections_max: 7,
-            consumers_per_channel_max: 9,
-            channel_max: 8,
-            frame_max: 8 << 10,
-            product: "Broker/1.2".parse().unwrap(),
-            message_bytes_max: 1_000_000,
-            handshake_timeout: Duration::from_secs(120),
-            consumer_timeout: Duration::from_secs(60),
-            heartbeat: Duration::ZERO,
-            outbox_bytes: 64 << 10,
-            memory_budget: 1 << 30,
-            ring_messages: 128,
-            ring_bytes: 4 << 20,
-            spill_above: 50,
-            durability: Durability::Write,
-            checkpoint_interval: Duration::ZERO,
-            segment_bytes: 1 << 20,
-            disk_free_min: 1_000_000,
-            compaction_rate: CompactionRate(0),
-            statistics_interval: Duration::from_secs(1),
-            users: vec!["ada:x".parse().unwrap(), "bob:y:z".parse().unwrap()],
-            definitions: None,
-            loopback_users: vec!["guest".to_owned(), "ada".to_owned()],
-        };
-        assert_eq!(parsed(&flags).unwrap(), expected);
-    }
-
-    #[test]
-    fn wrong_values_name_the_flag_and_what_is_allowed() {
-        let cases = [
-            (
-                "--listen=localhost",
-                "--listen <ADDRESS:PORT>",
-                "invalid socket address",
-            ),
-            ("--reactors=0", "--reactors <THREADS>", "1..=1024"),
-            ("--channel-max=0", "--channel-max <COUNT>", "1..=65535"),
-            ("--frame-max=4k", "--frame-max <SIZE>", "KiB"),
-            ("--frame-max=4095", "--frame-max 4095", "outside 4096 to 16777216"),
-            ("--frame-max=5GiB", "--frame-max <SIZE>", "at most 4294967295"),
-            (
-                "--heartbeat=1500ms",
-                "--heartbeat <TIME>",
-                "whole seconds from 0s to 65535s",
-            ),
-            (
-                "--handshake-timeout=0",
-                "--handshake-timeout <TIME>",
-                "whole seconds from 1s to 3600s",
-            ),
-            ("--ring-bytes=1GiB", "--ring-bytes 1073741824", "--memory-budget"),
-            ("--outbox-bytes=4KiB", "--outbox-bytes 4096", "--frame-max"),
-            ("--spill-above=0", "--spill-above <PERCENT>", "1..=95"),
-            (
-                "--durability=disk",
-                "--durability <none|write|sync>",
-                "none, write or sync",
-            ),
-            (
-                "--offset-checkpoint-interval=soon",
-                "--offset-checkpoint-interval <TIME>",
-                "10s or 500ms",
-            ),
-            (
-                "--segment-bytes=1KiB",
-                "--segment-bytes 1024",
-                "outside 65536 to 1073741824",
-            ),
-            ("--user=ada", "--user <NAME:PASSWORD>", "NAME:PASSWORD"),
-            ("--log=loud", "--log <LEVEL|FILTER>", "debug, trace"),
-            (
-                "--ring-byte=1",
-                "--ring-byte",
-                "similar argument exists: '--ring-bytes'",
-            ),
-        ];
-        for (flag, named, allowed) in cases {
-            let refused = parsed(&[flag]).unwrap_err();
-            assert!(
-                refused.contains(named) && refused.contains(allowed),
-                "{flag}: {refused}"
-            );
-        }
-    }
 }

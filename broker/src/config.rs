@@ -11,6 +11,7 @@ use crate::auth::{GUEST, User};
 use crate::definitions::Definitions;
 use crate::http::ManagementConfig;
 use crate::store::{CompactionRate, Durability};
+use crate::tls::{TlsSettings, Verify};
 
 /// Port registered for AMQP.
 pub const PORT: u16 = 5672;
@@ -29,6 +30,14 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Addresses for HTTP, and its limits.
     pub management: ManagementConfig,
+    /// Addresses to listen on for TLS.
+    pub listen_tls: Vec<SocketAddr>,
+    /// Paths of Unix-domain sockets to listen on.
+    pub listen_unix: Vec<PathBuf>,
+    /// Permissions of those sockets.
+    pub unix_mode: u32,
+    /// What TLS listeners go by.
+    pub tls: TlsSettings,
     /// Directory that this broker owns.
     pub data_dir: PathBuf,
     /// Reactor threads.
@@ -73,6 +82,8 @@ pub struct Config {
     pub compaction_rate: CompactionRate,
     /// Time between two lines of figures in the log; zero for none.
     pub statistics_interval: Duration,
+    /// Time from a login to the answer that refuses it.
+    pub auth_failure_delay: Duration,
     /// Users besides `guest`, or `guest` with another password.
     pub users: Vec<User>,
     /// What to import before anything is restored.
@@ -87,6 +98,10 @@ impl Default for Config {
         Config {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))],
             management: ManagementConfig::default(),
+            listen_tls: Vec::new(),
+            listen_unix: Vec::new(),
+            unix_mode: 0o660,
+            tls: TlsSettings::default(),
             data_dir: PathBuf::from("./data"),
             reactors: (cores / 2).max(1),
             consumers_per_channel_max: usize::MAX,
@@ -109,6 +124,7 @@ impl Default for Config {
             disk_free_min: 1 << 30,
             compaction_rate: CompactionRate(32 << 20),
             statistics_interval: Duration::from_secs(60),
+            auth_failure_delay: Duration::from_secs(1),
             users: Vec::new(),
             definitions: None,
             loopback_users: vec![GUEST.to_owned()],
@@ -123,7 +139,7 @@ pub struct ConfigError {
     /// The flag to change.
     pub flag: &'static str,
     /// Its value.
-    pub value: u64,
+    pub value: String,
     /// What is wrong with it, and what is allowed.
     pub problem: String,
 }
@@ -156,7 +172,10 @@ impl Config {
         );
         let record_max = self.message_bytes_max + u64::from(self.frame_max) + ENVELOPE_BYTES_MAX;
         let mut found = Vec::new();
-        let mut refuse = |flag, value, problem| found.push(ConfigError { flag, value, problem });
+        let mut refuse = |flag, value: u64, problem| {
+            let value = value.to_string();
+            found.push(ConfigError { flag, value, problem });
+        };
         if !(frame_min..=frame_max).contains(&self.frame_max) {
             let problem = format!("is outside {frame_min} to {frame_max} bytes");
             refuse("--frame-max", self.frame_max.into(), problem);
@@ -197,6 +216,48 @@ impl Config {
             if value == 0 {
                 refuse(flag, 0, "must be at least 1".to_owned());
             }
+        }
+        found.extend(self.listener_contradictions());
+        found
+    }
+
+    fn listener_contradictions(&self) -> Vec<ConfigError> {
+        let mut found = Vec::new();
+        let mut refuse = |flag, value: &str, problem: &str| {
+            let (value, problem) = (value.to_owned(), problem.to_owned());
+            found.push(ConfigError { flag, value, problem });
+        };
+        if self.listen.is_empty() && self.listen_tls.is_empty() && self.listen_unix.is_empty() {
+            refuse(
+                "--listen",
+                "\"\"",
+                "leaves nowhere to listen: give it, --listen-tls or --listen-unix",
+            );
+        }
+        let tls = &self.tls;
+        match (&tls.certfile, &tls.keyfile) {
+            (Some(certfile), None) => {
+                let path = certfile.display().to_string();
+                refuse("--tls-certfile", &path, "needs --tls-keyfile");
+            }
+            (None, Some(keyfile)) => {
+                let path = keyfile.display().to_string();
+                refuse("--tls-keyfile", &path, "needs --tls-certfile");
+            }
+            (None, None) => {
+                if let Some(address) = self.listen_tls.first() {
+                    let problem = "needs --tls-certfile and --tls-keyfile";
+                    refuse("--listen-tls", &address.to_string(), problem);
+                }
+            }
+            (Some(_), Some(_)) => {}
+        }
+        if tls.verify == Verify::Peer && tls.cacertfile.is_none() {
+            refuse("--tls-verify", "peer", "needs --tls-cacertfile to verify with");
+        }
+        if tls.fail_if_no_peer_cert && tls.verify == Verify::None {
+            let problem = "needs --tls-verify peer: nobody is asked for a certificate otherwise";
+            refuse("--tls-fail-if-no-peer-cert", "true", problem);
         }
         found
     }

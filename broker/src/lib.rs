@@ -9,6 +9,7 @@
 //! | [`server`], [`shutdown`] | listening, accepting, stopping |
 //! | [`reactor`], [`inbox`] | one thread's turn: read, dispatch, write; what other threads leave for it |
 //! | [`connection`] | a client: handshake, channels, publishes, acknowledgements |
+//! | [`tls`], `unix_socket` | other sockets than plain TCP |
 //! | [`vhost`], [`topology`], [`auth`] | virtual hosts; their exchanges and bindings; users |
 //! | [`declare`], [`access`] | queues come and go; what a user may do in a virtual host |
 //! | [`queue`], [`queue_maker`], [`record`] | messages: the state machine, what it is made with, the byte format |
@@ -49,5 +50,7 @@ pub mod shutdown;
 pub mod store;
 mod terms;
 mod timers;
+pub mod tls;
 pub mod topology;
+mod unix_socket;
 pub mod vhost;

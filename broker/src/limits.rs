@@ -13,6 +13,7 @@ pub struct Limits {
     handshake_timeout_ms: AtomicU64,
     consumer_timeout_ms: AtomicU64,
     heartbeat_s: AtomicU64,
+    auth_failure_delay_ms: AtomicU64,
 }
 
 impl Limits {
@@ -24,6 +25,7 @@ impl Limits {
             handshake_timeout_ms: AtomicU64::new(0),
             consumer_timeout_ms: AtomicU64::new(0),
             heartbeat_s: AtomicU64::new(0),
+            auth_failure_delay_ms: AtomicU64::new(0),
         };
         limits.set(config);
         limits
@@ -40,6 +42,8 @@ impl Limits {
         self.consumer_timeout_ms
             .store(milliseconds(config.consumer_timeout), relaxed);
         self.heartbeat_s.store(config.heartbeat_s().into(), relaxed);
+        self.auth_failure_delay_ms
+            .store(milliseconds(config.auth_failure_delay), relaxed);
     }
 
     /// Connections open at the same time.
@@ -60,6 +64,11 @@ impl Limits {
     /// How long a consumer may hold a delivery; zero: for ever.
     pub fn consumer_timeout(&self) -> Duration {
         Duration::from_millis(self.consumer_timeout_ms.load(Ordering::Relaxed))
+    }
+
+    /// Time from a login to the answer that refuses it.
+    pub fn auth_failure_delay(&self) -> Duration {
+        Duration::from_millis(self.auth_failure_delay_ms.load(Ordering::Relaxed))
     }
 
     /// The heartbeat as `connection.tune` carries it.

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::connection::{Link, Signal, Signals};
+use crate::connection::{CIPHERTEXT_BYTES_MAX, Link, Signal, Signals};
 use crate::inbox::Inbox;
 use crate::observe::{Delivered, ReactorCounts};
 use crate::queue::Queue;
@@ -36,6 +36,8 @@ pub struct Reactor {
     timers: Timers,
     links: RefCell<slab::Slab<Arc<Link>>>,
     scratch: RefCell<Vec<u8>>,
+    /// Made when the first connection with TLS reads.
+    ciphertext: RefCell<Vec<u8>>,
     /// Unix time in microseconds, read once a turn.
     now_us: Cell<u64>,
     ticks: Cell<u64>,
@@ -51,6 +53,7 @@ impl Reactor {
             timers: Timers::default(),
             links: RefCell::default(),
             scratch: RefCell::new(vec![0; READ_BYTES_MAX + remainder_bytes_max(frame_bytes_max)]),
+            ciphertext: RefCell::default(),
             now_us: Cell::new(unix_us()),
             ticks: Cell::new(0),
         })
@@ -77,6 +80,13 @@ impl Reactor {
     /// The read buffer that all connections share: room for a connection's remainder, then for one read.
     pub fn scratch(&self) -> std::cell::RefMut<'_, Vec<u8>> {
         self.scratch.borrow_mut()
+    }
+
+    /// The read buffer for what is still encrypted.
+    pub fn ciphertext(&self) -> std::cell::RefMut<'_, Vec<u8>> {
+        let mut ciphertext = self.ciphertext.borrow_mut();
+        ciphertext.resize(CIPHERTEXT_BYTES_MAX, 0);
+        ciphertext
     }
 
     /// Looks at the clock. A connection does when it has read something: the last turn or tick may be a second ago, and

@@ -12,9 +12,11 @@ use crate::cli::{Loaded, Setting, Sources, shown};
 use crate::definitions;
 use crate::logging;
 use crate::store::metadata::Entity;
+use crate::tls::Handshakes;
 
 /// Keys of what takes effect at once. Users and definitions that are gone from the configuration stay, as at a start.
-const LIVE_KEYS: [&str; 9] = [
+const LIVE_KEYS: [&str; 20] = [
+    "auth_failure_delay",
     "connections_max",
     "consumers_per_channel_max",
     "handshake_timeout",
@@ -24,6 +26,16 @@ const LIVE_KEYS: [&str; 9] = [
     "user",
     "definitions",
     "loopback_users",
+    "tls_cacertfile",
+    "tls_certfile",
+    "tls_keyfile",
+    "tls_sni",
+    "tls_verify",
+    "tls_fail_if_no_peer_cert",
+    "tls_version_min",
+    "tls_login_from",
+    "tls_login_san_type",
+    "tls_login_san_index",
 ];
 
 /// What is needed to read the configuration again.
@@ -33,6 +45,7 @@ pub(crate) struct Reload {
     /// What is in force; of settings that need a restart, what was at the start.
     current: Loaded,
     broker: Arc<Broker>,
+    handshakes: Option<Handshakes>,
     demand: Signal,
 }
 
@@ -41,11 +54,17 @@ impl Reload {
     ///
     /// # Errors
     /// When the operating system refuses.
-    pub(crate) fn new(current: Loaded, sources: Sources, broker: Arc<Broker>) -> anyhow::Result<Reload> {
+    pub(crate) fn new(
+        current: Loaded,
+        sources: Sources,
+        broker: Arc<Broker>,
+        handshakes: Option<Handshakes>,
+    ) -> anyhow::Result<Reload> {
         Ok(Reload {
             sources,
             current,
             broker,
+            handshakes,
             demand: signal(SignalKind::hangup())?,
         })
     }
@@ -95,6 +114,10 @@ impl Reload {
         self.broker
             .users
             .set_loopback_only(new.config.loopback_users.clone());
+        if let (Some(handshakes), Some(tls)) = (&self.handshakes, &new.tls) {
+            handshakes.change(Arc::clone(tls), new.config.tls.clone());
+            tracing::info!("certificates read again");
+        }
         self.put_users(&new);
         // Last: whoever reads it in the log can rely on it.
         let waiting = self.tell_changes(&new);
@@ -107,12 +130,14 @@ impl Reload {
     }
 
     fn import(&self, new: &Loaded) -> anyhow::Result<()> {
-        match &new.config.definitions {
-            Some(definitions) if self.current.config.definitions.as_ref() != Some(definitions) => {
-                definitions::apply(&self.broker, definitions)
-            }
-            _ => Ok(()),
+        let Some(definitions) = &new.config.definitions else {
+            return Ok(());
+        };
+        let current = self.current.config.definitions.as_ref();
+        if current.is_some_and(|current| current.has_text_of(definitions)) {
+            return Ok(());
         }
+        definitions::apply(&self.broker, definitions)
     }
 
     /// Logs what is different. Gives the settings that were to change and cannot, as they are in force.

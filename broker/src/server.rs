@@ -8,24 +8,27 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Type};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::broker::{Broker, ConnectionPermit};
 use crate::cli::{Loaded, Sources};
-use crate::connection::{Connection, Signal};
-use crate::http::Listener;
+use crate::connection::{Connection, Peer, Signal, Socket};
+use crate::http::{Listener, Protocol};
 use crate::inbox::Inbox;
 use crate::reactor::Reactor;
 use crate::reload::Reload;
 use crate::shutdown;
 use crate::store::{Job, Maintenance};
+use crate::tls::{Established, Handshakes};
+use crate::unix_socket::UnixSocket;
 use seglog::FsStorage;
 
 /// How long connections may take to answer `connection.close` when the broker stops.
@@ -36,16 +39,48 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 /// Connections accepted and not yet taken over by their reactor.
 const HANDOVER_MAX: usize = 1024;
-const LISTEN_BACKLOG: i32 = 1024;
+/// Connections that the operating system keeps until they are accepted.
+pub(crate) const LISTEN_BACKLOG: i32 = 1024;
 /// Exit code after a second signal.
 const EXIT_AT_ONCE: i32 = 1;
 
-/// A connection on its way from the accept loop to its reactor.
+/// A connection on its way to its reactor.
 #[derive(Debug)]
 struct Accepted {
-    stream: std::net::TcpStream,
-    peer: SocketAddr,
+    socket: Unregistered,
+    peer: Peer,
     permit: ConnectionPermit,
+}
+
+/// A socket between two runtimes.
+#[derive(Debug)]
+enum Unregistered {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+    Tls(std::net::TcpStream, Box<rustls::ServerConnection>, Instant),
+}
+
+impl Unregistered {
+    /// Makes the runtime of this thread watch it.
+    fn register(self) -> std::io::Result<Socket> {
+        Ok(match self {
+            Unregistered::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream)?),
+            Unregistered::Unix(stream) => Socket::Unix(UnixStream::from_std(stream)?),
+            Unregistered::Tls(stream, session, since) => {
+                Socket::Tls(TcpStream::from_std(stream)?, session, since)
+            }
+        })
+    }
+}
+
+impl From<Established> for Accepted {
+    fn from(established: Established) -> Accepted {
+        Accepted {
+            socket: Unregistered::Tls(established.stream, established.session, established.accepted),
+            peer: Peer::from(established.peer).certified(established.login_name),
+            permit: established.permit,
+        }
+    }
 }
 
 /// Serves until SIGINT or SIGTERM. Prints one line on standard output for each address it listens on.
@@ -60,24 +95,53 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let listeners: Vec<TcpListener> = broker
-            .config
-            .listen
-            .iter()
-            .map(|&address| listen(address))
+        let config = &broker.config;
+        let listeners: Vec<TcpListener> = listen_all(&config.listen)?;
+        let tls_listeners = listen_all(&config.listen_tls)?;
+        let unix_sockets = config.listen_unix.iter();
+        let unix_sockets: Vec<UnixSocket> = unix_sockets
+            .map(|path| UnixSocket::listen(path, config.unix_mode))
             .collect::<anyhow::Result<_>>()?;
-        let (reactors, threads) = start_reactors(&broker)?;
+        let (reactors, mut threads) = start_reactors(&broker)?;
         let mut signals = ShutdownSignals::new()?;
-        // Before anybody is told that the broker is there: without a handler the signal would end it.
-        let reload = Reload::new(loaded, sources, Arc::clone(&broker))?;
-        let addresses = listeners.iter().map(TcpListener::local_addr);
-        management.serve(&broker, addresses.collect::<std::io::Result<_>>()?);
-        for listener in &listeners {
-            announce(listener.local_addr()?)?;
-        }
         let mut serving = JoinSet::new();
+        let mut handshakes = None;
+        if let Some(tls) = &loaded.tls {
+            let (established, arrivals) = mpsc::channel(HANDOVER_MAX);
+            let (started, thread) =
+                Handshakes::start(&broker, Arc::clone(tls), config.tls.clone(), established)?;
+            threads.push(thread);
+            serving.spawn(deal_established(arrivals, Arc::clone(&reactors)));
+            handshakes = Some(started);
+        }
+        // Before anybody is told that the broker is there: without a handler the signal would end it.
+        let reload = Reload::new(loaded, sources, Arc::clone(&broker), handshakes.clone())?;
+        let plain = listeners.iter().map(|listener| (Protocol::Amqp, listener));
+        let encrypted = tls_listeners.iter().map(|listener| (Protocol::Amqps, listener));
+        let served = plain
+            .chain(encrypted)
+            .map(|(protocol, listener)| Ok((protocol, listener.local_addr()?)));
+        management.serve(&broker, served.collect::<std::io::Result<_>>()?);
+        for listener in &listeners {
+            announce(format_args!("on {}", listener.local_addr()?))?;
+        }
+        for listener in &tls_listeners {
+            announce(format_args!("with TLS on {}", listener.local_addr()?))?;
+        }
+        for socket in &unix_sockets {
+            announce(format_args!("on {}", socket.path.display()))?;
+        }
         for listener in listeners {
-            serving.spawn(accept(listener, Arc::clone(&broker), reactors.clone()));
+            serving.spawn(accept(listener, Arc::clone(&broker), Arc::clone(&reactors)));
+        }
+        // Its thread ends when nobody can hand it anything any more: no handle stays here.
+        if let Some(handshakes) = handshakes {
+            for listener in tls_listeners {
+                serving.spawn(accept_tls(listener, Arc::clone(&broker), handshakes.clone()));
+            }
+        }
+        for socket in unix_sockets {
+            serving.spawn(accept_local(socket, Arc::clone(&broker), Arc::clone(&reactors)));
         }
         serving.spawn(trim_idle_queues(Arc::clone(&broker)));
         serving.spawn(checkpoint_on_demand(Arc::clone(&broker)));
@@ -120,9 +184,17 @@ async fn checkpoint_on_demand(broker: Arc<Broker>) {
     }
 }
 
+fn listen_all(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    addresses.iter().map(|&address| listen(address)).collect()
+}
+
 pub(crate) fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let bind = || -> std::io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = socket2::Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(socket2::Protocol::TCP),
+        )?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
@@ -133,16 +205,29 @@ pub(crate) fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Tells whoever started the broker that it is ready, and where.
-fn announce(address: SocketAddr) -> anyhow::Result<()> {
+fn announce(place: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "broker listening on {address}")?;
+    writeln!(out, "broker listening {place}")?;
     out.flush().context("cannot write to standard output")
 }
 
-type Handovers = Vec<mpsc::Sender<Accepted>>;
+/// The ways to the reactors, which get connections in turn.
+#[derive(Debug)]
+struct Handovers {
+    reactors: Vec<mpsc::Sender<Accepted>>,
+    turn: AtomicUsize,
+}
 
-fn start_reactors(broker: &Arc<Broker>) -> anyhow::Result<(Handovers, Vec<JoinHandle<()>>)> {
-    let mut handovers = Vec::new();
+impl Handovers {
+    /// Hands a connection to the next reactor; false when that has ended.
+    async fn deal(&self, accepted: Accepted) -> bool {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.reactors.len();
+        self.reactors[turn].send(accepted).await.is_ok()
+    }
+}
+
+fn start_reactors(broker: &Arc<Broker>) -> anyhow::Result<(Arc<Handovers>, Vec<JoinHandle<()>>)> {
+    let mut reactors = Vec::new();
     let mut threads = Vec::new();
     for (index, inbox) in broker.inboxes().iter().enumerate() {
         let (handover, accepted) = mpsc::channel(HANDOVER_MAX);
@@ -154,43 +239,114 @@ fn start_reactors(broker: &Arc<Broker>) -> anyhow::Result<(Handovers, Vec<JoinHa
         threads.push(thread.spawn(move || {
             LocalSet::new().block_on(&runtime, run_reactor(broker, inbox, accepted));
         })?);
-        handovers.push(handover);
+        reactors.push(handover);
     }
-    Ok((handovers, threads))
+    let handovers = Handovers {
+        reactors,
+        turn: AtomicUsize::new(0),
+    };
+    Ok((Arc::new(handovers), threads))
 }
 
 /// Accepts and deals connections to the reactors in turn. Never returns.
-async fn accept(listener: TcpListener, broker: Arc<Broker>, reactors: Handovers) {
-    let mut turn = 0;
+async fn accept(listener: TcpListener, broker: Arc<Broker>, reactors: Arc<Handovers>) {
+    loop {
+        let (stream, peer, permit) = next_tcp(&listener, &broker).await;
+        let accepted = Accepted {
+            socket: Unregistered::Tcp(stream),
+            peer: peer.into(),
+            permit,
+        };
+        if !reactors.deal(accepted).await {
+            return;
+        }
+    }
+}
+
+/// Accepts connections and has hands shaken with them. Never returns.
+async fn accept_tls(listener: TcpListener, broker: Arc<Broker>, handshakes: Handshakes) {
+    loop {
+        let (stream, peer, permit) = next_tcp(&listener, &broker).await;
+        if !handshakes.begin(stream, peer, permit).await {
+            return;
+        }
+    }
+}
+
+/// Deals connections whose handshake is done. Ends when there will be no more.
+async fn deal_established(mut arrivals: mpsc::Receiver<Established>, reactors: Arc<Handovers>) {
+    while let Some(established) = arrivals.recv().await {
+        if !reactors.deal(established.into()).await {
+            return;
+        }
+    }
+}
+
+/// The next connection that is admitted, without delay of small writes.
+async fn next_tcp(
+    listener: &TcpListener,
+    broker: &Arc<Broker>,
+) -> (std::net::TcpStream, SocketAddr, ConnectionPermit) {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::error!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                pause_after(&error).await;
                 continue;
             }
         };
-        let Some(permit) = broker.admit_connection() else {
-            tracing::warn!(%peer, limit = broker.limits.connections_max(), "connection refused: limit reached");
+        let Some(permit) = admitted(broker, &peer) else {
             continue;
         };
-        let stream = match stream.set_nodelay(true).and_then(|()| stream.into_std()) {
-            Ok(stream) => stream,
+        match stream.set_nodelay(true).and_then(|()| stream.into_std()) {
+            Ok(stream) => return (stream, peer, permit),
+            Err(error) => tracing::debug!(%peer, %error, "connection lost while it was accepted"),
+        }
+    }
+}
+
+/// As [`accept`], from this machine. Never returns; the socket's file goes with it.
+async fn accept_local(socket: UnixSocket, broker: Arc<Broker>, reactors: Arc<Handovers>) {
+    let mut number = 0;
+    loop {
+        let stream = match socket.listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                pause_after(&error).await;
+                continue;
+            }
+        };
+        number += 1;
+        let peer = Peer::local(Arc::clone(&socket.path), number);
+        let Some(permit) = admitted(&broker, &peer) else {
+            continue;
+        };
+        let socket = match stream.into_std() {
+            Ok(stream) => Unregistered::Unix(stream),
             Err(error) => {
                 tracing::debug!(%peer, %error, "connection lost while it was accepted");
                 continue;
             }
         };
-        turn = (turn + 1) % reactors.len();
-        if reactors[turn]
-            .send(Accepted { stream, peer, permit })
-            .await
-            .is_err()
-        {
+        if !reactors.deal(Accepted { socket, peer, permit }).await {
             return;
         }
     }
+}
+
+/// Tells an error of an accept loop, and waits before it would repeat.
+async fn pause_after(error: &std::io::Error) {
+    tracing::error!(%error, "cannot accept a connection");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+/// A place among the connections, or a word about the lack of one.
+fn admitted(broker: &Arc<Broker>, peer: &impl std::fmt::Display) -> Option<ConnectionPermit> {
+    let permit = broker.admit_connection();
+    if permit.is_none() {
+        tracing::warn!(%peer, limit = broker.limits.connections_max(), "connection refused: limit reached");
+    }
+    permit
 }
 
 /// Makes idle queues give their ring memory back. Never returns.
@@ -214,14 +370,14 @@ async fn run_reactor(broker: Arc<Broker>, inbox: Arc<Inbox>, mut accepted: mpsc:
     loop {
         tokio::select! {
             next = accepted.recv() => {
-                let Some(Accepted { stream, peer, permit }) = next else { break };
+                let Some(Accepted { socket, peer, permit }) = next else { break };
                 let (broker, reactor) = (Arc::clone(&broker), std::rc::Rc::clone(&reactor));
                 connections.spawn_local(async move {
                     let _permit = permit;
-                    match TcpStream::from_std(stream) {
-                        Ok(stream) => {
+                    match socket.register() {
+                        Ok(socket) => {
                             let id = broker.next_connection_id();
-                            Connection::serve(broker, reactor, id, stream, peer).await;
+                            Connection::serve(broker, reactor, id, socket, peer).await;
                         }
                         Err(error) => tracing::error!(%peer, %error, "cannot register the connection"),
                     }

@@ -429,6 +429,15 @@ fn definitions_go_out_and_come_in() {
     let (_first, http) = start();
     http.put("/api/vhosts/tenant", &json!({"description": "d", "tags": "a,b"}));
     http.put("/api/users/ada", &json!({"password": "x", "tags": "management"}));
+    // In the words of RabbitMQ, which knows no Argon2id, she has no password.
+    let ada = http.json("/api/users/ada");
+    assert_eq!(ada["password_hash"], "");
+    assert!(
+        ada["password_hash_argon2id"]
+            .as_str()
+            .unwrap()
+            .starts_with("$argon2id$")
+    );
     http.put(
         "/api/permissions/tenant/ada",
         &json!({"configure": "", "write": ".*", "read": "^q"}),
@@ -491,7 +500,10 @@ fn health_is_checked_by_rabbitmqs_paths_too() {
         assert_eq!(http.json(path), json!({"status": "ok"}), "{path}");
     }
     assert_eq!(http.get("/api/health/checks/port-listener/1").status, 503);
-    assert_eq!(http.get("/api/health/checks/protocol-listener/mqtt").status, 503);
+    for absent in ["amqps", "mqtt"] {
+        let path = format!("/api/health/checks/protocol-listener/{absent}");
+        assert_eq!(http.get(&path).status, 503, "{absent}");
+    }
     assert_eq!(http.json("/api/queues/%2F/aliveness-test")["messages"], 0);
     let node = &http.json("/api/nodes")[0];
     assert!(

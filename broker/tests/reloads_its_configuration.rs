@@ -158,6 +158,7 @@ fn definitions_are_imported_when_their_file_has_changed() {
         .expect_log(&["ERROR", "nothing is changed", "definitions"]);
     assert_eq!(configured.heartbeat(), 60);
     // It is stored as at a start.
+    eve.close();
     write(definitions);
     configured.broker.stop();
     configured.broker.restart(&[]);

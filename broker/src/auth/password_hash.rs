@@ -1,70 +1,148 @@
-//! RabbitMQ's salted password hash, `rabbit_password_hashing_sha256`.
+//! Passwords that can be checked, but not read.
+//!
+//! Two ways to hash them:
+//!
+//! - Argon2id (RFC 9106), in its usual text form `$argon2id$v=19$m=…,t=…,p=…$salt$hash`, for passwords that are set here.
+//!   Trying one costs milliseconds and megabytes, so it must not happen on a reactor: see [`super::Verifier`].
+//! - RabbitMQ's `rabbit_password_hashing_sha256`, for what comes from there:
 //!
 //! ```text
 //! base64( salt, 4 bytes | SHA-256( salt | password ), 32 bytes )
 //! ```
-//! It is what RabbitMQ exports in its definitions, so users move from one broker to the other. One round of SHA-256 is
-//! cheap to try passwords against: the files that hold such hashes are to be kept as safe as passwords.
+//!
+//! One round of SHA-256 is cheap to try passwords against: the files that hold such hashes are to be kept as safe as
+//! passwords. An empty text is no password at all: nobody logs in with one, though perhaps with a certificate.
 
-use std::collections::hash_map::RandomState;
 use std::fmt;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::hint::black_box;
 use std::str::FromStr;
 
+use argon2::password_hash::{PasswordHashString, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use argon2::{Algorithm, Argon2, Params};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls::crypto::ring::default_provider;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
 const SALT_BYTES: usize = 4;
 const DIGEST_BYTES: usize = 32;
+const ARGON2_SALT_BYTES: usize = 16;
+/// How a text with an Argon2id hash begins.
+const ARGON2_PREFIX: &str = "$argon2id$";
+/// A hash with the default parameters, of nothing that anybody knows.
+const DECOY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$ZGVjb3lkZWNveWRlY28$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+/// Most memory and passes that a stored hash may ask for: it decides what a login attempt costs the broker.
+const MEMORY_KIB_MAX: u32 = 1 << 20;
+const PASSES_MAX: u32 = 64;
 
 /// A password that can be checked, but not read. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PasswordHash {
-    salt: [u8; SALT_BYTES],
-    digest: [u8; DIGEST_BYTES],
+pub struct PasswordHash(Kind);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Kind {
+    /// Matches nothing.
+    Unset,
+    Sha256 {
+        salt: [u8; SALT_BYTES],
+        digest: [u8; DIGEST_BYTES],
+    },
+    Argon2(PasswordHashString),
 }
 
 impl PasswordHash {
-    /// Hashes a password with a new salt.
+    /// Hashes a password with a new salt, by Argon2id with the parameters that OWASP recommends (19 MiB, two passes). Costs
+    /// milliseconds.
     pub fn new(password: &str) -> PasswordHash {
-        // The standard library seeds its hashers at random. A salt need not be secret, only differ.
-        let random = RandomState::new().build_hasher().finish().to_be_bytes();
-        let [a, b, c, d, ..] = random;
-        PasswordHash::with_salt([a, b, c, d], password.as_bytes())
+        let salt = SaltString::encode_b64(&random::<ARGON2_SALT_BYTES>()).expect("16 bytes are a salt");
+        let hash = Argon2::default()
+            .hash_password(password.as_bytes(), &salt)
+            .expect("the default parameters and such a salt are valid, and any password is");
+        PasswordHash(Kind::Argon2(hash.serialize()))
     }
 
-    /// Whether it was made of this password. The duration depends on the length of `password` only.
+    /// Hashes a password as RabbitMQ does. For one that is no secret, such as that of `guest`.
+    pub fn sha256(password: &str) -> PasswordHash {
+        PasswordHash::with_salt(random(), password.as_bytes())
+    }
+
+    /// No password: matches none.
+    pub fn unset() -> PasswordHash {
+        PasswordHash(Kind::Unset)
+    }
+
+    /// What nobody's password matches, and takes as long to find out as one that was set here.
+    pub(super) fn decoy() -> PasswordHash {
+        DECOY.parse().expect("a valid hash")
+    }
+
+    /// What RabbitMQ can use of it: its own kind of hash, or none.
+    pub fn for_rabbitmq(&self) -> PasswordHash {
+        match &self.0 {
+            Kind::Sha256 { .. } => self.clone(),
+            Kind::Argon2(_) | Kind::Unset => PasswordHash::unset(),
+        }
+    }
+
+    /// True where checking costs milliseconds.
+    pub fn is_slow(&self) -> bool {
+        matches!(self.0, Kind::Argon2(_))
+    }
+
+    /// Whether it was made of this password. The duration depends on the length of `password` and the kind of hash only.
     pub fn matches(&self, password: &[u8]) -> bool {
-        let given = PasswordHash::with_salt(self.salt, password).digest;
-        let differences = given
-            .iter()
-            .zip(&self.digest)
-            .fold(0, |differences, (one, other)| {
-                black_box(differences | (one ^ other))
-            });
-        differences == 0
+        match &self.0 {
+            Kind::Unset => false,
+            Kind::Sha256 { salt, digest } => {
+                let PasswordHash(Kind::Sha256 { digest: given, .. }) =
+                    PasswordHash::with_salt(*salt, password)
+                else {
+                    return false;
+                };
+                are_equal(&given, digest)
+            }
+            Kind::Argon2(hash) => Argon2::default()
+                .verify_password(password, &hash.password_hash())
+                .is_ok(),
+        }
     }
 
     fn with_salt(salt: [u8; SALT_BYTES], password: &[u8]) -> PasswordHash {
         let mut digest = Sha256::new();
         digest.update(salt);
         digest.update(password);
-        PasswordHash {
+        PasswordHash(Kind::Sha256 {
             salt,
             digest: digest.finalize().into(),
-        }
+        })
     }
+}
+
+/// Compares without telling by its duration where the difference is.
+pub(super) fn are_equal(one: &[u8; DIGEST_BYTES], other: &[u8; DIGEST_BYTES]) -> bool {
+    let differences = one.iter().zip(other).fold(0, |differences, (one, other)| {
+        black_box(differences | (one ^ other))
+    });
+    differences == 0
+}
+
+/// Bytes that nobody can guess.
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    let filled = default_provider().secure_random.fill(&mut bytes);
+    filled.expect("the operating system has random numbers");
+    bytes
 }
 
 impl fmt::Display for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = [0; SALT_BYTES + DIGEST_BYTES];
-        bytes[..SALT_BYTES].copy_from_slice(&self.salt);
-        bytes[SALT_BYTES..].copy_from_slice(&self.digest);
-        f.write_str(&STANDARD.encode(bytes))
+        match &self.0 {
+            Kind::Unset => Ok(()),
+            Kind::Sha256 { salt, digest } => f.write_str(&STANDARD.encode([&salt[..], digest].concat())),
+            Kind::Argon2(hash) => f.write_str(hash.as_str()),
+        }
     }
 }
 
@@ -79,13 +157,25 @@ impl FromStr for PasswordHash {
 
     /// Reads what `Display` writes.
     fn from_str(text: &str) -> Result<PasswordHash, &'static str> {
-        const EXPECTED: &str = "a password hash is 36 bytes in base64: salt and SHA-256";
+        const EXPECTED: &str = "a password hash is 36 bytes in base64 (salt and SHA-256), Argon2id's $argon2id$v=19$m=..,t=..,p=..$salt$hash, or empty for none";
+        if text.is_empty() {
+            return Ok(PasswordHash::unset());
+        }
+        if text.starts_with(ARGON2_PREFIX) {
+            let hash = PasswordHashString::new(text).map_err(|_| EXPECTED)?;
+            let params = Params::try_from(&hash.password_hash()).map_err(|_| EXPECTED)?;
+            let is_bearable = params.m_cost() <= MEMORY_KIB_MAX && params.t_cost() <= PASSES_MAX;
+            let is_whole = hash.salt().is_some() && hash.hash().is_some();
+            return (is_bearable && is_whole && hash.algorithm() == Algorithm::Argon2id.ident())
+                .then(|| PasswordHash(Kind::Argon2(hash.clone())))
+                .ok_or(EXPECTED);
+        }
         let bytes = STANDARD.decode(text).map_err(|_| EXPECTED)?;
         let (salt, digest) = bytes.split_first_chunk().ok_or(EXPECTED)?;
-        Ok(PasswordHash {
+        Ok(PasswordHash(Kind::Sha256 {
             salt: *salt,
             digest: digest.try_into().map_err(|_| EXPECTED)?,
-        })
+        }))
     }
 }
 
@@ -116,33 +206,66 @@ mod tests {
         assert!(!hash.matches(b""));
         assert_eq!(hash.to_string(), documented);
         assert_eq!(PasswordHash::with_salt([0x90, 0x8d, 0xc6, 0x0a], b"test12"), hash);
+        assert!(!hash.is_slow());
+        assert_eq!(hash.for_rabbitmq(), hash);
+    }
+
+    #[test]
+    fn argon2_hashes_are_read_as_others_write_them() {
+        // The reference implementation's test vector for version 0x13, m=2^16, t=2, p=1, salt "somesalt".
+        let reference =
+            "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+        let hash: PasswordHash = reference.parse().unwrap();
+        assert!(hash.matches(b"password") && !hash.matches(b"passwort"));
+        assert!(hash.is_slow());
+        assert_eq!(hash.to_string(), reference);
+        assert_eq!(hash.for_rabbitmq(), PasswordHash::unset());
+    }
+
+    #[test]
+    fn the_decoy_costs_what_a_password_costs() {
+        let params = |hash: PasswordHash| hash.to_string().split('$').nth(3).unwrap().to_owned();
+        assert_eq!(params(PasswordHash::decoy()), params(PasswordHash::new("x")));
+    }
+
+    #[test]
+    fn no_password_matches_none() {
+        let unset: PasswordHash = "".parse().unwrap();
+        assert!(!unset.matches(b"") && !unset.matches(b"x"));
+        assert_eq!(unset.to_string(), "");
     }
 
     #[test]
     fn the_same_password_has_another_hash_each_time() {
-        let hashes: Vec<_> = (0..8).map(|_| PasswordHash::new("secret")).collect();
-        assert!(hashes.iter().all(|hash| hash.matches(b"secret")));
-        assert!(hashes.iter().skip(1).any(|hash| *hash != hashes[0]));
-        assert_eq!(format!("{:?}", hashes[0]), "PasswordHash(..)");
+        for make in [PasswordHash::new, PasswordHash::sha256] {
+            let hashes: Vec<_> = (0..3).map(|_| make("secret")).collect();
+            assert!(hashes.iter().all(|hash| hash.matches(b"secret")));
+            assert!(hashes.iter().skip(1).all(|hash| *hash != hashes[0]));
+            assert_eq!(format!("{:?}", hashes[0]), "PasswordHash(..)");
+        }
     }
 
     #[test]
     fn every_flipped_bit_is_another_password() {
-        let hash = PasswordHash::new("secret");
+        let digest = [7; DIGEST_BYTES];
         for bit in 0..8 * DIGEST_BYTES {
-            let mut other = hash.clone();
-            other.digest[bit / 8] ^= 1 << (bit % 8);
-            assert!(!other.matches(b"secret"), "{bit}");
+            let mut other = digest;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(!are_equal(&digest, &other), "{bit}");
         }
+        assert!(are_equal(&digest, &digest));
     }
 
     #[test]
     fn what_is_no_hash_is_refused() {
         for text in [
-            "",
             "AAAA",
             "!",
             "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2PORAA==",
+            "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ",
+            "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+            "$argon2id$v=19$m=4294967295,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+            "$argon2id$v=19$m=65536,t=4000000,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
         ] {
             assert!(text.parse::<PasswordHash>().is_err(), "{text}");
         }

@@ -4,14 +4,15 @@
 //! when to ask again, so that between changes nobody takes the lock.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
 use super::permissions::Permissions;
-use super::{PasswordHash, Refused, sasl};
+use super::verifier::Verifier;
+use super::{EXTERNAL, PasswordHash, Refused, sasl};
+use crate::connection::Peer;
 use crate::store::metadata::{Entity, PermissionRecord, TopicPermissionRecord, UserLimits, UserRecord};
 
 /// See the module documentation.
@@ -22,6 +23,7 @@ pub struct Users {
     generation: AtomicU64,
     /// What the password of an unknown user is compared with.
     decoy: PasswordHash,
+    verifier: Verifier,
     /// Users who may come from a loopback address only.
     loopback_only: RwLock<Vec<String>>,
 }
@@ -69,7 +71,8 @@ impl Users {
         Users {
             state: RwLock::default(),
             generation: AtomicU64::new(0),
-            decoy: PasswordHash::new(""),
+            decoy: PasswordHash::decoy(),
+            verifier: Verifier::new(),
             loopback_only: RwLock::new(loopback_only),
         }
     }
@@ -90,7 +93,28 @@ impl Users {
     ///
     /// # Errors
     /// See [`Refused`].
-    pub fn authenticate(&self, mechanism: &str, response: &[u8], peer: IpAddr) -> Result<Account, Refused> {
+    pub async fn authenticate(
+        &self,
+        mechanism: &str,
+        response: &[u8],
+        peer: &Peer,
+    ) -> Result<Account, Refused> {
+        let account = match (mechanism, peer.certified_user()) {
+            // What the response says is left alone, as in RabbitMQ: the certificate says who it is.
+            (EXTERNAL, Some(user)) => self.account(user).ok_or_else(|| Refused::InvalidCredentials {
+                user: user.to_owned(),
+            })?,
+            _ => self.by_password(mechanism, response).await?,
+        };
+        if self.loopback_only.read().contains(&account.record.name) && !peer.is_loopback() {
+            return Err(Refused::NotLoopback {
+                user: account.record.name.clone(),
+            });
+        }
+        Ok(account)
+    }
+
+    async fn by_password(&self, mechanism: &str, response: &[u8]) -> Result<Account, Refused> {
         let (name, password) = sasl::credentials(mechanism, response)?;
         let refused = || Refused::InvalidCredentials {
             user: String::from_utf8_lossy(name).into_owned(),
@@ -100,14 +124,9 @@ impl Users {
         let expected = known
             .as_ref()
             .map_or(&self.decoy, |user| &user.record.password_hash);
-        let is_equal = expected.matches(password);
-        let account = known.filter(|_| is_equal).ok_or_else(refused)?;
-        if self.loopback_only.read().contains(&account.record.name) && !peer.to_canonical().is_loopback() {
-            return Err(Refused::NotLoopback {
-                user: account.record.name.clone(),
-            });
-        }
-        Ok(account)
+        let who = known.as_ref().map_or("", |user| &user.record.name);
+        let is_equal = self.verifier.matches(who, expected, password).await;
+        known.filter(|_| is_equal).ok_or_else(refused)
     }
 
     /// The user of this name.
@@ -153,6 +172,7 @@ impl Users {
 
     /// Removes a user with all permissions; returns what is to be removed from the store.
     pub(crate) fn remove(&self, name: &str) -> Vec<Entity> {
+        self.verifier.forget(name);
         self.change(|state| {
             let Some(account) = state.users.remove(name) else {
                 return Vec::new();
@@ -284,7 +304,7 @@ impl Drop for UserShare {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
     use super::*;
     use crate::auth::{GUEST, Operation, Resource, User, seeded};
@@ -307,8 +327,45 @@ mod tests {
 
     fn login(users: &Users, name: &str, password: &str, peer: IpAddr) -> Result<String, Refused> {
         let response = format!("\0{name}\0{password}").into_bytes();
-        let account = users.authenticate("PLAIN", &response, peer)?;
+        log_in(users, "PLAIN", &response, &SocketAddr::from((peer, 1)).into())
+    }
+
+    fn log_in(users: &Users, mechanism: &str, response: &[u8], peer: &Peer) -> Result<String, Refused> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let account = runtime.block_on(users.authenticate(mechanism, response, peer))?;
         Ok(account.record.name.clone())
+    }
+
+    #[test]
+    fn a_certificate_names_who_comes() {
+        let users = with(&["ada:a"]);
+        let from = |address: IpAddr| Peer::from(SocketAddr::from((address, 1)));
+        let certified = |address, user: &str| from(address).certified(Some(user.to_owned()));
+        assert_eq!(
+            log_in(&users, EXTERNAL, b"bob", &certified(AWAY, "ada")).unwrap(),
+            "ada"
+        );
+        let unknown = log_in(&users, EXTERNAL, b"ada", &certified(HERE, "eve"));
+        assert_eq!(
+            unknown,
+            Err(Refused::InvalidCredentials {
+                user: "eve".to_owned()
+            })
+        );
+        let none = log_in(&users, EXTERNAL, b"ada", &from(HERE));
+        assert_eq!(none, Err(Refused::UnknownMechanism));
+        let guest = log_in(&users, EXTERNAL, b"", &certified(AWAY, "guest"));
+        assert_eq!(
+            guest,
+            Err(Refused::NotLoopback {
+                user: "guest".to_owned()
+            })
+        );
+        // A certificate does not stand in the way of a password.
+        assert_eq!(
+            log_in(&users, "PLAIN", b"\0ada\0a", &certified(AWAY, "eve")).unwrap(),
+            "ada"
+        );
     }
 
     #[test]

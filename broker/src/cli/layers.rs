@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
+use rustls::ServerConfig;
 
 use super::Settings;
 use super::file::{self, Key};
@@ -18,6 +20,7 @@ pub(super) use super::problem::Origin;
 use super::problem::{Problem, Problems, nearest};
 use crate::config::{Config, ConfigError};
 use crate::logging::LogFilter;
+use crate::tls::{self, FileProblem};
 
 /// Variables of the environment that are settings begin so.
 const PREFIX: &str = "BROKER_";
@@ -39,6 +42,8 @@ pub(crate) struct Setting {
 pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) log: LogFilter,
+    /// What TLS listeners go by, if there are any.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     /// By key, all of them.
     pub(crate) settings: BTreeMap<String, Setting>,
     /// What is worth a word and no reason to refuse.
@@ -141,9 +146,11 @@ impl Sources {
             return Err(Problems(problems));
         }
         let (config, log) = assembled(&settings)?;
+        let tls = tls_of(&config, &settings)?;
         Ok(Loaded {
             config,
             log,
+            tls,
             settings,
             notes,
         })
@@ -289,13 +296,29 @@ fn assembled(settings: &BTreeMap<String, Setting>) -> Result<(Config, LogFilter)
     if contradictions.is_empty() {
         return Ok((config, log));
     }
-    let problem = |error: ConfigError| Problem {
-        origin: settings
-            .get(&error.flag.trim_start_matches('-').replace('-', "_"))
-            .map_or(Origin::CommandLine, |setting| setting.origin.clone()),
-        text: error.to_string(),
-    };
+    let problem = |error: ConfigError| problem_with(error.flag, settings, error.to_string());
     Err(Problems(contradictions.into_iter().map(problem).collect()))
+}
+
+/// Certificates and keys, if anybody listens for TLS.
+fn tls_of(
+    config: &Config,
+    settings: &BTreeMap<String, Setting>,
+) -> Result<Option<Arc<ServerConfig>>, Problems> {
+    if config.listen_tls.is_empty() {
+        return Ok(None);
+    }
+    let problem = |problem: FileProblem| problem_with(problem.flag, settings, problem.to_string());
+    tls::load(&config.tls)
+        .map(Some)
+        .map_err(|problems| Problems(problems.into_iter().map(problem).collect()))
+}
+
+/// A mistake in the setting of a flag.
+fn problem_with(flag: &str, settings: &BTreeMap<String, Setting>, text: String) -> Problem {
+    let setting = settings.get(&flag.trim_start_matches('-').replace('-', "_"));
+    let origin = setting.map_or(Origin::CommandLine, |setting| setting.origin.clone());
+    Problem { origin, text }
 }
 
 #[cfg(test)]
@@ -406,7 +429,8 @@ mod tests {
 
     #[test]
     fn an_empty_list_is_none_of_it() {
-        let (_kept, path) = file("listen = []\nloopback_users = []\nuser = []\n");
+        let (_kept, path) =
+            file("listen = []\nlisten_unix = ['/run/mq.sock']\nloopback_users = []\nuser = []\n");
         let config = sources(&[&format!("--config={path}")], &[])
             .load()
             .unwrap()

@@ -149,6 +149,11 @@ impl Connection {
     /// Sends `connection.close` and waits for the answer; input is discarded meanwhile.
     pub(super) fn fail_connection(&mut self, failure: &Failure) {
         tracing::warn!(connection = %self.link.id(), peer = %self.peer, %failure, "connection closed");
+        self.close_with(failure);
+    }
+
+    /// The same, without a word in the log.
+    pub(super) fn close_with(&mut self, failure: &Failure) {
         self.confirming.clear();
         let (class_id, method_id) = failure.method;
         let reply_text = failure.reply_text();

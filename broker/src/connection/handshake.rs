@@ -4,7 +4,7 @@
 //! client                      broker                      stage afterwards
 //! protocol header        -->                              Header
 //!                        <--  connection.start            Start
-//! connection.start-ok    -->  (authenticate)
+//! connection.start-ok    -->                              Authenticating (see `login`)
 //!                        <--  connection.tune             Tune
 //! connection.tune-ok     -->                              Opening
 //! connection.open        -->
@@ -18,11 +18,11 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::input::decode_method;
 use super::task::{Connection, Stage};
-use crate::auth::MECHANISMS;
+use crate::auth::{EXTERNAL, MECHANISMS};
 use crate::config::Product;
 use crate::node::{PRODUCT, node_name};
-use crate::observe::Client;
 use crate::store::Durability;
+use crate::tls::PROTOCOL_BYTE;
 use crate::vhost::{Joined, VirtualHost};
 
 /// What clients may rely on, in the terms of RabbitMQ's `server-properties`.
@@ -44,7 +44,11 @@ impl Connection {
     pub(super) fn on_protocol_header(&mut self, input: &[u8]) -> Option<usize> {
         let compared = input.len().min(PROTOCOL_HEADER.len());
         if input[..compared] != PROTOCOL_HEADER[..compared] {
-            tracing::info!(peer = %self.peer, "peer does not speak AMQP 0-9-1");
+            if input[0] == PROTOCOL_BYTE {
+                tracing::warn!(peer = %self.peer, "peer speaks TLS, on an address without it");
+            } else {
+                tracing::info!(peer = %self.peer, "peer does not speak AMQP 0-9-1");
+            }
             self.link.outbound().pending.extend_from_slice(&PROTOCOL_HEADER);
             self.reactor.mark_flush(&self.link);
             self.stage = Stage::Closed;
@@ -55,11 +59,15 @@ impl Connection {
         }
         let properties =
             server_properties(&self.broker.config.product, self.broker.store.durability()).to_bytes();
+        let mechanisms = match self.peer.certified_user() {
+            Some(_) => format!("{MECHANISMS} {EXTERNAL}"),
+            None => MECHANISMS.to_owned(),
+        };
         let start = Method::ConnectionStart {
             version_major: 0,
             version_minor: 9,
             server_properties: TableRef::parse(&properties).expect("our own table is well formed"),
-            mechanisms: MECHANISMS.as_bytes(),
+            mechanisms: mechanisms.as_bytes(),
             locales: b"en_US",
         };
         self.reply(0, start);
@@ -92,7 +100,10 @@ impl Connection {
                     response,
                     ..
                 },
-            ) => self.on_start_ok(client_properties, mechanism, response),
+            ) => {
+                self.on_start_ok(client_properties, mechanism, response);
+                Ok(())
+            }
             (
                 Stage::Tune,
                 Method::ConnectionTuneOk {
@@ -127,55 +138,6 @@ impl Connection {
                 _ => {}
             }
         }
-        Ok(())
-    }
-
-    fn on_start_ok(&mut self, client: TableRef<'_>, mechanism: &str, response: &[u8]) -> Result<(), Failure> {
-        let capability = |name: &str| {
-            let capabilities = client.get("capabilities").and_then(|value| value.as_table());
-            capabilities
-                .and_then(|table| table.get(name))
-                .and_then(|value| value.as_bool())
-                == Some(true)
-        };
-        let told_of_refusal = capability("authentication_failure_close");
-        match self
-            .broker
-            .users
-            .authenticate(mechanism, response, self.peer.ip())
-        {
-            Ok(account) => {
-                tracing::debug!(connection = %self.link.id(), user = account.record.name, "authenticated");
-                self.log_in(account);
-                self.client = Client {
-                    mechanism: mechanism.to_owned(),
-                    properties: client.to_table(),
-                };
-            }
-            Err(refused) => {
-                tracing::warn!(peer = %self.peer, mechanism, %refused, "login refused");
-                let text = refused.reply_text(mechanism);
-                if told_of_refusal {
-                    return Err(Failure::new(refused.reply_code(), text));
-                }
-                // Clients that do not know the capability expect the socket to close instead.
-                self.stage = Stage::Closed;
-                return Ok(());
-            }
-        }
-        let mut outbound = self.link.outbound();
-        outbound.consumer_cancel_notify = capability("consumer_cancel_notify");
-        outbound.blocked_notify = capability("connection.blocked");
-        drop(outbound);
-        let config = &self.broker.config;
-        let (channel_max, heartbeat) = (config.channel_max, self.broker.limits.heartbeat_s());
-        let tune = Method::ConnectionTune {
-            channel_max,
-            frame_max: config.frame_max,
-            heartbeat,
-        };
-        self.reply(0, tune);
-        self.stage = Stage::Tune;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::channel::{Channel, Content};
 use super::failure::Failure;
 use super::routes::METHOD_BYTES_MAX;
 use super::settle::Fate;
-use super::task::{Connection, Stage};
+use super::task::{Connection, HANDSHAKE_FRAME_BYTES_MAX, Stage};
 use crate::record::Content as RecordContent;
 
 /// A publish that is not complete yet is left for the next read while it is smaller than this; a larger one
@@ -83,6 +83,17 @@ impl Connection {
     fn process_closed_or_handshake(&mut self, input: &[u8]) -> Result<usize, Failure> {
         let mut at = 0;
         while self.stage != Stage::Open && self.stage != Stage::Closed {
+            if self.stage == Stage::Authenticating {
+                // Until it is known who it is, the rest waits, of which there is to be no more than a frame or two.
+                let waiting = input.len() - at;
+                return match waiting <= HANDSHAKE_FRAME_BYTES_MAX {
+                    true => Ok(at),
+                    false => Err(Failure::new(
+                        ReplyCode::UnexpectedFrame,
+                        "too much before the answer to connection.start-ok",
+                    )),
+                };
+            }
             let Some(frame) = decode_frame(&input[at..], self.frame_bytes_max)? else {
                 return Ok(at);
             };
@@ -406,7 +417,7 @@ impl Connection {
     /// True while the connection may read on: see the `publish` module about back-pressure.
     pub(super) fn may_read(&self) -> bool {
         // Of a connection that closes, the end of that is still read.
-        if self.quiet && self.stage != Stage::Closing {
+        if (self.quiet && self.stage != Stage::Closing) || self.login.is_some() {
             return false;
         }
         // A client that asks and asks and never reads the answers.

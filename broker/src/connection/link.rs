@@ -14,8 +14,8 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::{Mutex, MutexGuard};
 use ring::ChunkPool;
 use slab::Slab;
-use tokio::net::tcp::OwnedWriteHalf;
 
+use super::socket::Writer as SocketWriter;
 use super::window::DeliveryWindow;
 use crate::observe::LinkObserved;
 
@@ -131,7 +131,7 @@ struct Writer {
 #[derive(Debug)]
 pub struct Link {
     id: ConnectionId,
-    socket: OwnedWriteHalf,
+    socket: SocketWriter,
     outbound: Mutex<Outbound>,
     writer: Mutex<Writer>,
     /// The socket took less than it was given; the connection's task waits until it is writable.
@@ -154,9 +154,9 @@ const IDLE_BUFFER_BYTES: usize = 16 * 1024;
 
 impl Link {
     /// A link over the write half of a fresh connection.
-    pub fn new(
+    pub(super) fn new(
         id: ConnectionId,
-        socket: OwnedWriteHalf,
+        socket: SocketWriter,
         outbox_bytes_max: usize,
         pool: Arc<ChunkPool>,
     ) -> Link {
@@ -246,10 +246,14 @@ impl Link {
         }
         let mut writer = self.writer.lock();
         loop {
-            if writer.sent == writer.bytes.len() && !self.refill(&mut writer) {
-                return;
-            }
-            match self.socket.try_write(&writer.bytes[writer.sent..]) {
+            let is_done = writer.sent == writer.bytes.len() && !self.refill(&mut writer);
+            let written = if is_done {
+                self.socket.try_finish().map(|()| 0)
+            } else {
+                self.socket.try_write(&writer.bytes[writer.sent..])
+            };
+            match written {
+                Ok(_) if is_done => return,
                 Ok(written) => {
                     writer.sent += written;
                     writer.calls += 1;
@@ -296,7 +300,7 @@ impl Link {
             if self.outbound.lock().closed {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
-            match self.socket.as_ref().poll_write_ready(context) {
+            match self.socket.poll_write_ready(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(())) => {
@@ -311,7 +315,9 @@ impl Link {
     /// True when everything encoded has been written.
     pub fn is_flushed(&self) -> bool {
         let writer = self.writer.lock();
-        writer.sent == writer.bytes.len() && self.outbound.lock().pending.is_empty()
+        !self.write_blocked.load(Ordering::Relaxed)
+            && writer.sent == writer.bytes.len()
+            && self.outbound.lock().pending.is_empty()
     }
 
     /// True when a delivery of about `bytes` still fits the outbox and the memory budget; otherwise the
@@ -373,6 +379,8 @@ impl Link {
         outbound.closed = true;
         outbound.pending = Vec::new();
         self.pool.release(std::mem::take(&mut outbound.charged));
+        drop(outbound);
+        self.socket.say_goodbye();
     }
 
     /// Socket calls that wrote something, so far.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `task` | the task: signals, writing, reading, in this order |
 //! | `handshake` | from the protocol header to `connection.open-ok` |
+//! | `login` | who it is, decided while the reactor does other things |
 //! | `input` | bytes to frames to handlers; content that spans frames |
 //! | `publish` | the publish path: routing, placing, confirms, back-pressure |
 //! | `inspect` | publishes that ask for more by their properties |
@@ -20,6 +21,7 @@
 //! | `alarm` | publishes while the disk is nearly full |
 //! | `closing` | channel and connection close, teardown |
 //! | `delivery`, `window`, `link` | the way out |
+//! | `socket`, `peer` | what is at the other end: TCP, TLS or Unix domain |
 
 mod access;
 mod ages;
@@ -34,11 +36,14 @@ mod handshake;
 mod input;
 mod inspect;
 mod link;
+mod login;
+mod peer;
 mod publish;
 mod queues;
 mod replies;
 mod routes;
 mod settle;
+mod socket;
 mod stored;
 mod task;
 mod transaction;
@@ -48,6 +53,8 @@ pub use delivery::{ConsumerSession, ConsumerTarget};
 pub use failure::Failure;
 pub use input::INCOMPLETE_PUBLISH_BYTES_MAX;
 pub use link::{ConnectionId, Link, Outbound, Signal, Signals};
+pub use peer::Peer;
 pub use replies::ReplyConsumers;
+pub use socket::{CIPHERTEXT_BYTES_MAX, Socket};
 pub use task::Connection;
 pub use window::{DeliveryWindow, SettledRun, Source, SourceId, UnknownDeliveryTag, WindowObserved};

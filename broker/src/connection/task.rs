@@ -2,25 +2,24 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustc_hash::FxHashMap;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::ReadBuf;
 use wire::{Method, ReplyCode};
 
 use super::access::KnownPermissions;
 use super::channel::Channel;
 use super::failure::Failure;
 use super::link::{ConnectionId, Link, Signal, Signals};
+use super::login::Login;
+use super::peer::Peer;
 use super::routes::RouteBudget;
 use super::settle::PendingSettles;
+use super::socket::{Reader, Socket};
 use super::window::SettledRun;
 use crate::auth::{Account, UserShare};
 use crate::broker::Broker;
@@ -35,7 +34,7 @@ pub(super) const CLOSE_TICKS: u64 = 5;
 
 /// Largest frame until the client has tuned the connection: whoever has not logged in may make us keep no more. RabbitMQ's
 /// limit is the same.
-const HANDSHAKE_FRAME_BYTES_MAX: usize = 8192;
+pub(super) const HANDSHAKE_FRAME_BYTES_MAX: usize = 8192;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +43,8 @@ pub(super) enum Stage {
     Header,
     /// Awaits `connection.start-ok`.
     Start,
+    /// Has `connection.start-ok`, and decides about it.
+    Authenticating,
     /// Awaits `connection.tune-ok`.
     Tune,
     /// Awaits `connection.open`.
@@ -61,11 +62,13 @@ pub struct Connection {
     pub(super) broker: Arc<Broker>,
     pub(super) reactor: Rc<Reactor>,
     pub(super) link: Arc<Link>,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     /// The broker's end of the socket.
-    local: SocketAddr,
+    local: Peer,
     /// What the client has said about itself, until the connection is open.
     pub(super) client: Client,
+    /// The login, as long as it is not decided.
+    pub(super) login: Option<Login>,
     /// Set by the login.
     account: Option<Account>,
     /// Set by `connection.open`.
@@ -73,7 +76,7 @@ pub struct Connection {
     /// Its place among the connections of its user; set by `connection.open`.
     pub(super) user_share: Option<UserShare>,
     pub(super) access: KnownPermissions,
-    reader: OwnedReadHalf,
+    reader: Reader,
     pub(super) stage: Stage,
     pub(super) channels: FxHashMap<u16, Channel>,
     pub(super) exclusive_queues: Vec<Arc<Queue>>,
@@ -86,7 +89,7 @@ pub struct Connection {
     /// Reactor tick at which a handshake or a close has taken too long.
     pub(super) deadline: Option<u64>,
     /// Input that is not a whole frame (or publish) yet.
-    remainder: Vec<u8>,
+    pub(super) remainder: Vec<u8>,
     /// Channels that owe confirms for this input.
     pub(super) confirming: Vec<u16>,
     pub(super) settles: PendingSettles,
@@ -110,17 +113,19 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Serves `stream` until it closes. Runs on the reactor that accepted it.
+    /// Serves a client at the start of the AMQP handshake until its socket closes. Runs on the reactor that accepted it.
     pub async fn serve(
         broker: Arc<Broker>,
         reactor: Rc<Reactor>,
         id: ConnectionId,
-        stream: TcpStream,
-        peer: SocketAddr,
+        socket: impl Into<Socket>,
+        peer: impl Into<Peer>,
     ) {
+        let (socket, peer) = (socket.into(), peer.into());
         // A socket that has lost its address is about to fail anyway.
-        let local = stream.local_addr().unwrap_or(peer);
-        let (reader, writer) = stream.into_split();
+        let local = socket.local().map_or_else(|| peer.clone(), Peer::from);
+        let time_left = broker.limits.handshake_timeout().saturating_sub(socket.spent());
+        let (reader, writer) = socket.split();
         let config = &broker.config;
         let link = Arc::new(Link::new(
             id,
@@ -135,6 +140,7 @@ impl Connection {
             peer,
             local,
             client: Client::default(),
+            login: None,
             account: None,
             vhost: None,
             user_share: None,
@@ -147,7 +153,7 @@ impl Connection {
             channel_max: config.channel_max,
             frame_bytes_max: HANDSHAKE_FRAME_BYTES_MAX.min(config.frame_max as usize),
             heartbeat_ticks: 0,
-            deadline: Some(now + broker.limits.handshake_timeout().as_secs().max(1)),
+            deadline: Some(now + time_left.as_secs().max(1)),
             remainder: Vec::new(),
             confirming: Vec::new(),
             settles: PendingSettles::default(),
@@ -175,7 +181,7 @@ impl Connection {
         link.close();
         reactor.leave(key);
         tracing::debug!(
-            connection = %id, %peer, reads = connection.reads, writes = link.write_calls(),
+            connection = %id, peer = %connection.peer, reads = connection.reads, writes = link.write_calls(),
             end = end.err().map(|error| error.to_string()), "connection ended"
         );
     }
@@ -206,14 +212,18 @@ impl Connection {
                 Poll::Pending
             };
         }
-        while self.may_read() {
-            let (bytes, full) = ready!(self.poll_read(context))?;
-            if bytes == 0 {
-                return Poll::Ready(Ok(()));
-            }
+        loop {
+            ready!(self.poll_login(context));
             if self.stage == Stage::Closed {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
+            }
+            if !self.may_read() {
+                return Poll::Pending;
+            }
+            let (bytes, full) = ready!(self.poll_read(context))?;
+            if bytes == 0 {
+                return Poll::Ready(Ok(()));
             }
             if full {
                 // More is waiting; the others first.
@@ -221,10 +231,9 @@ impl Connection {
                 return Poll::Pending;
             }
         }
-        Poll::Pending
     }
 
-    /// Reads once and handles what came: how many bytes, and whether the buffer was filled.
+    /// Reads once and handles what came: how many bytes, and whether more is likely to wait.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(usize, bool)>> {
         let reactor = Rc::clone(&self.reactor);
         let mut scratch = reactor.scratch();
@@ -232,7 +241,7 @@ impl Connection {
         // right before the read: it is moved only when there is news.
         let headroom = remainder_bytes_max(self.broker.config.frame_max as usize);
         let mut buffer = ReadBuf::new(&mut scratch[headroom..headroom + READ_BYTES_MAX]);
-        ready!(Pin::new(&mut self.reader).poll_read(context, &mut buffer))?;
+        let more = ready!(self.reader.poll_read(context, &mut buffer, &reactor))?;
         let read = buffer.filled().len();
         if read == 0 {
             return Poll::Ready(Ok((0, false)));
@@ -248,7 +257,15 @@ impl Connection {
         let start = headroom - self.remainder.len();
         scratch[start..headroom].copy_from_slice(&self.remainder);
         let input = &scratch[start..headroom + read];
-        let consumed = match self.handle(input) {
+        let consumed = self.take_input(input);
+        self.remainder.clear();
+        self.remainder.extend_from_slice(&input[consumed..]);
+        Poll::Ready(Ok((read, more)))
+    }
+
+    /// Handles input, failures too; how much of it need not be kept.
+    pub(super) fn take_input(&mut self, input: &[u8]) -> usize {
+        match self.handle(input) {
             Ok(consumed) => consumed,
             Err(failure) => {
                 match self.stage {
@@ -258,10 +275,7 @@ impl Connection {
                 }
                 input.len()
             }
-        };
-        self.remainder.clear();
-        self.remainder.extend_from_slice(&input[consumed..]);
-        Poll::Ready(Ok((read, read == READ_BYTES_MAX)))
+        }
     }
 
     fn handle(&mut self, input: &[u8]) -> Result<usize, Failure> {
@@ -403,8 +417,8 @@ impl Connection {
         self.link.observed().open(Opened {
             user: self.user().name.clone(),
             vhost: vhost.name().to_owned(),
-            peer: self.peer,
-            local: self.local,
+            peer: self.peer.clone(),
+            local: self.local.clone(),
             opened_ms: now_ms(),
             channel_max: self.channel_max,
             frame_max: self.frame_bytes_max,

@@ -10,14 +10,14 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::arguments;
-use super::parse::{HASHING, VHOST_LIMITS};
+use super::parse::{ARGON2ID, HASHING, VHOST_LIMITS};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::log_command::ReadOnly;
 use crate::queue::Queue;
 use crate::restore;
-use crate::store::metadata::{Entity, MetadataStore, UserLimits, VhostLimits};
+use crate::store::metadata::{Entity, MetadataStore, UserLimits, UserRecord, VhostLimits};
 use crate::topology::DELAY_QUEUE_PREFIX;
 use crate::vhost::VirtualHost;
 use wire::FieldTable;
@@ -59,7 +59,18 @@ pub(crate) fn run(command: &DefinitionsCommand) -> ExitCode {
 fn exported(path: &Path) -> anyhow::Result<Value> {
     let _owned = DataDir::open_existing(path)?;
     let metadata = MetadataStore::open(Arc::new(ReadOnly), path.join("metadata"))?;
-    document(metadata.load()?)
+    let entities = metadata.load()?;
+    for entity in &entities {
+        if let Entity::User(user) = entity
+            && user.password_hash.is_slow()
+        {
+            let name = &user.name;
+            eprintln!(
+                "broker definitions: the password of '{name}' is hashed by Argon2id: RabbitMQ takes '{name}' for a user without one"
+            );
+        }
+    }
+    document(entities)
 }
 
 /// What is durable in some virtual hosts, themselves among it, of a broker that runs.
@@ -122,16 +133,7 @@ pub(crate) fn document(entities: Vec<Entity>) -> anyhow::Result<Value> {
                 let metadata = json!({"description": vhost.description, "tags": vhost.tags});
                 add("vhosts", json!({"name": vhost.name, "metadata": metadata}));
             }
-            Entity::User(user) => add(
-                "users",
-                json!({
-                    "name": user.name,
-                    "password_hash": user.password_hash,
-                    "hashing_algorithm": HASHING,
-                    "tags": user.tags,
-                    "limits": user_limits(user.limits.unwrap_or_default()),
-                }),
-            ),
+            Entity::User(record) => add("users", user_object(&record)),
             Entity::Permission(record) => add(
                 "permissions",
                 json!({
@@ -173,6 +175,22 @@ pub(crate) fn document(entities: Vec<Entity>) -> anyhow::Result<Value> {
         }
     }
     Ok(lists.into())
+}
+
+/// A user as a document has it. To RabbitMQ one whose password is hashed by Argon2id has none; the hash is beside that for this
+/// broker.
+pub(crate) fn user_object(user: &UserRecord) -> Value {
+    let mut value = json!({
+        "name": user.name,
+        "password_hash": user.password_hash.for_rabbitmq(),
+        "hashing_algorithm": HASHING,
+        "tags": user.tags,
+        "limits": user_limits(user.limits.unwrap_or_default()),
+    });
+    if user.password_hash.is_slow() {
+        value[ARGON2ID] = json!(user.password_hash);
+    }
+    value
 }
 
 fn object(arguments: &FieldTable, kind: &str, name: &str) -> anyhow::Result<Map<String, Value>> {

@@ -26,7 +26,7 @@ mod parse;
 pub(crate) use apply::apply;
 pub(crate) use arguments::{to_object as table_to_object, to_table as arguments_to_table};
 pub use export::DefinitionsCommand;
-pub(crate) use export::{document, live, run, user_limits, vhost_limits};
+pub(crate) use export::{document, live, run, user_limits, user_object, vhost_limits};
 pub(crate) use fields::Fields;
 pub(crate) use import::import;
 pub use parse::Definitions;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::arguments;
 use super::fields::Fields;
@@ -16,6 +17,8 @@ use crate::topology::ExchangeKind;
 
 /// Name of the hash that this broker knows, in RabbitMQ's words.
 pub(super) const HASHING: &str = "rabbit_password_hashing_sha256";
+/// Field of a user whose password RabbitMQ cannot check: the hash in its usual text form.
+pub(super) const ARGON2ID: &str = "password_hash_argon2id";
 /// Component of the parameters that are limits of virtual hosts.
 pub(super) const VHOST_LIMITS: &str = "vhost-limits";
 /// Fields about the broker that wrote the document.
@@ -47,6 +50,8 @@ pub struct Definitions {
     pub(super) left_out: Vec<String>,
     /// Where it came from, for people.
     pub(super) path: PathBuf,
+    /// SHA-256 of the text. Salts of passwords differ each time that it is read.
+    digest: [u8; 32],
 }
 
 impl Definitions {
@@ -58,7 +63,13 @@ impl Definitions {
         let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))?;
         let mut definitions: Definitions = text.parse()?;
         definitions.path = path.to_owned();
+        definitions.digest = Sha256::digest(text.as_bytes()).into();
         Ok(definitions)
+    }
+
+    /// True when both were read from the same text.
+    pub(crate) fn has_text_of(&self, other: &Definitions) -> bool {
+        self.digest == other.digest
     }
 }
 
@@ -199,6 +210,11 @@ fn vhost(fields: &mut Fields, left_out: &mut Vec<String>) -> Result<VhostRecord,
     })
 }
 
+fn parsed_hash(fields: &Fields, field: &str, text: &str) -> Result<PasswordHash, String> {
+    text.parse()
+        .map_err(|expected| format!("{}: {expected}", fields.place(field)))
+}
+
 fn user(fields: &mut Fields, left_out: &mut Vec<String>) -> Result<UserRecord, String> {
     let name = fields.name("name")?;
     let hashing = fields.optional_text("hashing_algorithm")?;
@@ -212,8 +228,11 @@ fn user(fields: &mut Fields, left_out: &mut Vec<String>) -> Result<UserRecord, S
                 let place = fields.place("hashing_algorithm");
                 return Err(format!("{place}: '{other}' is not supported, only {HASHING}"));
             }
-            hash.parse()
-                .map_err(|expected| format!("{}: {expected}", fields.place("password_hash")))?
+            // What this broker exports beside what RabbitMQ understands.
+            match fields.optional_text(ARGON2ID)? {
+                Some(slow) => parsed_hash(fields, ARGON2ID, &slow)?,
+                None => parsed_hash(fields, "password_hash", &hash)?,
+            }
         }
         _ => {
             let place = fields.place("password_hash");
@@ -224,8 +243,8 @@ fn user(fields: &mut Fields, left_out: &mut Vec<String>) -> Result<UserRecord, S
     let mut limits = fields.object("limits")?;
     let record = UserRecord {
         name,
+        hashing: PasswordHashing::of(&password_hash),
         password_hash,
-        hashing: PasswordHashing::Sha256,
         tags,
         limits: Some(UserLimits {
             connections_max: limits.limit("max-connections")?,

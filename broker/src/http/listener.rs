@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::connections::accept;
 use super::routes::router;
 use super::settings::ManagementConfig;
-use super::stage::{Shared, Stage};
+use super::stage::{Protocol, Shared, Stage};
 use crate::broker::Broker;
 use crate::server::listen;
 
@@ -60,7 +60,7 @@ impl Listener {
     }
 
     /// The broker serves clients from here on, at these addresses.
-    pub fn serve(&self, broker: &Arc<Broker>, addresses: Vec<SocketAddr>) {
+    pub fn serve(&self, broker: &Arc<Broker>, addresses: Vec<(Protocol, SocketAddr)>) {
         self.shared.serve(broker, addresses);
     }
 

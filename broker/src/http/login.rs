@@ -50,12 +50,9 @@ impl FromRequestParts<Shared> for Session {
             .ok_or_else(Refusal::not_authenticated)?;
         let response = format!("\0{name}\0{password}");
         let account = broker
-            .users
-            .authenticate("PLAIN", response.as_bytes(), peer.ip())
-            .map_err(|refused| {
-                tracing::warn!(%peer, %refused, "management login refused");
-                Refusal::not_authenticated()
-            })?;
+            .log_in("PLAIN", response.as_bytes(), &peer.into())
+            .await
+            .map_err(|_| Refusal::not_authenticated())?;
         let session = Session {
             shared: Arc::clone(shared),
             broker,

@@ -36,3 +36,4 @@ mod stage;
 pub use listener::Listener;
 pub use routes::listed as listed_routes;
 pub use settings::{ManagementConfig, ManagementFlags};
+pub use stage::Protocol;

@@ -12,6 +12,25 @@ use super::sampler::Sampler;
 use super::settings::ManagementConfig;
 use crate::broker::Broker;
 
+/// What is spoken where clients are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// AMQP.
+    Amqp,
+    /// AMQP over TLS.
+    Amqps,
+}
+
+impl Protocol {
+    /// As RabbitMQ calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Protocol::Amqp => "amqp",
+            Protocol::Amqps => "amqp/ssl",
+        }
+    }
+}
+
 /// How far the broker has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -31,7 +50,7 @@ pub(super) struct Stage {
     phase: AtomicU8,
     broker: OnceLock<Arc<Broker>>,
     /// Where clients are served.
-    addresses: OnceLock<Vec<SocketAddr>>,
+    addresses: OnceLock<Vec<(Protocol, SocketAddr)>>,
     pub(super) sampler: Sampler,
 }
 
@@ -59,7 +78,7 @@ impl Stage {
     }
 
     /// Clients are served from here on.
-    pub(super) fn serve(&self, broker: &Arc<Broker>, addresses: Vec<SocketAddr>) {
+    pub(super) fn serve(&self, broker: &Arc<Broker>, addresses: Vec<(Protocol, SocketAddr)>) {
         // Set once: a process has one broker.
         let _ = self.addresses.set(addresses);
         let _ = self.broker.set(Arc::clone(broker));
@@ -75,8 +94,8 @@ impl Stage {
         self.broker.get()
     }
 
-    /// Where clients are served.
-    pub(super) fn addresses(&self) -> &[SocketAddr] {
+    /// Where clients are served, Unix-domain sockets aside.
+    pub(super) fn addresses(&self) -> &[(Protocol, SocketAddr)] {
         self.addresses.get().map_or(&[], Vec::as_slice)
     }
 
@@ -84,7 +103,7 @@ impl Stage {
     pub(super) fn listeners(&self, node: &str) -> Vec<Value> {
         let addresses = self.addresses().iter();
         addresses
-            .map(|address| json!({"node": node, "protocol": "amqp", "ip_address": address.ip().to_string(), "port": address.port()}))
+            .map(|(protocol, address)| json!({"node": node, "protocol": protocol.name(), "ip_address": address.ip().to_string(), "port": address.port()}))
             .collect()
     }
 

@@ -1,7 +1,6 @@
 //! What can be seen of a connection.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -9,7 +8,7 @@ use wire::FieldTable;
 
 use super::channel::{ChannelObserved, ChannelShare, ChannelView};
 use super::count::{Count, Gauge};
-use crate::connection::{ConnectionId, Link};
+use crate::connection::{ConnectionId, Link, Peer};
 
 /// What a client has said about itself.
 #[derive(Clone, Debug, Default)]
@@ -28,9 +27,9 @@ pub struct Opened {
     /// The virtual host that it has opened.
     pub vhost: String,
     /// The client's end.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// The broker's end.
-    pub local: SocketAddr,
+    pub local: Peer,
     /// Unix time, milliseconds.
     pub opened_ms: u64,
     /// Highest channel number.

@@ -10,6 +10,7 @@
 pub mod error_rows;
 pub mod errors;
 pub mod http;
+pub mod tls;
 mod watched;
 mod witness;
 

@@ -11,6 +11,7 @@ use super::{BrokerProcess, DEADLINE};
 
 /// Where a broker listens, as it says.
 const ANNOUNCEMENT: &str = "broker listening ";
+const MANAGEMENT_ANNOUNCEMENT: &str = "broker management listening on ";
 
 /// A running broker with its log.
 #[derive(Debug)]
@@ -41,16 +42,22 @@ impl Watched {
             lines(child.stdout.take().unwrap()),
             lines(child.stderr.take().unwrap()),
         );
-        let announced: Vec<String> = (0..listeners)
-            .map(|_| match announcements.recv_timeout(DEADLINE) {
-                Ok(line) => line.strip_prefix(ANNOUNCEMENT).unwrap().to_owned(),
+        let (mut announced, mut management) = (Vec::new(), None);
+        while announced.len() < listeners {
+            match announcements.recv_timeout(DEADLINE) {
+                Ok(line) => match line.strip_prefix(MANAGEMENT_ANNOUNCEMENT) {
+                    Some(address) => management = Some(address.parse().unwrap()),
+                    None => announced.push(line.strip_prefix(ANNOUNCEMENT).unwrap().to_owned()),
+                },
                 Err(_) => panic!("no announcement: {:?}", log.iter().collect::<Vec<_>>()),
-            })
-            .collect();
+            }
+        }
         let first = announced[0].rsplit(' ').next().and_then(|text| text.parse().ok());
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut process = BrokerProcess::adopt(child, first.unwrap_or(nowhere), data_dir);
+        process.management = management;
         Watched {
-            process: BrokerProcess::adopt(child, first.unwrap_or(nowhere), data_dir),
+            process,
             announced,
             log,
         }

@@ -91,8 +91,8 @@ impl Row {
             "vhost": opened.map(|opened| &opened.vhost),
             "connection_details": {
                 "name": opened.map(Opened::name),
-                "peer_host": opened.map(|opened| opened.peer.ip().to_string()),
-                "peer_port": opened.map(|opened| opened.peer.port()),
+                "peer_host": opened.map(|opened| opened.peer.host()),
+                "peer_port": opened.and_then(|opened| opened.peer.port()),
             },
             "confirm": channel.confirm,
             "transactional": channel.transactional,

@@ -10,6 +10,7 @@ use crate::http::answer::{Json, Refusal};
 use crate::http::health::obstacles;
 use crate::http::login::Session;
 use crate::http::routes::Routes;
+use crate::http::stage::Protocol;
 use crate::observe::now_ms;
 use crate::queue::{Declaration, Publisher};
 use crate::record::{Content, RecordFields, join_names};
@@ -74,15 +75,23 @@ async fn port(session: Session, Path(port): Path<String>) -> Result<(StatusCode,
         .shared
         .addresses()
         .iter()
-        .any(|address| address.port() == wanted);
+        .any(|(_, address)| address.port() == wanted);
     Ok(checked(
         (!is_there).then(|| format!("nothing listens on port {wanted}")),
     ))
 }
 
 async fn protocol(session: Session, Path(protocol): Path<String>) -> (StatusCode, Json) {
+    let is_served = |wanted| {
+        session
+            .shared
+            .addresses()
+            .iter()
+            .any(|&(served, _)| served == wanted)
+    };
     let is_there = match protocol.as_str() {
-        "amqp" | "amqp091" => !session.shared.addresses().is_empty(),
+        "amqp" | "amqp091" => is_served(Protocol::Amqp),
+        "amqps" | "amqp/ssl" => is_served(Protocol::Amqps),
         "http" => true,
         _ => false,
     };

@@ -52,8 +52,8 @@ pub(super) fn render(queue: &Arc<Queue>, consumer: &ConsumerView) -> Value {
             "number": consumer.channel,
             "connection_name": connection,
             "node": node_name(),
-            "peer_host": opened.map(|opened| opened.peer.ip().to_string()),
-            "peer_port": opened.map(|opened| opened.peer.port()),
+            "peer_host": opened.map(|opened| opened.peer.host()),
+            "peer_port": opened.and_then(|opened| opened.peer.port()),
             "user": opened.map(|opened| &opened.user),
         },
     })

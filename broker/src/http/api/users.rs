@@ -2,10 +2,10 @@
 
 use axum::extract::Path;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{check_name, gone, made};
-use crate::definitions::{user_limits, user_record};
+use crate::definitions::{user_object, user_record};
 use crate::http::answer::{Json, Refusal};
 use crate::http::body::Object;
 use crate::http::listing::Listing;
@@ -34,7 +34,7 @@ fn users(session: &Session) -> Vec<UserRecord> {
 
 async fn list(session: Session, listing: Listing) -> Result<Json, Refusal> {
     session.administrator()?;
-    listing.answer(users(&session), |user| user.name.clone(), render)
+    listing.answer(users(&session), |user| user.name.clone(), user_object)
 }
 
 async fn without_permissions(session: Session, listing: Listing) -> Result<Json, Refusal> {
@@ -45,7 +45,7 @@ async fn without_permissions(session: Session, listing: Listing) -> Result<Json,
         let may_enter = |vhost: &str| session.broker.users.permissions(vhost, &user.name).may_enter();
         !vhosts.iter().any(|vhost| may_enter(vhost.name()))
     });
-    listing.answer(users, |user| user.name.clone(), render)
+    listing.answer(users, |user| user.name.clone(), user_object)
 }
 
 async fn show(session: Session, listing: Listing, Path(name): Path<String>) -> Result<Json, Refusal> {
@@ -55,7 +55,7 @@ async fn show(session: Session, listing: Listing, Path(name): Path<String>) -> R
         .users
         .account(&name)
         .ok_or_else(Refusal::not_found)?;
-    Ok(Json(listing.selected(render(&account.record))))
+    Ok(Json(listing.selected(user_object(&account.record))))
 }
 
 async fn put(session: Session, Path(name): Path<String>, object: Object) -> Result<StatusCode, Refusal> {
@@ -89,14 +89,4 @@ async fn delete_all(session: Session, mut object: Object) -> Result<StatusCode, 
         last = session.broker.delete_user(name).or(last);
     }
     gone(&session, last).await
-}
-
-fn render(user: &UserRecord) -> Value {
-    json!({
-        "name": user.name,
-        "password_hash": user.password_hash,
-        "hashing_algorithm": "rabbit_password_hashing_sha256",
-        "tags": user.tags,
-        "limits": user_limits(user.limits.unwrap_or_default()),
-    })
 }

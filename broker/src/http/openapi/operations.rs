@@ -120,7 +120,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     operation("get", "/api/health/checks/node-is-quorum-critical", "object", None, "Can only fail in a cluster."),
     operation("get", "/api/health/checks/below-node-connection-limit", "object", None, "503 when there may be no more connections."),
     operation("get", "/api/health/checks/port-listener/{port}", "object", None, "503 when clients are not served on a port."),
-    operation("get", "/api/health/checks/protocol-listener/{protocol}", "object", None, "503 when a protocol is not served: amqp and http are."),
+    operation("get", "/api/health/checks/protocol-listener/{protocol}", "object", None, "503 when a protocol is not served: amqp, amqps or http."),
     operation("get", "/api/aliveness-test/{vhost}", "object", None, "Publishes a message into the queue aliveness-test and gets it."),
     operation("get", "/api/policies", "list", None, "Always empty: there are no policies."),
     operation("get", "/api/policies/{vhost}", "list", None, "Always empty."),

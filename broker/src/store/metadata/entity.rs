@@ -109,9 +109,22 @@ pub struct UserRecord {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PasswordHashing {
-    /// RabbitMQ's `rabbit_password_hashing_sha256`.
+    /// RabbitMQ's `rabbit_password_hashing_sha256`; also where there is no password.
     #[default]
     Sha256,
+    /// Argon2id, for passwords that were set here.
+    Argon2id,
+}
+
+impl PasswordHashing {
+    /// The way in which a hash was made.
+    pub fn of(hash: &PasswordHash) -> PasswordHashing {
+        if hash.is_slow() {
+            PasswordHashing::Argon2id
+        } else {
+            PasswordHashing::Sha256
+        }
+    }
 }
 
 /// An exchange.
