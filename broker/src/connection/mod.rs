@@ -11,6 +11,7 @@
 //! | `login` | who it is, decided while the reactor does other things |
 //! | `input` | bytes to frames to handlers; content that spans frames |
 //! | `publish` | the publish path: routing, placing, confirms, back-pressure |
+//! | `parking` | what waits behind publishes, and whether reading goes on |
 //! | `inspect` | publishes that ask for more by their properties |
 //! | `replies` | direct reply-to |
 //! | `settle` | ack, nack, reject, recover |
@@ -37,6 +38,7 @@ mod input;
 mod inspect;
 mod link;
 mod login;
+mod parking;
 mod peer;
 mod publish;
 mod queues;
