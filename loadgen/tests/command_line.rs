@@ -211,8 +211,8 @@ fn wrong_usage_is_exit_code_2_and_names_what_is_allowed() {
         ),
         (&["--scenario", "20p20c", "--driver", "pika"], "native or lapin"),
         (
-            &["--scenario", "20p20c", "--url", "amqps://x"],
-            "TLS is not supported",
+            &["--scenario", "20p20c", "--url", "amqps://x?verify=maybe"],
+            "verify is \"maybe\"; allowed: verify_peer, verify_none",
         ),
         (
             &["--scenario", "crash", "--url", "amqp://127.0.0.1:1"],
