@@ -109,7 +109,7 @@ pub struct RunArguments {
 
     /// Run every combination of these values, --repeat times each, in shuffled order: FIELD=A,B,C, where FIELD is the
     /// path of a scenario's field, e.g. load.rate=10000,20000. May be repeated for a grid. Such runs enter no history;
-    /// <results>/sweeps gets their table, and the exit code is the worst one.
+    /// RESULTS/sweeps gets their table, and the exit code is the worst one.
     #[arg(
         long,
         value_name = "FIELD=VALUES",

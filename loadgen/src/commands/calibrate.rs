@@ -26,7 +26,7 @@ const CONFIDENCE: f64 = 0.95;
 ///
 /// Runs each scenario's shape of load (driver, producers, consumers, queues, sizes, confirms, acks; not its rate) several times,
 /// as fast as it goes, against the null sink, a process of its own on this machine. The median becomes the ceiling in
-/// <results>/calibration.json, for this shape and machine; later runs of the same shape say which share of it they reached, and
+/// RESULTS/calibration.json, for this shape and machine; later runs of the same shape say which share of it they reached, and
 /// validity.ceiling_share_max limits that. Invalid runs are made again. Exit codes: 0 calibrated, 1 messages were harmed,
 /// 2 wrong usage, 3 too many invalid runs or cut short, 4 the null sink failed.
 #[derive(Clone, Debug, Args)]

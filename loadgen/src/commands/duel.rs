@@ -22,7 +22,7 @@ use crate::verdict::Outcome;
 /// Each run has a fresh broker and data directory; runs of a pair have the same load, and the order is balanced (ABBA BAAB).
 /// A third run of each round drives A again: what A differs by from itself is the noise floor of the machine. The
 /// interval that decides is valid at every look, so stopping early finds no more false differences. Results: duel.json in
-/// <results>/duels. Exit codes: 0 decided (either is better, or equal within --margin), 1 messages were harmed, 2 wrong
+/// RESULTS/duels. Exit codes: 0 decided (either is better, or equal within --margin), 1 messages were harmed, 2 wrong
 /// usage, 3 undecided, disturbed or cut short, 4 a broker failed.
 ///
 /// Example: loadgen duel one=embedded 'two=embedded --reactors=2' --scenario 20p20c

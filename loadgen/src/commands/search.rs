@@ -27,7 +27,7 @@ const WARMUP_S_MAX: f64 = 2.0;
 /// Each rate is a short run at a fixed rate (open loop). A rate is held when the objectives are met, the backlog does not
 /// grow, and what was due is consumed. Rates are doubled until one does not hold, then the bracket is halved; the highest
 /// rate that held is confirmed by further runs, all of which must hold, else it is lowered. Invalid runs are made again.
-/// Results: search.json and search.csv in <results>/searches; their points are the throughput-latency curve. Exit codes: 0 a rate was found, 1 no rate holds or
+/// Results: search.json and search.csv in RESULTS/searches; their points are the throughput-latency curve. Exit codes: 0 a rate was found, 1 no rate holds or
 /// messages were harmed, 2 wrong usage, 3 only invalid runs or cut short, 4 the broker failed.
 #[derive(Clone, Debug, Args)]
 pub struct SearchArguments {
