@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`cli`], [`config`], [`logging`], [`data_dir`] | starting: flags and files, their checks, logs, the locked data directory |
 //! | [`limits`], `reload` | what changes while it runs, when SIGHUP comes |
-//! | [`server`], [`shutdown`] | listening, accepting, stopping |
+//! | [`server`], `descriptors`, [`shutdown`] | listening, accepting, what they take of the operating system, stopping |
 //! | [`reactor`], [`inbox`] | one thread's turn: read, dispatch, write; what other threads leave for it |
 //! | [`connection`] | a client: handshake, channels, publishes, acknowledgements |
 //! | [`tls`], `unix_socket` | other sockets than plain TCP |
@@ -31,6 +31,7 @@ pub mod connection;
 pub mod data_dir;
 pub mod declare;
 pub mod definitions;
+mod descriptors;
 mod headers;
 pub mod http;
 pub mod inbox;

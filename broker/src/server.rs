@@ -21,7 +21,8 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::broker::{Broker, ConnectionPermit};
 use crate::cli::{Loaded, Sources};
 use crate::connection::{Connection, Peer, Signal, Socket};
-use crate::http::{Listener, Protocol};
+use crate::descriptors::{self, Reserve};
+use crate::http::{self, Listener, Protocol};
 use crate::inbox::Inbox;
 use crate::reactor::Reactor;
 use crate::reload::Reload;
@@ -29,11 +30,11 @@ use crate::shutdown;
 use crate::store::{Job, Maintenance};
 use crate::tls::{Established, Handshakes};
 use crate::unix_socket::UnixSocket;
-use seglog::FsStorage;
+use seglog::{FsStorage, LogOptions};
 
 /// How long connections may take to answer `connection.close` when the broker stops.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
-/// Pause of the accept loop after an error such as "too many open files", which would repeat at once.
+/// Pause of the accept loop after an error, which may repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often idle queues are looked at.
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
@@ -88,6 +89,11 @@ impl From<Established> for Accepted {
 /// # Errors
 /// When the data directory cannot be used, an address cannot be listened on, or a thread cannot be started.
 pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
+    descriptors::raise(
+        &loaded.config,
+        LogOptions::default().open_files_max,
+        http::CONNECTIONS_MAX,
+    );
     let management = Listener::start(&loaded.config.management)?;
     let (broker, jobs) = Broker::open(loaded.config.clone(), Arc::new(FsStorage))?;
     let maintenance = Maintenance::start(Arc::clone(&broker), jobs)?;
@@ -250,8 +256,9 @@ fn start_reactors(broker: &Arc<Broker>) -> anyhow::Result<(Arc<Handovers>, Vec<J
 
 /// Accepts and deals connections to the reactors in turn. Never returns.
 async fn accept(listener: TcpListener, broker: Arc<Broker>, reactors: Arc<Handovers>) {
+    let mut reserve = Reserve::new();
     loop {
-        let (stream, peer, permit) = next_tcp(&listener, &broker).await;
+        let (stream, peer, permit) = next_tcp(&listener, &broker, &mut reserve).await;
         let accepted = Accepted {
             socket: Unregistered::Tcp(stream),
             peer: peer.into(),
@@ -265,8 +272,9 @@ async fn accept(listener: TcpListener, broker: Arc<Broker>, reactors: Arc<Handov
 
 /// Accepts connections and has hands shaken with them. Never returns.
 async fn accept_tls(listener: TcpListener, broker: Arc<Broker>, handshakes: Handshakes) {
+    let mut reserve = Reserve::new();
     loop {
-        let (stream, peer, permit) = next_tcp(&listener, &broker).await;
+        let (stream, peer, permit) = next_tcp(&listener, &broker, &mut reserve).await;
         if !handshakes.begin(stream, peer, permit).await {
             return;
         }
@@ -286,10 +294,17 @@ async fn deal_established(mut arrivals: mpsc::Receiver<Established>, reactors: A
 async fn next_tcp(
     listener: &TcpListener,
     broker: &Arc<Broker>,
+    reserve: &mut Reserve,
 ) -> (std::net::TcpStream, SocketAddr, ConnectionPermit) {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
+            Err(error) if Reserve::is_wanted(&error) => {
+                if !reserve.refuse(listener.accept()).await {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                continue;
+            }
             Err(error) => {
                 pause_after(&error).await;
                 continue;
@@ -308,9 +323,16 @@ async fn next_tcp(
 /// As [`accept`], from this machine. Never returns; the socket's file goes with it.
 async fn accept_local(socket: UnixSocket, broker: Arc<Broker>, reactors: Arc<Handovers>) {
     let mut number = 0;
+    let mut reserve = Reserve::new();
     loop {
         let stream = match socket.listener.accept().await {
             Ok((stream, _)) => stream,
+            Err(error) if Reserve::is_wanted(&error) => {
+                if !reserve.refuse(socket.listener.accept()).await {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                continue;
+            }
             Err(error) => {
                 pause_after(&error).await;
                 continue;

@@ -15,20 +15,23 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::descriptors::Reserve;
+
 /// Connections served at a time; further ones wait to be accepted.
-const CONNECTIONS_MAX: usize = 256;
+pub(crate) const CONNECTIONS_MAX: usize = 256;
 /// Time for the head of a request, the wait for it on an idle connection included.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// Time for one request, its body and its answer.
 pub(super) const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 32 << 10;
-/// Pause of the accept loop after an error such as "too many open files", which would repeat at once.
+/// Pause of the accept loop after an error, which may repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts for ever.
 pub(super) async fn accept(listener: TcpListener, router: Router) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut reserve = Reserve::new();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
@@ -40,6 +43,11 @@ pub(super) async fn accept(listener: TcpListener, router: Router) {
                     let _place = place;
                     serve(stream, peer, router).await;
                 });
+            }
+            Err(error) if Reserve::is_wanted(&error) => {
+                if !reserve.refuse(listener.accept()).await {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "cannot accept a management connection");

@@ -33,6 +33,7 @@ mod sampler;
 mod settings;
 mod stage;
 
+pub(crate) use connections::CONNECTIONS_MAX;
 pub use listener::Listener;
 pub use routes::listed as listed_routes;
 pub use settings::{ManagementConfig, ManagementFlags};

@@ -106,6 +106,11 @@ impl BrokerProcess {
         assert!(killed.success());
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the process to end.
     pub fn wait(&mut self) -> ExitStatus {
         wait_for("the broker to exit", || self.child.try_wait().unwrap())
