@@ -38,6 +38,7 @@ use crate::definitions::{self, Definitions, DefinitionsCommand};
 use crate::http::ManagementFlags;
 use crate::log_command::{self, LogCommand};
 use crate::logging::{self, LogFilter};
+use crate::shovel::{self, ShovelCommand};
 use crate::store::{CompactionRate, Durability};
 use crate::unix_socket;
 use config_command::ConfigCommand;
@@ -226,6 +227,8 @@ enum Command {
     Definitions(DefinitionsCommand),
     /// Prints an example of a configuration file, checks one, or shows what is in force. Takes all flags of a start.
     Config(Box<ConfigCommand>),
+    /// Moves messages from a queue of one broker to another broker, until it is stopped or has moved what it was to.
+    Shovel(Box<ShovelCommand>),
 }
 
 /// What the command line asks for.
@@ -235,6 +238,7 @@ enum Order {
     Log(LogCommand),
     Definitions(DefinitionsCommand),
     Config(config_command::Task, Sources),
+    Shovel(Box<ShovelCommand>),
 }
 
 /// Why there is no order.
@@ -336,6 +340,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Order::Log(command)) => return log_command::run(&command),
         Ok(Order::Definitions(command)) => return definitions::run(&command),
         Ok(Order::Config(task, sources)) => return config_command::run(task, &sources),
+        Ok(Order::Shovel(command)) => return shovel::run(&command),
         Err(Refused::Usage(error)) => {
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));
@@ -366,6 +371,7 @@ fn parse(
     Ok(match Flags::from_arg_matches(&matches)?.command {
         Some(Command::Log(command)) => Order::Log(command),
         Some(Command::Definitions(command)) => Order::Definitions(command),
+        Some(Command::Shovel(command)) => Order::Shovel(command),
         Some(Command::Config(command)) => {
             let own = matches.subcommand().map_or(&matches, |(_, own)| own);
             Order::Config(command.task(), Sources::new(own, environment))

@@ -18,6 +18,7 @@
 //! | [`http`], [`node`] | health checks, metrics, management; what the broker calls itself |
 //! | [`log_command`] | the same for people: `broker log` |
 //! | [`definitions`] | what RabbitMQ exports, in and out |
+//! | `shovel` | `broker shovel`: moves messages to another broker |
 //! | [`broker`], [`administration`] | what all of them share; what an administrator changes |
 #![forbid(unsafe_code)]
 
@@ -47,6 +48,7 @@ pub mod record;
 mod reload;
 pub mod restore;
 pub mod server;
+mod shovel;
 pub mod shutdown;
 pub mod store;
 mod terms;

@@ -10,6 +10,8 @@
 pub mod error_rows;
 pub mod errors;
 pub mod http;
+pub mod relay;
+pub mod shovel;
 pub mod tls;
 mod watched;
 mod witness;

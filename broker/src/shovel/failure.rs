@@ -1,0 +1,36 @@
+//! What went wrong, and whether another try may help.
+
+use lapin::ErrorKind;
+
+/// Reply codes of a broker that is stopping or had trouble of its own, rather than with what was asked.
+const PASSING: [u16; 3] = [
+    320, // connection-forced
+    506, // resource-error
+    541, // internal-error
+];
+
+/// Why moving ended before its time.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// A connection is lost or not to be had, or a message was refused: later it may be otherwise.
+    Passing(String),
+    /// A broker said no to what the command line asks for.
+    Final(String),
+}
+
+impl Failure {
+    /// What happened with `what`.
+    pub(super) fn of(what: &str, error: &lapin::Error) -> Self {
+        let told = format!("{what}: {error}");
+        match error.kind() {
+            ErrorKind::ProtocolError(error) if !PASSING.contains(&error.get_id()) => Self::Final(told),
+            _ => Self::Passing(told),
+        }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Passing(text) | Self::Final(text) => text,
+        }
+    }
+}
