@@ -10,24 +10,7 @@ cd "$(dirname "$0")/.."
 pictures=${1:-}
 [ -z "$pictures" ] || { mkdir -p "$pictures" && pictures=$(cd "$pictures" && pwd); }
 
-chromium=
-find_chromium() {
-    for name in chromium chromium-browser google-chrome; do
-        chromium=$(command -v "$name") && return
-    done
-    return 1
-}
-if ! command -v node >/dev/null; then
-    echo "status-test: skipped, node is not installed"
-    exit 0
-fi
-if ! find_chromium && command -v apt-get >/dev/null; then
-    (apt-get update && apt-get install -y --no-install-recommends chromium) >/dev/null 2>&1 || true
-fi
-if ! find_chromium; then
-    echo "status-test: skipped, Chromium is not installed and could not be"
-    exit 0
-fi
+. scripts/chromium.sh
 
 if [ -z "${BROKER_BIN:-}" ]; then
     cargo build -q -p broker
