@@ -167,9 +167,9 @@ mod tests {
                 "proc/meminfo",
                 "MemTotal: 9 kB\nSwapTotal:     1000 kB\nSwapFree:       900 kB\n",
             ),
-            ("proc/self/cgroup", "0::/work/lab\n"),
-            ("sys/fs/cgroup/work/lab/cpu.max", "max 100000\n"),
-            ("sys/fs/cgroup/work/cpu.max", "150000 100000\n"),
+            ("proc/self/cgroup", "0::/fleet/lab\n"),
+            ("sys/fs/cgroup/fleet/lab/cpu.max", "max 100000\n"),
+            ("sys/fs/cgroup/fleet/cpu.max", "150000 100000\n"),
         ]);
         let conditions = files.conditions_at_start();
         assert_eq!(
