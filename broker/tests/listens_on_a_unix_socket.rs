@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use support::http::Http;
 use support::{Client, DEADLINE, OwnedFrame, Watched};
-use wire::{Method, PROTOCOL_HEADER, TableRef, decode_frame};
+use wire::{Method, PROTOCOL_HEADER, TableRef};
 
 fn flag(path: &Path) -> String {
     format!("--listen-unix={}", path.display())
@@ -40,14 +40,7 @@ impl LocalClient {
 
     fn frame(&mut self) -> OwnedFrame {
         loop {
-            if let Some(frame) = decode_frame(&self.input, 131_072).unwrap() {
-                let len = frame.payload.len() + wire::FRAME_OVERHEAD;
-                let frame = OwnedFrame {
-                    kind: frame.kind,
-                    channel: frame.channel,
-                    payload: frame.payload.to_vec(),
-                };
-                self.input.drain(..len);
+            if let Some(frame) = OwnedFrame::take(&mut self.input, 131_072) {
                 return frame;
             }
             let mut buffer = [0; 4096];

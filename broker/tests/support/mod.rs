@@ -216,6 +216,19 @@ pub struct OwnedFrame {
 }
 
 impl OwnedFrame {
+    /// Takes the first frame out of what was received, when all of it is there.
+    pub fn take(input: &mut Vec<u8>, frame_bytes_max: usize) -> Option<Self> {
+        let frame = decode_frame(input, frame_bytes_max).unwrap()?;
+        let len = frame.payload.len() + wire::FRAME_OVERHEAD;
+        let frame = Self {
+            kind: frame.kind,
+            channel: frame.channel,
+            payload: frame.payload.to_vec(),
+        };
+        input.drain(..len);
+        Some(frame)
+    }
+
     /// The method in it.
     pub fn method(&self) -> Method<'_> {
         assert_eq!(self.kind, FrameKind::Method, "{self:?}");
@@ -396,14 +409,7 @@ impl Client {
     /// The next frame that is no heartbeat, or `None` at the end of the stream.
     pub fn try_frame(&mut self) -> Option<OwnedFrame> {
         loop {
-            if let Some(frame) = decode_frame(&self.input, self.frame_bytes_max).unwrap() {
-                let len = frame.payload.len() + wire::FRAME_OVERHEAD;
-                let frame = OwnedFrame {
-                    kind: frame.kind,
-                    channel: frame.channel,
-                    payload: frame.payload.to_vec(),
-                };
-                self.input.drain(..len);
+            if let Some(frame) = OwnedFrame::take(&mut self.input, self.frame_bytes_max) {
                 if frame.kind != FrameKind::Heartbeat {
                     return Some(frame);
                 }

@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
-use wire::{FrameKind, Method, PROTOCOL_HEADER, TableRef, decode_frame};
+use wire::{FrameKind, Method, PROTOCOL_HEADER, TableRef};
 
 use super::{DEADLINE, OwnedFrame};
 
@@ -216,14 +216,7 @@ impl TlsClient {
     /// The next frame, or `None` when the session was closed as TLS asks for.
     pub fn try_frame(&mut self) -> Option<OwnedFrame> {
         loop {
-            if let Some(frame) = decode_frame(&self.input, 131_072).unwrap() {
-                let len = frame.payload.len() + wire::FRAME_OVERHEAD;
-                let frame = OwnedFrame {
-                    kind: frame.kind,
-                    channel: frame.channel,
-                    payload: frame.payload.to_vec(),
-                };
-                self.input.drain(..len);
+            if let Some(frame) = OwnedFrame::take(&mut self.input, 131_072) {
                 return Some(frame);
             }
             let mut buffer = [0; 64 * 1024];
