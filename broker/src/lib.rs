@@ -15,6 +15,7 @@
 //! | [`queue`], [`queue_maker`], [`record`] | messages: the state machine, what it is made with, the byte format |
 //! | [`observe`] | what can be seen of all of this, and at what cost |
 //! | [`store`], [`restore`] | what is durable: logs, checkpoints, descriptions; a start from them |
+//! | [`stage`] | how far the broker has come, for whoever tells of it |
 //! | [`http`], [`node`] | health checks, metrics, management; what the broker calls itself |
 //! | [`log_command`] | the same for people: `broker log` |
 //! | [`definitions`] | what RabbitMQ exports, in and out |
@@ -50,6 +51,7 @@ pub mod restore;
 pub mod server;
 mod shovel;
 pub mod shutdown;
+pub mod stage;
 pub mod store;
 mod terms;
 mod timers;

@@ -22,11 +22,12 @@ use crate::broker::{Broker, ConnectionPermit};
 use crate::cli::{Loaded, Sources};
 use crate::connection::{Connection, Peer, Signal, Socket};
 use crate::descriptors::{self, Reserve};
-use crate::http::{self, Listener, Protocol};
+use crate::http::{self, Listener};
 use crate::inbox::Inbox;
 use crate::reactor::Reactor;
 use crate::reload::Reload;
 use crate::shutdown;
+use crate::stage::{Protocol, Stage};
 use crate::store::{Job, Maintenance};
 use crate::tls::{Established, Handshakes};
 use crate::unix_socket::UnixSocket;
@@ -94,7 +95,8 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
         LogOptions::default().open_files_max,
         http::CONNECTIONS_MAX,
     );
-    let management = Listener::start(&loaded.config.management)?;
+    let stage = Arc::<Stage>::default();
+    let management = Listener::start(&loaded.config.management, Arc::clone(&stage))?;
     let (broker, jobs) = Broker::open(loaded.config.clone(), Arc::new(FsStorage))?;
     let maintenance = Maintenance::start(Arc::clone(&broker), jobs)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -127,7 +129,7 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
         let served = plain
             .chain(encrypted)
             .map(|(protocol, listener)| Ok((protocol, listener.local_addr()?)));
-        management.serve(&broker, served.collect::<std::io::Result<_>>()?);
+        stage.serve(&broker, served.collect::<std::io::Result<_>>()?);
         for listener in &listeners {
             announce(format_args!("on {}", listener.local_addr()?))?;
         }
@@ -154,7 +156,7 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
         serving.spawn(reload.on_demand());
         signals.wait().await;
         tracing::info!("stopping: no more connections");
-        management.note_stopping();
+        stage.stop();
         serving.shutdown().await;
         let stopping = async {
             shutdown::quiesce(&broker).await;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use wire::FieldTable;
 
 use super::answer::Refusal;
-use super::stage::Shared;
+use super::shared::Shared;
 use crate::definitions::{Fields, arguments_to_table};
 
 /// Largest body of a request: definitions are the largest.

@@ -1,7 +1,6 @@
 //! The thread that serves HTTP.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -12,26 +11,26 @@ use tokio::sync::Notify;
 use super::connections::accept;
 use super::routes::router;
 use super::settings::ManagementConfig;
-use super::stage::{Protocol, Shared, Stage};
-use crate::broker::Broker;
+use super::shared::{Service, Shared};
 use crate::server::listen;
+use crate::stage::Stage;
 
 /// The running thread; none where no address is asked for.
 #[derive(Debug)]
 pub struct Listener {
-    shared: Shared,
     stopped: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Listener {
-    /// Listens, and prints one line on standard output for each address. Until [`Listener::serve`] only the health checks have
+    /// Listens, and prints one line on standard output for each address. Until
+    /// [`Stage::serve`] only the health checks have
     /// something to say.
     ///
     /// # Errors
     /// When an address cannot be listened on, or there is no thread left.
-    pub fn start(config: &ManagementConfig) -> anyhow::Result<Listener> {
-        let shared = Stage::new(config.clone());
+    pub fn start(config: &ManagementConfig, stage: Arc<Stage>) -> anyhow::Result<Listener> {
+        let shared = Service::new(config.clone(), stage);
         let stopped = Arc::<Notify>::default();
         let mut thread = None;
         if !config.listen.is_empty() {
@@ -46,27 +45,13 @@ impl Listener {
                     .collect::<anyhow::Result<_>>()?
             };
             announce(&listeners)?;
-            let serving = serve(listeners, Arc::clone(&shared), Arc::clone(&stopped));
+            let serving = serve(listeners, shared, Arc::clone(&stopped));
             let spawned = std::thread::Builder::new()
                 .name("http".to_owned())
                 .spawn(move || runtime.block_on(serving));
             thread = Some(spawned?);
         }
-        Ok(Listener {
-            shared,
-            stopped,
-            thread,
-        })
-    }
-
-    /// The broker serves clients from here on, at these addresses.
-    pub fn serve(&self, broker: &Arc<Broker>, addresses: Vec<(Protocol, SocketAddr)>) {
-        self.shared.serve(broker, addresses);
-    }
-
-    /// The broker is about to stop; requests are still answered.
-    pub fn note_stopping(&self) {
-        self.shared.stop();
+        Ok(Listener { stopped, thread })
     }
 
     /// Ends the thread.

@@ -18,7 +18,7 @@ use fancy_regex::RegexBuilder;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Json, Refusal};
-use super::stage::Shared;
+use super::shared::Shared;
 
 /// Rows of one answer without pages.
 const ROWS_MAX: usize = 20_000;

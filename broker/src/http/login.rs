@@ -17,7 +17,7 @@ use axum::http::request::Parts;
 use base64::Engine as _;
 
 use super::answer::Refusal;
-use super::stage::Shared;
+use super::shared::Shared;
 use crate::access::Access;
 use crate::auth::Permissions;
 use crate::broker::Broker;

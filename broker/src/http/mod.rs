@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `settings` | flags and limits |
 //! | `listener`, `connections` | the thread; accepting, limits of size and time |
-//! | `stage` | what all requests share: how far the broker has come, the sampler |
+//! | `shared` | what all requests share |
 //! | `routes` | which path leads where |
 //! | `answer`, `body`, `listing` | JSON out, errors among it; JSON in; pages of lists |
 //! | `login` | Basic auth, tags, permissions |
@@ -31,10 +31,9 @@ mod page;
 mod routes;
 mod sampler;
 mod settings;
-mod stage;
+mod shared;
 
 pub(crate) use connections::CONNECTIONS_MAX;
 pub use listener::Listener;
 pub use routes::listed as listed_routes;
 pub use settings::{ManagementConfig, ManagementFlags};
-pub use stage::Protocol;

@@ -14,7 +14,7 @@ use super::health;
 use super::metrics;
 use super::openapi;
 use super::page::page;
-use super::stage::Shared;
+use super::shared::Shared;
 
 /// Routes, and their list for the document that describes them.
 pub(super) struct Routes {

@@ -9,9 +9,8 @@ use crate::http::answer::{Json, Refusal};
 use crate::http::listing::Listing;
 use crate::http::login::Session;
 use crate::http::routes::Routes;
-use crate::http::sampler::Earlier;
 use crate::node::node_name;
-use crate::observe::{ChannelView, LinkView, Opened};
+use crate::observe::{ChannelView, Earlier, LinkView, Opened};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes

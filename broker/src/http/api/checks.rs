@@ -7,13 +7,12 @@ use serde_json::json;
 use crate::auth::{Operation, Resource};
 use crate::declare::durability;
 use crate::http::answer::{Json, Refusal};
-use crate::http::health::obstacles;
 use crate::http::login::Session;
 use crate::http::routes::Routes;
-use crate::http::stage::Protocol;
 use crate::observe::now_ms;
 use crate::queue::{Declaration, Publisher};
 use crate::record::{Content, RecordFields, join_names};
+use crate::stage::Protocol;
 
 /// Queue of the aliveness test; its name is RabbitMQ's.
 const ALIVENESS: &str = "aliveness-test";
@@ -44,13 +43,13 @@ fn checked(problem: Option<String>) -> (StatusCode, Json) {
 }
 
 async fn alarms(session: Session) -> (StatusCode, Json) {
-    let found = obstacles(&session.shared).into_iter();
+    let found = session.shared.obstacles().into_iter();
     let mut alarms = found.filter(|(check, _)| ["disk", "memory"].contains(check));
     checked(alarms.next().map(|(_, reason)| reason))
 }
 
 async fn ready(session: Session) -> (StatusCode, Json) {
-    let first = obstacles(&session.shared).into_iter().next();
+    let first = session.shared.obstacles().into_iter().next();
     checked(first.map(|(_, reason)| reason))
 }
 

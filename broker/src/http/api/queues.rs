@@ -16,9 +16,8 @@ use crate::http::body::Object;
 use crate::http::listing::Listing;
 use crate::http::login::Session;
 use crate::http::routes::Routes;
-use crate::http::sampler::Earlier;
 use crate::node::node_name;
-use crate::observe::{QueueView, now_ms, queue_views};
+use crate::observe::{Earlier, QueueView, now_ms, queue_views};
 use crate::queue::{Declaration, Queue, QueueKind};
 
 pub(super) fn add(routes: Routes) -> Routes {

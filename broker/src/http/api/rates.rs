@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::http::sampler::{Earlier, QueueLook};
-use crate::observe::{ChannelView, GlobalCounts, QueueCounts, QueueView};
+use crate::observe::{ChannelView, Earlier, GlobalCounts, QueueCounts, QueueLook, QueueView};
 
 /// A counter, `name`, and its rate, `name_details`.
 pub(super) struct Stats<'a> {

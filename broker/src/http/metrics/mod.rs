@@ -16,7 +16,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::Refusal;
-use super::stage::{Shared, Stage};
+use super::shared::{Service, Shared};
 use crate::broker::Broker;
 use crate::observe::{LinkView, QueueView, links, queue_views};
 use exposition::Exposition;
@@ -26,7 +26,7 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// One look for one scrape.
 struct Scrape<'a> {
-    stage: &'a Stage,
+    stage: &'a Service,
     broker: &'a Broker,
     queues: Vec<QueueView>,
     links: Vec<LinkView>,
@@ -51,7 +51,7 @@ pub(super) async fn per_object(State(shared): State<Shared>) -> Result<Response,
 }
 
 impl<'a> Scrape<'a> {
-    fn take(stage: &'a Stage) -> Result<Scrape<'a>, Refusal> {
+    fn take(stage: &'a Service) -> Result<Scrape<'a>, Refusal> {
         let broker = stage.broker()?;
         let start = Instant::now();
         let vhosts = broker.vhosts();

@@ -1,0 +1,150 @@
+//! How far the broker has come, and what those share who tell of it and ask things of it while it runs: HTTP and the control
+//! socket, which both answer before the data directory is read and until the last connection is closed.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::broker::Broker;
+
+/// What is spoken where clients are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// AMQP.
+    Amqp,
+    /// AMQP over TLS.
+    Amqps,
+}
+
+impl Protocol {
+    /// As RabbitMQ calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Amqp => "amqp",
+            Protocol::Amqps => "amqp/ssl",
+        }
+    }
+}
+
+/// How far the broker has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The data directory is being read.
+    Starting,
+    /// Clients are served.
+    Serving,
+    /// Nothing more is accepted.
+    Stopping,
+}
+
+impl Phase {
+    /// Its name, for people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Starting => "starting",
+            Phase::Serving => "running",
+            Phase::Stopping => "stopping",
+        }
+    }
+}
+
+/// See the module documentation.
+#[derive(Debug)]
+pub struct Stage {
+    /// When the process began to be a broker.
+    pub started: Instant,
+    phase: AtomicU8,
+    broker: OnceLock<Arc<Broker>>,
+    /// Where clients are served.
+    addresses: OnceLock<Vec<(Protocol, SocketAddr)>>,
+}
+
+impl Default for Stage {
+    fn default() -> Stage {
+        Stage {
+            started: Instant::now(),
+            phase: AtomicU8::new(Phase::Starting as u8),
+            broker: OnceLock::new(),
+            addresses: OnceLock::new(),
+        }
+    }
+}
+
+impl Stage {
+    /// How far the broker has come.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Serving,
+            _ => Phase::Stopping,
+        }
+    }
+
+    /// Clients are served from here on, at these addresses.
+    pub fn serve(&self, broker: &Arc<Broker>, addresses: Vec<(Protocol, SocketAddr)>) {
+        // Set once: a process has one broker.
+        let _ = self.addresses.set(addresses);
+        let _ = self.broker.set(Arc::clone(broker));
+        self.phase.store(Phase::Serving as u8, Ordering::Release);
+    }
+
+    /// Nothing more is accepted from here on; requests are still answered.
+    pub fn stop(&self) {
+        self.phase.store(Phase::Stopping as u8, Ordering::Release);
+    }
+
+    /// The broker, once it has read its data directory.
+    pub fn opened(&self) -> Option<&Arc<Broker>> {
+        self.broker.get()
+    }
+
+    /// Where clients are served, Unix-domain sockets aside.
+    pub fn addresses(&self) -> &[(Protocol, SocketAddr)] {
+        self.addresses.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The same in RabbitMQ's words.
+    pub fn listeners(&self, node: &str) -> Vec<Value> {
+        let addresses = self.addresses().iter();
+        addresses
+            .map(|(protocol, address)| json!({"node": node, "protocol": protocol.name(), "ip_address": address.ip().to_string(), "port": address.port()}))
+            .collect()
+    }
+
+    /// Why clients cannot publish and consume as they should: name of the check, and a sentence.
+    pub fn obstacles(&self) -> Vec<(&'static str, String)> {
+        let mut obstacles = Vec::new();
+        match self.phase() {
+            Phase::Serving => {}
+            Phase::Starting => obstacles.push((
+                "started",
+                "the broker is starting: it reads its data directory".to_owned(),
+            )),
+            Phase::Stopping => obstacles.push(("running", "the broker is stopping".to_owned())),
+        }
+        let Some(broker) = self.opened() else {
+            return obstacles;
+        };
+        if let Some(reason) = broker.store.poison_reason() {
+            obstacles.push(("log", format!("the message log has failed: {reason}")));
+        }
+        if broker.store.has_alarm() {
+            let limit = broker.config.disk_free_min;
+            obstacles.push((
+                "disk",
+                format!("less than {limit} bytes are free on the disk: publishers wait"),
+            ));
+        }
+        if broker.starved.any() {
+            let budget = broker.pool.bytes_budget();
+            obstacles.push((
+                "memory",
+                format!("the memory budget of {budget} bytes is spent: publishers wait"),
+            ));
+        }
+        obstacles
+    }
+}
