@@ -18,8 +18,28 @@ step_loom() {
     RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="$target/loom" CARGO_PROFILE_RELEASE_LTO=off \
         CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo test -p ring --release --lib loom
 }
+# Every attack of the security table names tests that exist.
+security_table() {
+    awk -F ' *[|] *' '/^[|]/ && $4 != "test" && $4 !~ /^-/ { count = split($4, tests, /, */); for (i = 1; i <= count; i++) print tests[i] }' \
+        broker/SECURITY.md | {
+        failed=0
+        while IFS= read -r proof; do
+            file=${proof%%::*}
+            case $file in
+            src/*) path=broker/$file ;;
+            scripts/*) path=$file ;;
+            *) path=broker/tests/$file.rs ;;
+            esac
+            [ -e "$path" ] && { [[ $proof != *::* ]] || grep -q "fn ${proof#*::}(" "$path"; } && continue
+            echo "SECURITY.md: there is no test '$proof'" >&2
+            failed=1
+        done
+        return $failed
+    }
+}
 # Every line of the compatibility table names tests that exist, or says that it is not there.
 step_table() {
+    security_table || return 1
     awk -F ' *[|] *' '
         /^##/ { table = 0 }
         /^[|] *feature *[|]/ { table = 1; next }

@@ -46,6 +46,47 @@ fn bind<'a>(queue: &'a str, exchange: &'a str, routing_key: &'a str) -> Method<'
     }
 }
 
+fn unbind<'a>(queue: &'a str, exchange: &'a str) -> Method<'a> {
+    Method::QueueUnbind {
+        queue,
+        exchange,
+        routing_key: "public.x",
+        arguments: TableRef::EMPTY,
+    }
+}
+
+fn exchange_bind<'a>(destination: &'a str, source: &'a str) -> Method<'a> {
+    Method::ExchangeBind {
+        destination,
+        source,
+        routing_key: "public.x",
+        no_wait: false,
+        arguments: TableRef::EMPTY,
+    }
+}
+
+fn exchange_unbind<'a>(destination: &'a str, source: &'a str) -> Method<'a> {
+    Method::ExchangeUnbind {
+        destination,
+        source,
+        routing_key: "public.x",
+        no_wait: false,
+        arguments: TableRef::EMPTY,
+    }
+}
+
+fn declare_with<'a>(queue: &'a str, arguments: TableRef<'a>) -> Method<'a> {
+    Method::QueueDeclare {
+        queue,
+        passive: false,
+        durable: false,
+        exclusive: false,
+        auto_delete: false,
+        no_wait: false,
+        arguments,
+    }
+}
+
 fn exchange<'a>(exchange: &'a str, arguments: TableRef<'a>) -> Method<'a> {
     Method::ExchangeDeclare {
         exchange,
@@ -66,6 +107,10 @@ fn every_method_is_refused_for_its_own_reason() {
     alternate.insert("alternate-exchange", "yours");
     let alternate = alternate.to_bytes();
     let alternate = TableRef::parse(&alternate).unwrap();
+    let mut dead_letters = FieldTable::new();
+    dead_letters.insert("x-dead-letter-exchange", "yours");
+    let dead_letters = dead_letters.to_bytes();
+    let dead_letters = TableRef::parse(&dead_letters).unwrap();
     let cases = [
         (declare("yours"), "configure", "queue 'yours'"),
         (
@@ -117,6 +162,17 @@ fn every_method_is_refused_for_its_own_reason() {
             "queue 'yours'",
         ),
         (support::consume("yours", "", true), "read", "queue 'yours'"),
+        (unbind("both", "amq.topic"), "write", "queue 'both'"),
+        (unbind("mine", "yours"), "read", "exchange 'yours'"),
+        (exchange_bind("yours", "amq.topic"), "write", "exchange 'yours'"),
+        (exchange_bind("amq.topic", "yours"), "read", "exchange 'yours'"),
+        (exchange_unbind("yours", "amq.topic"), "write", "exchange 'yours'"),
+        (exchange_unbind("amq.topic", "yours"), "read", "exchange 'yours'"),
+        (
+            declare_with("mine-too", dead_letters),
+            "write",
+            "exchange 'yours'",
+        ),
     ];
     for (method, operation, of) in cases {
         let mut client = ada(&broker);
@@ -142,6 +198,24 @@ fn publishes_are_checked_by_exchange_and_by_topic() {
         client.publish_persistent(1, exchange, key, b"x");
         assert_eq!(client.expect_close(1, 403), refusal("write", of));
     }
+    // By none of the other ways to publish either: in a transaction, or with further keys.
+    let mut client = ada(&broker);
+    client.call(1, Method::TxSelect);
+    client.publish_persistent(1, "yours", "ada.x", b"x");
+    assert_eq!(client.expect_close(1, 403), refusal("write", "exchange 'yours'"));
+    let mut keys = FieldTable::new();
+    keys.insert("CC", wire::FieldValue::Array(vec!["bob.x".into()]));
+    let keys = keys.to_bytes();
+    let properties = wire::BasicProperties {
+        headers: TableRef::parse(&keys).ok(),
+        ..wire::BasicProperties::default()
+    };
+    let mut client = ada(&broker);
+    client.publish_with(1, "amq.topic", "ada.x", &properties, b"x");
+    assert_eq!(
+        client.expect_close(1, 403),
+        refusal("write", "topic 'bob.x' in exchange 'amq.topic'")
+    );
     let mut client = ada(&broker);
     client.declare(1, "mine");
     client.send(1, bind("mine", "amq.topic", "public.#"));

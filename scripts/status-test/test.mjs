@@ -25,13 +25,18 @@ const until = async (what, probe) => {
   }
 };
 
+const LONG = "a queue with a name that is quite long, longer than a phone is wide";
+// Whoever may declare a queue chooses what an administrator's browser is given.
+const MARKUP = `<img src=x onerror="document.title='owned'">`;
+const names = [LONG, MARKUP, "idle", "orders"];
+
 // Somebody who uses the broker for as long as the test runs.
 let busy = true;
 const use = async () => {
   const properties = { delivery_mode: 2 };
   const publish = (key) => ask("POST", "/api/exchanges/%2F/amq.default/publish", { properties, routing_key: key, payload: "x".repeat(100) });
   while (busy) {
-    await Promise.all(Array.from({ length: 8 }, (_, index) => publish(index % 3 ? "orders" : "a queue with a name that is quite long, longer than a phone is wide")));
+    await Promise.all(Array.from({ length: 8 }, (_, index) => publish(index % 3 ? "orders" : LONG)));
     await ask("POST", "/api/queues/%2F/orders/get", { count: 4, ackmode: "ack_requeue_false", encoding: "auto" });
   }
 };
@@ -57,7 +62,7 @@ const check = async (name, body) => {
 };
 let user;
 try {
-  for (const name of ["orders", "a queue with a name that is quite long, longer than a phone is wide", "idle"]) {
+  for (const name of names) {
     await ask("PUT", `/api/queues/%2F/${encodeURIComponent(name)}`, { durable: true });
   }
   user = use();
@@ -80,7 +85,9 @@ try {
     assert.match(await text(tab, "memory"), /message memory.* of 512 MiB/);
     assert.match(await text(tab, "stages"), /read to ringp50 ≤ .+p99 ≤ |no sample yet/);
     assert.equal(await tab.run("document.querySelectorAll('#stages svg').length"), 5);
-    assert.deepEqual((await queues(tab)).toSorted(), ["a queue with a name that is quite long, longer than a phone is wide", "idle", "orders"]);
+    assert.deepEqual((await queues(tab)).toSorted(), names.toSorted());
+    assert.equal(await tab.run("document.querySelectorAll('img').length"), 0, "a name is text");
+    assert.notEqual(await tab.run("document.title"), "owned");
     assert.equal(await tab.run("[...document.querySelectorAll('polyline')].some((it) => /NaN|Infinity/.test(it.getAttribute('points')))"), false);
     await keep(tab, "wide");
     assert.deepEqual(tab.faults, [], "the console stays empty");
@@ -93,7 +100,7 @@ try {
       await other.go(`${address}/`);
       await other.run(`sessionStorage.setItem("authorization", ${JSON.stringify(session)})`);
       await other.go(`${address}/`);
-      await until("queues", async () => (await queues(other)).length === 3);
+      await until("queues", async () => (await queues(other)).length === names.length);
       const overflow = await other.run("document.documentElement.scrollWidth - document.documentElement.clientWidth");
       assert.ok(overflow <= 0, `${overflow} px too wide`);
       await keep(other, name);

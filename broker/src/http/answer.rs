@@ -43,6 +43,12 @@ impl Refusal {
         Refusal::new(StatusCode::UNAUTHORIZED, "not_authorised", reason)
     }
 
+    /// 403: a change that another site's page asks for.
+    pub(super) fn from_elsewhere() -> Refusal {
+        let reason = "the request comes from a page of another site (Origin, Sec-Fetch-Site)";
+        Refusal::new(StatusCode::FORBIDDEN, "forbidden", reason)
+    }
+
     /// 404, in RabbitMQ's words.
     pub(super) fn not_found() -> Refusal {
         Refusal::new(StatusCode::NOT_FOUND, "Object Not Found", "Not Found")

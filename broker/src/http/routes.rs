@@ -2,7 +2,8 @@
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::http::Request;
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
@@ -97,8 +98,31 @@ pub(super) fn router(shared: Shared) -> Router {
     router
         .fallback(|| async { Refusal::not_found() })
         .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
+        .layer(from_fn(from_here))
         .layer(from_fn(in_time))
         .with_state(shared)
+}
+
+/// Refuses changes that a page from elsewhere asks for: a browser adds the password that its user once gave for this address to
+/// any page's requests. What is no browser sends neither header.
+async fn from_here(request: Request<axum::body::Body>, next: Next) -> Response {
+    if !request.method().is_safe() && is_from_elsewhere(request.headers()) {
+        return Refusal::from_elsewhere().into_response();
+    }
+    next.run(request).await
+}
+
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    // Newer browsers judge themselves, and know the address that they used even where a proxy changes the host.
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site != "same-origin" && site != "none";
+    }
+    let Some(origin) = headers.get(ORIGIN) else {
+        return false;
+    };
+    let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    authority.map(|(_, authority)| authority) != host
 }
 
 /// Ends a request whose time is over.

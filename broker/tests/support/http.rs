@@ -46,6 +46,15 @@ impl Http {
         }
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The header's value.
+    pub fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         self.request("GET", path, &[], None)
     }

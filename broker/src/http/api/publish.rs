@@ -46,12 +46,13 @@ async fn publish(
     let fields = object.0.object("properties").map_err(Refusal::bad_request)?;
     let mut properties = Properties::read(fields).map_err(Refusal::bad_request)?;
     check_properties(&session, &properties)?;
-    session.check(&vhost, |access| {
-        access.check(Operation::Write, Resource::Exchange(exchange))?;
-        access.check_topic(Operation::Write, exchange, &routing_key)
-    })?;
     let mut keys = vec![routing_key.clone()];
     keys.extend(further_keys(&mut properties));
+    session.check(&vhost, |access| {
+        access.check(Operation::Write, Resource::Exchange(exchange))?;
+        let mut keys = keys.iter();
+        keys.try_for_each(|key| access.check_topic(Operation::Write, exchange, key))
+    })?;
     let message = Message {
         names: join_names(exchange, &routing_key),
         frames: frames(&properties, &body),
