@@ -7,7 +7,6 @@
 //! Inside a virtual host permissions decide: patterns for what may be configured, written and read, and for the
 //! routing keys of topic exchanges.
 
-mod login_log;
 mod password_hash;
 mod pattern;
 mod permissions;
@@ -21,7 +20,6 @@ use std::str::FromStr;
 
 use wire::ReplyCode;
 
-pub use self::login_log::LoginLog;
 pub use self::password_hash::PasswordHash;
 pub use self::permissions::{Operation, Permissions, Resource};
 pub(crate) use self::seed::seeded;

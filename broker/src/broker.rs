@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use ring::{ChunkPool, PoolConfig};
 use seglog::{LogOptions, Storage};
 
-use crate::auth::{Account, LoginLog, Refused, Users};
+use crate::auth::{Account, Refused, Users};
 use crate::config::Config;
 use crate::connection::{ConnectionId, Peer, ReplyConsumers};
 use crate::definitions;
@@ -49,8 +49,6 @@ pub struct Broker {
     pub replies: ReplyConsumers,
     /// Users and their permissions.
     pub users: Users,
-    /// Tells of logins that are refused.
-    pub login_log: LoginLog,
     /// What is durable.
     pub store: Arc<Store>,
     /// What is counted for people to see.
@@ -109,7 +107,6 @@ impl Broker {
             starved,
             replies: ReplyConsumers::default(),
             users: Users::new(config.loopback_users.clone()),
-            login_log: LoginLog::default(),
             store,
             tallies,
             inboxes,
@@ -168,7 +165,9 @@ impl Broker {
         let start = tokio::time::Instant::now();
         let decided = self.users.authenticate(mechanism, response, peer).await;
         if let Err(refused) = &decided {
-            self.login_log.refused(peer, mechanism, refused);
+            // Who, from where, how and why; never with what.
+            let user = refused.user().unwrap_or_default();
+            tracing::warn!(%peer, user, mechanism, reason = %refused, "login refused");
             // From the start, so that the time it took tells nothing.
             tokio::time::sleep_until(start + self.limits.auth_failure_delay()).await;
         }

@@ -37,7 +37,7 @@ use crate::data_dir::DataDir;
 use crate::definitions::{self, Definitions, DefinitionsCommand};
 use crate::http::ManagementFlags;
 use crate::log_command::{self, LogCommand};
-use crate::logging::{self, LogFilter};
+use crate::logging::{self, LogFilter, LogFormat};
 use crate::shovel::{self, ShovelCommand};
 use crate::store::{CompactionRate, Durability};
 use crate::unix_socket;
@@ -214,6 +214,10 @@ struct Settings {
     /// Without it RUST_LOG counts, else info.
     #[arg(long, value_name = "LEVEL|FILTER")]
     log: Option<LogFilter>,
+
+    /// How lines of the log look: text for people, json for one object a line.
+    #[arg(long, value_name = "text|json", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
 }
 
 /// What to do instead of serving.
@@ -354,10 +358,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
-    match serve(loaded, sources) {
+    let served = serve(loaded, sources);
+    logging::flush_limits();
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("broker: {error:#}");
+            logging::fail(&error);
             ExitCode::FAILURE
         }
     }

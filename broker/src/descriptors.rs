@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -18,8 +18,6 @@ use crate::config::Config;
 const NOTHING: &str = "/dev/null";
 /// How long a client in the backlog may take to be accepted with the reserve: it is there, or it has gone.
 const REFUSE_DEADLINE: Duration = Duration::from_millis(100);
-/// Time between two lines of the log about refused clients.
-const TELL_INTERVAL: Duration = Duration::from_secs(10);
 /// Descriptors for what does not grow with clients and queues: standard streams, listeners, the data directory's lock,
 /// descriptions and checkpoints, and three to four for each thread's event loop.
 const BASE: u64 = 64;
@@ -60,9 +58,6 @@ pub(crate) fn raise(config: &Config, log_files_max: usize, management_connection
 #[derive(Debug)]
 pub(crate) struct Reserve {
     held: Option<File>,
-    /// Clients refused since the log told of them.
-    refused: u64,
-    told: Option<Instant>,
 }
 
 impl Reserve {
@@ -70,8 +65,6 @@ impl Reserve {
     pub(crate) fn new() -> Reserve {
         Reserve {
             held: File::open(NOTHING).ok(),
-            refused: 0,
-            told: None,
         }
     }
 
@@ -82,13 +75,13 @@ impl Reserve {
             .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
     }
 
-    /// Accepts one client with the reserve and closes it. False when that could not be done: the caller waits a little
+    /// Accepts one client with the reserve, closes it and says so. False when that could not be done: the caller waits a little
     /// before it tries again.
     pub(crate) async fn refuse<T>(&mut self, accept: impl Future<Output = io::Result<T>>) -> bool {
         let Some(held) = self.held.take() else {
             // Another thread was faster when it was last given up.
             self.held = File::open(NOTHING).ok();
-            self.tell(0);
+            tell();
             return false;
         };
         drop(held);
@@ -97,25 +90,13 @@ impl Reserve {
         // Its descriptor is the one that is to be held.
         drop(accepted);
         self.held = File::open(NOTHING).ok();
-        self.tell(u64::from(is_refused));
+        tell();
         is_refused
     }
+}
 
-    fn tell(&mut self, refused: u64) {
-        self.refused += refused;
-        let now = Instant::now();
-        if self
-            .told
-            .is_none_or(|told| now.duration_since(told) >= TELL_INTERVAL)
-        {
-            tracing::error!(
-                refused = self.refused,
-                "no file descriptor is left: new connections are closed at once"
-            );
-            self.told = Some(now);
-            self.refused = 0;
-        }
-    }
+fn tell() {
+    tracing::error!("no file descriptor is left: new connections are closed at once");
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@
 //! | [`stage`] | how far the broker has come, for whoever tells of it |
 //! | [`http`], [`node`] | health checks, metrics, management; what the broker calls itself |
 //! | [`log_command`] | the same for people: `broker log` |
+//! | `utc` | times as people write them |
 //! | [`definitions`] | what RabbitMQ exports, in and out |
 //! | `shovel` | `broker shovel`: moves messages to another broker |
 //! | [`broker`], [`administration`] | what all of them share; what an administrator changes |
@@ -58,4 +59,5 @@ mod timers;
 pub mod tls;
 pub mod topology;
 mod unix_socket;
+mod utc;
 pub mod vhost;

@@ -15,7 +15,7 @@ use crate::store::metadata::Entity;
 use crate::tls::Handshakes;
 
 /// Keys of what takes effect at once. Users and definitions that are gone from the configuration stay, as at a start.
-const LIVE_KEYS: [&str; 20] = [
+const LIVE_KEYS: [&str; 21] = [
     "auth_failure_delay",
     "connections_max",
     "consumers_per_channel_max",
@@ -23,6 +23,7 @@ const LIVE_KEYS: [&str; 20] = [
     "consumer_timeout",
     "heartbeat",
     "log",
+    "log_format",
     "user",
     "definitions",
     "loopback_users",

@@ -24,6 +24,7 @@ use crate::connection::{Connection, Peer, Signal, Socket};
 use crate::descriptors::{self, Reserve};
 use crate::http::{self, Listener};
 use crate::inbox::Inbox;
+use crate::logging;
 use crate::reactor::Reactor;
 use crate::reload::Reload;
 use crate::shutdown;
@@ -152,6 +153,7 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
             serving.spawn(accept_local(socket, Arc::clone(&broker), Arc::clone(&reactors)));
         }
         serving.spawn(trim_idle_queues(Arc::clone(&broker)));
+        serving.spawn(logging::watch_limits());
         serving.spawn(checkpoint_on_demand(Arc::clone(&broker)));
         serving.spawn(reload.on_demand());
         signals.wait().await;

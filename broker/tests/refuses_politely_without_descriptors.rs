@@ -66,7 +66,11 @@ fn clients_beyond_the_limit_are_closed_and_served_when_there_is_room() {
         .lines()
         .filter(|line| line.contains("no file descriptor is left"));
     let few = told.count();
-    assert!((1..=3).contains(&few), "{few} lines for {refused} clients: {log}");
+    // Ten in ten seconds: a slow machine may see a second ten.
+    assert!(
+        (1..=20).contains(&few),
+        "{few} lines for {refused} clients: {log}"
+    );
     assert!(
         log.contains("fewer open files are allowed") && log.contains(&format!("allowed={FEW} ")),
         "{log}"

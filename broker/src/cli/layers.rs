@@ -19,7 +19,7 @@ use super::file::{self, Key};
 pub(super) use super::problem::Origin;
 use super::problem::{Problem, Problems, nearest};
 use crate::config::{Config, ConfigError};
-use crate::logging::LogFilter;
+use crate::logging::{LogFilter, LogSettings};
 use crate::tls::{self, FileProblem};
 
 /// Variables of the environment that are settings begin so.
@@ -41,7 +41,7 @@ pub(crate) struct Setting {
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: Config,
-    pub(crate) log: LogFilter,
+    pub(crate) log: LogSettings,
     /// What TLS listeners go by, if there are any.
     pub(crate) tls: Option<Arc<ServerConfig>>,
     /// By key, all of them.
@@ -268,7 +268,7 @@ fn reason(error: &clap::Error) -> String {
 }
 
 /// All settings, each of which is right for itself, as one configuration.
-fn assembled(settings: &BTreeMap<String, Setting>) -> Result<(Config, LogFilter), Problems> {
+fn assembled(settings: &BTreeMap<String, Setting>) -> Result<(Config, LogSettings), Problems> {
     let given = settings
         .iter()
         .filter(|(_, setting)| setting.origin != Origin::Default);
@@ -287,9 +287,13 @@ fn assembled(settings: &BTreeMap<String, Setting>) -> Result<(Config, LogFilter)
         None => reason(error),
     };
     let mut parsed = matches.map_err(|error| single(of_flag(&error)))?;
-    let log = match parsed.log.take() {
+    let filter = match parsed.log.take() {
         Some(filter) => filter,
         None => LogFilter::from_environment().map_err(single)?,
+    };
+    let log = LogSettings {
+        filter,
+        format: parsed.log_format,
     };
     let config = parsed.config();
     let contradictions = config.contradictions();

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use wire::{BasicProperties, ContentHeader, TableRef, ValueRef};
 
 use super::flags::Bodies;
-use super::utc;
 use crate::record::{FLAG_PERSISTENT, Record};
 use crate::store::metadata::hex;
+use crate::utc;
 
 /// A record and where it lies.
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,7 @@
 //! | `segment`, `verdict` | one segment as it lies there, and what a start makes of it |
 //! | `survey`, `problem` | the whole directory, and what is wrong with it |
 //! | `verify` | the report |
-//! | `dump`, `message`, `utc` | records as text or JSON |
+//! | `dump`, `message` | records as text or JSON |
 //! | `plan`, `repair`, `replacement` | what is to be done, doing it, a new segment in the place of a damaged one |
 
 mod dump;
@@ -30,7 +30,6 @@ mod replacement;
 mod run;
 mod segment;
 mod survey;
-mod utc;
 mod verdict;
 mod verify;
 

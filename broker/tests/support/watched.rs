@@ -82,6 +82,11 @@ impl Watched {
         self.log.try_recv().ok()
     }
 
+    /// What the log still has; waits for its end, which comes with that of the broker.
+    pub fn rest_of_log(&self) -> Vec<String> {
+        self.log.iter().collect()
+    }
+
     /// The address that was announced after these words.
     pub fn announced_after(&self, words: &str) -> &str {
         let found = self.announced.iter().find_map(|line| line.strip_prefix(words));

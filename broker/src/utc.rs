@@ -2,13 +2,29 @@
 
 const DAY_S: u64 = 86_400;
 
-/// Milliseconds since the Unix epoch as ISO 8601 in UTC: `2026-03-01T12:00:00.250Z`.
-pub(super) fn iso(timestamp_ms: u64) -> String {
-    let (seconds, millis) = (timestamp_ms / 1000, timestamp_ms % 1000);
+/// Milliseconds since the Unix epoch as RFC 3339 in UTC: `2026-03-01T12:00:00.250Z`.
+pub(crate) fn iso(timestamp_ms: u64) -> String {
+    format!(
+        "{}.{:03}Z",
+        to_the_second(timestamp_ms / 1000),
+        timestamp_ms % 1000
+    )
+}
+
+/// The same of microseconds: `2026-03-01T12:00:00.250125Z`.
+pub(crate) fn iso_us(timestamp_us: u64) -> String {
+    format!(
+        "{}.{:06}Z",
+        to_the_second(timestamp_us / 1_000_000),
+        timestamp_us % 1_000_000
+    )
+}
+
+fn to_the_second(seconds: u64) -> String {
     let (year, month, day) = civil(seconds / DAY_S);
     let of_day = seconds % DAY_S;
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 /// Year, month and day of so many days after 1970-01-01 (Howard Hinnant's `civil_from_days`, with years that start in
@@ -41,6 +57,7 @@ mod tests {
         ] {
             assert_eq!(iso(timestamp_ms), expected);
         }
+        assert_eq!(iso_us(1_700_000_000_123_456), "2023-11-14T22:13:20.123456Z");
         iso(u64::MAX);
     }
 }

@@ -1,10 +1,6 @@
-//! Logs: `tracing` events to standard error, filtered by level or by a filter expression.
-//!
-//! Standard output stays free for the lines that announce the listening addresses.
+//! Which events are logged: a level, or a filter expression.
 
-use std::io::{IsTerminal as _, stderr};
 use std::str::FromStr;
-use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 
@@ -61,36 +57,10 @@ impl LogFilter {
             _ => Ok(LogFilter::default()),
         }
     }
-}
 
-/// Changes the filter of the process's log; set by [`init`].
-static FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
-
-/// Starts logging for the whole process. A second call changes nothing.
-pub fn init(filter: &LogFilter) {
-    let subscriber = tracing_subscriber::fmt()
-        // A line that cannot be written, because the disk is full, say, is lost. To complain of that on standard error
-        // as well would panic the thread that wrote it: the log thread, just when it has to tell of a failure.
-        .log_internal_errors(false)
-        .with_writer(stderr)
-        .with_ansi(stderr().is_terminal())
-        .with_env_filter(EnvFilter::new(&filter.0))
-        .with_filter_reloading();
-    let handle = subscriber.reload_handle();
-    // Refused only when the process logs already, as a test's may.
-    if subscriber.try_init().is_ok() {
-        let change = move |filter| {
-            // Fails only when the subscriber is gone, which is the process's.
-            let _ = handle.reload(filter);
-        };
-        let _ = FILTER.set(Box::new(change));
-    }
-}
-
-/// Logs by another filter from here on, if this process's log was started by [`init`].
-pub fn change(filter: &LogFilter) {
-    if let Some(change) = FILTER.get() {
-        change(EnvFilter::new(&filter.0));
+    /// As the subscriber takes it.
+    pub(super) fn expression(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
     }
 }
 
