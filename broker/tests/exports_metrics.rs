@@ -92,6 +92,7 @@ fn messages_are_counted_from_the_publisher_to_the_acknowledgement() {
     }
     // The first message of a queue is a sample: it was written and synced before it was confirmed.
     for stage in [
+        "route",
         "read_to_ring",
         "ring_to_kept",
         "ring_to_delivered",

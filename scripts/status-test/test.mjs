@@ -84,7 +84,7 @@ try {
     await until("a few points", async () => tab.run("document.querySelector('[data-series=publish]').points.numberOfItems >= 3"));
     assert.match(await text(tab, "memory"), /message memory.* of 512 MiB/);
     assert.match(await text(tab, "stages"), /read to ringp50 ≤ .+p99 ≤ |no sample yet/);
-    assert.equal(await tab.run("document.querySelectorAll('#stages svg').length"), 5);
+    assert.equal(await tab.run("document.querySelectorAll('#stages svg').length"), 6);
     assert.deepEqual((await queues(tab)).toSorted(), names.toSorted());
     assert.equal(await tab.run("document.querySelectorAll('img').length"), 0, "a name is text");
     assert.notEqual(await tab.run("document.title"), "owned");

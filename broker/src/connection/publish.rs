@@ -10,6 +10,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use smallvec::SmallVec;
 use wire::fast::{self, PublishScan, Scan};
@@ -21,12 +22,14 @@ use super::inspect::INSPECTED_FLAGS;
 use super::replies::is_reply_key;
 use super::task::Connection;
 use crate::auth::{Operation, Resource};
-use crate::observe::ReactorCounts;
+use crate::observe::{ReactorCounts, Stage};
 use crate::queue::{Placed, Publisher, Queue};
 use crate::record::{Content, RecordFields, join_names};
 
 /// Most messages in one run.
 const RUN_MESSAGES_MAX: usize = 1024;
+/// One look-up of a route in so many is timed, the first among them.
+const LOOKUP_SAMPLE_EVERY: u64 = 16;
 
 impl Connection {
     /// Publishes `first` and the complete publishes with the same method frame that follow it in `input`;
@@ -104,6 +107,19 @@ impl Connection {
         if let Some(route) = channel.routes.get(method, generation) {
             return Ok((route, in_transaction));
         }
+        let lookups = &self.reactor.counts().route_lookups;
+        lookups.add(1);
+        let started = (lookups.get() % LOOKUP_SAMPLE_EVERY == 1).then(Instant::now);
+        let route = self.look_up(id, method, generation)?;
+        if let Some(started) = started {
+            let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.broker.tallies.stages.record(Stage::Route, us);
+        }
+        Ok((route, in_transaction))
+    }
+
+    /// A route from the topology, for what a publish method says; the channel remembers it.
+    fn look_up(&mut self, id: u16, method: &[u8], generation: u64) -> Result<Rc<Route>, Failure> {
         let Method::BasicPublish {
             exchange,
             routing_key,
@@ -141,7 +157,7 @@ impl Connection {
         });
         let channel = self.channel_mut(id);
         channel.routes.insert(method, generation, &route);
-        Ok((route, in_transaction))
+        Ok(route)
     }
 
     /// Appends a run to every queue of its route.

@@ -13,6 +13,8 @@ pub struct ReactorCounts {
     pub received_confirm: Count,
     /// Messages confirmed.
     pub confirmed: Count,
+    /// Routes looked up, because a channel did not remember them.
+    pub route_lookups: Count,
     /// Queues that messages were routed to, each time.
     pub routed: Count,
     /// Messages without a queue that went back.

@@ -110,9 +110,10 @@ impl Samples {
 mod tests {
     use super::*;
 
+    /// Of the stages that a message passes, from its read on.
     fn counts(stages: &Stages) -> [(u64, u64); 5] {
-        Stage::ALL.map(|stage| {
-            let view = stages.histogram(stage).view();
+        std::array::from_fn(|index| {
+            let view = stages.histogram(Stage::ALL[1 + index]).view();
             (view.count(), view.sum)
         })
     }

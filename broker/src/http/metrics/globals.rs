@@ -108,13 +108,18 @@ pub(super) fn write(scrape: &Scrape<'_>, out: &mut Exposition) {
             "Turns of the reactors' dispatchers.",
             counts.turns,
         ),
+        (
+            "broker_route_lookups_total",
+            "Routes looked up because a channel did not remember them.",
+            counts.route_lookups,
+        ),
     ] {
         out.counter(name, help, value);
     }
     out.family(
         Kind::Histogram,
         "broker_stage_seconds",
-        "Where one message in 1024 has spent its time.",
+        "Where one message in 1024 has spent its time, and how long one look-up of a route in 16 took.",
     );
     for stage in Stage::ALL {
         let view = scrape.broker.tallies.stages.histogram(stage).view();
