@@ -33,6 +33,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::auth::{GUEST, User};
 use crate::config::{Config, Product};
+use crate::control::{self, ControlCommand};
 use crate::data_dir::DataDir;
 use crate::definitions::{self, Definitions, DefinitionsCommand};
 use crate::http::ManagementFlags;
@@ -233,6 +234,8 @@ enum Command {
     Config(Box<ConfigCommand>),
     /// Moves messages from a queue of one broker to another broker, until it is stopped or has moved what it was to.
     Shovel(Box<ShovelCommand>),
+    #[command(flatten)]
+    Control(ControlCommand),
 }
 
 /// What the command line asks for.
@@ -243,6 +246,7 @@ enum Order {
     Definitions(DefinitionsCommand),
     Config(config_command::Task, Sources),
     Shovel(Box<ShovelCommand>),
+    Control(ControlCommand, Sources),
 }
 
 /// Why there is no order.
@@ -345,6 +349,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Order::Definitions(command)) => return definitions::run(&command),
         Ok(Order::Config(task, sources)) => return config_command::run(task, &sources),
         Ok(Order::Shovel(command)) => return shovel::run(&command),
+        Ok(Order::Control(command, sources)) => {
+            return control::run(&command, |file| {
+                sources.data_dir(file).map_err(|problems| problems.to_string())
+            });
+        }
         Err(Refused::Usage(error)) => {
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));
@@ -378,6 +387,7 @@ fn parse(
         Some(Command::Log(command)) => Order::Log(command),
         Some(Command::Definitions(command)) => Order::Definitions(command),
         Some(Command::Shovel(command)) => Order::Shovel(command),
+        Some(Command::Control(command)) => Order::Control(command, Sources::of_environment(environment)),
         Some(Command::Config(command)) => {
             let own = matches.subcommand().map_or(&matches, |(_, own)| own);
             Order::Config(command.task(), Sources::new(own, environment))

@@ -16,6 +16,7 @@
 //! | [`observe`] | what can be seen of all of this, and at what cost |
 //! | [`store`], [`restore`] | what is durable: logs, checkpoints, descriptions; a start from them |
 //! | [`stage`] | how far the broker has come, for whoever tells of it |
+//! | `control` | the control socket, and the commands that ask through it |
 //! | [`http`], [`node`] | health checks, metrics, management; what the broker calls itself |
 //! | [`log_command`] | the same for people: `broker log` |
 //! | `utc` | times as people write them |
@@ -31,6 +32,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod connection;
+mod control;
 pub mod data_dir;
 pub mod declare;
 pub mod definitions;

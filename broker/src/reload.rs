@@ -1,16 +1,19 @@
-//! SIGHUP: the configuration is read again as a start would read it. What can change while the broker runs does, what
+//! SIGHUP, or `broker reload`: the configuration is read again as a start would read it. What can change while the broker runs does, what
 //! cannot is told by name, and one with a mistake changes nothing.
 
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 use crate::auth;
 use crate::broker::Broker;
 use crate::cli::{Loaded, Setting, Sources, shown};
 use crate::definitions;
 use crate::logging;
+use crate::stage::ReloadRequest;
 use crate::store::metadata::Entity;
 use crate::tls::Handshakes;
 
@@ -39,6 +42,33 @@ const LIVE_KEYS: [&str; 21] = [
     "tls_login_san_index",
 ];
 
+/// What came of reading the configuration again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Reloaded {
+    /// All mistakes; with one of them nothing is changed.
+    pub(crate) problems: Vec<String>,
+    /// What is worth a word.
+    pub(crate) notes: Vec<String>,
+    /// What is in force now.
+    pub(crate) changed: Vec<Change>,
+    /// What takes effect at the next start.
+    pub(crate) waiting: Vec<Change>,
+}
+
+/// A setting that is different.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Change {
+    pub(crate) key: String,
+    /// What is secret in it is hidden.
+    pub(crate) from: String,
+    pub(crate) to: String,
+    /// Where the new value stands.
+    pub(crate) origin: String,
+}
+
+/// Requests of those who wait for the outcome, at a time.
+pub(crate) const REQUESTS_MAX: usize = 16;
+
 /// What is needed to read the configuration again.
 #[derive(Debug)]
 pub(crate) struct Reload {
@@ -48,10 +78,11 @@ pub(crate) struct Reload {
     broker: Arc<Broker>,
     handshakes: Option<Handshakes>,
     demand: Signal,
+    requests: mpsc::Receiver<ReloadRequest>,
 }
 
 impl Reload {
-    /// Listens for SIGHUP from here on.
+    /// Listens for SIGHUP from here on; `requests` are other ways to ask.
     ///
     /// # Errors
     /// When the operating system refuses.
@@ -60,6 +91,7 @@ impl Reload {
         sources: Sources,
         broker: Arc<Broker>,
         handshakes: Option<Handshakes>,
+        requests: mpsc::Receiver<ReloadRequest>,
     ) -> anyhow::Result<Reload> {
         Ok(Reload {
             sources,
@@ -67,16 +99,31 @@ impl Reload {
             broker,
             handshakes,
             demand: signal(SignalKind::hangup())?,
+            requests,
         })
     }
 
-    /// Reads the configuration whenever SIGHUP comes. Never returns.
+    /// Reads the configuration whenever SIGHUP or a request comes. Never returns.
     pub(crate) async fn on_demand(mut self) {
-        while self.demand.recv().await.is_some() {
-            tracing::info!("SIGHUP: reading the configuration again");
+        loop {
+            let request = tokio::select! {
+                Some(()) = self.demand.recv() => {
+                    tracing::info!("SIGHUP: reading the configuration again");
+                    None
+                }
+                Some(request) = self.requests.recv() => {
+                    tracing::info!("reading the configuration again, as asked for");
+                    Some(request)
+                }
+                else => return,
+            };
             // Reads files, and may hash passwords: not on the thread that accepts.
             let reloaded = tokio::task::spawn_blocking(move || {
-                self.reload();
+                let outcome = self.reload();
+                if let Some(request) = request {
+                    // Whoever has asked may be gone.
+                    let _ = request.send(outcome);
+                }
                 self
             });
             match reloaded.await {
@@ -89,26 +136,26 @@ impl Reload {
         }
     }
 
-    fn reload(&mut self) {
+    fn reload(&mut self) -> Reloaded {
+        let refused = |problems: Vec<String>| {
+            for problem in &problems {
+                tracing::error!(problem, "configuration refused; nothing is changed");
+            }
+            Reloaded {
+                problems,
+                ..Reloaded::default()
+            }
+        };
         let new = match self.sources.load() {
             Ok(new) => new,
-            Err(problems) => {
-                for problem in &problems.0 {
-                    tracing::error!(%problem, "configuration refused; nothing is changed");
-                }
-                return;
-            }
+            Err(problems) => return refused(problems.0.iter().map(ToString::to_string).collect()),
         };
         for note in &new.notes {
             tracing::warn!("{note}");
         }
         // First, because it alone can fail.
         if let Err(error) = self.import(&new) {
-            tracing::error!(
-                error = format!("{error:#}"),
-                "configuration refused; nothing is changed"
-            );
-            return;
+            return refused(vec![format!("definitions: {error:#}")]);
         }
         logging::change(&new.log);
         self.broker.limits.set(&new.config);
@@ -121,13 +168,15 @@ impl Reload {
         }
         self.put_users(&new);
         // Last: whoever reads it in the log can rely on it.
-        let waiting = self.tell_changes(&new);
+        let (mut outcome, waiting) = self.tell_changes(&new);
+        outcome.notes.clone_from(&new.notes);
         let mut current = new;
         // Told again at the next reload, unless they have been changed back.
         for (key, setting) in waiting {
             current.settings.insert(key, setting);
         }
         self.current = current;
+        outcome
     }
 
     fn import(&self, new: &Loaded) -> anyhow::Result<()> {
@@ -141,9 +190,9 @@ impl Reload {
         definitions::apply(&self.broker, definitions)
     }
 
-    /// Logs what is different. Gives the settings that were to change and cannot, as they are in force.
-    fn tell_changes(&self, new: &Loaded) -> Vec<(String, Setting)> {
-        let mut waiting = Vec::new();
+    /// Logs what is different. Gives it, and the settings that were to change and cannot, as they are in force.
+    fn tell_changes(&self, new: &Loaded) -> (Reloaded, Vec<(String, Setting)>) {
+        let (mut outcome, mut waiting) = (Reloaded::default(), Vec::new());
         for (key, now) in &new.settings {
             let Some(before) = self.current.settings.get(key) else {
                 continue;
@@ -156,14 +205,22 @@ impl Reload {
                 values.join(", ")
             };
             let (from, to) = (text(&before.values), text(&now.values));
+            let change = Change {
+                key: key.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                origin: now.origin.to_string(),
+            };
             if LIVE_KEYS.contains(&key.as_str()) {
                 tracing::info!(key, from, to, origin = %now.origin, "setting changed");
+                outcome.changed.push(change);
             } else {
                 tracing::warn!(key, from, to, origin = %now.origin, "setting changed; it takes effect at the next start");
+                outcome.waiting.push(change);
                 waiting.push((key.clone(), before.clone()));
             }
         }
-        waiting
+        (outcome, waiting)
     }
 
     fn put_users(&self, new: &Loaded) {

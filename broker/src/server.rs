@@ -21,14 +21,15 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::broker::{Broker, ConnectionPermit};
 use crate::cli::{Loaded, Sources};
 use crate::connection::{Connection, Peer, Signal, Socket};
+use crate::control::Control;
 use crate::descriptors::{self, Reserve};
 use crate::http::{self, Listener};
 use crate::inbox::Inbox;
 use crate::logging;
 use crate::reactor::Reactor;
-use crate::reload::Reload;
+use crate::reload::{self, Reload};
 use crate::shutdown;
-use crate::stage::{Protocol, Stage};
+use crate::stage::{Protocol, Serving, Stage};
 use crate::store::{Job, Maintenance};
 use crate::tls::{Established, Handshakes};
 use crate::unix_socket::UnixSocket;
@@ -97,6 +98,7 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
         http::CONNECTIONS_MAX,
     );
     let stage = Arc::<Stage>::default();
+    let control = Control::start(&loaded.config.data_dir, Arc::clone(&stage));
     let management = Listener::start(&loaded.config.management, Arc::clone(&stage))?;
     let (broker, jobs) = Broker::open(loaded.config.clone(), Arc::new(FsStorage))?;
     let maintenance = Maintenance::start(Arc::clone(&broker), jobs)?;
@@ -124,13 +126,20 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
             handshakes = Some(started);
         }
         // Before anybody is told that the broker is there: without a handler the signal would end it.
-        let reload = Reload::new(loaded, sources, Arc::clone(&broker), handshakes.clone())?;
+        let (reloads, requests) = mpsc::channel(reload::REQUESTS_MAX);
+        let reload = Reload::new(loaded, sources, Arc::clone(&broker), handshakes.clone(), requests)?;
         let plain = listeners.iter().map(|listener| (Protocol::Amqp, listener));
         let encrypted = tls_listeners.iter().map(|listener| (Protocol::Amqps, listener));
-        let served = plain
+        let addresses = plain
             .chain(encrypted)
             .map(|(protocol, listener)| Ok((protocol, listener.local_addr()?)));
-        stage.serve(&broker, served.collect::<std::io::Result<_>>()?);
+        let served = Serving {
+            addresses: addresses.collect::<std::io::Result<_>>()?,
+            unix_sockets: config.listen_unix.clone(),
+            management: management.addresses().to_vec(),
+            reloads,
+        };
+        stage.serve(&broker, served);
         for listener in &listeners {
             announce(format_args!("on {}", listener.local_addr()?))?;
         }
@@ -156,16 +165,24 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
         serving.spawn(logging::watch_limits());
         serving.spawn(checkpoint_on_demand(Arc::clone(&broker)));
         serving.spawn(reload.on_demand());
-        signals.wait().await;
+        tokio::select! {
+            () = signals.wait() => {}
+            () = stage.stop_requested() => {}
+        }
         tracing::info!("stopping: no more connections");
         stage.stop();
         serving.shutdown().await;
         let stopping = async {
             shutdown::quiesce(&broker).await;
-            tokio::task::spawn_blocking(move || shutdown::conclude(&broker, maintenance)).await?;
+            let conclude = move || shutdown::conclude(&broker, maintenance);
+            let clean = tokio::task::spawn_blocking(conclude).await?;
             drop(reactors);
             tokio::task::spawn_blocking(move || join(threads)).await??;
-            tokio::task::spawn_blocking(move || management.stop()).await?;
+            tokio::task::spawn_blocking(move || {
+                management.stop();
+                control.conclude(clean);
+            })
+            .await?;
             Ok(())
         };
         tokio::select! {

@@ -33,8 +33,8 @@ pub async fn quiesce(broker: &Broker) {
 }
 
 /// Does what the maintenance thread still has to do, writes final checkpoints and, if all of that succeeded, says so in
-/// the data directory. May wait for the disk.
-pub fn conclude(broker: &Broker, maintenance: Maintenance) {
+/// the data directory; true then. May wait for the disk.
+pub fn conclude(broker: &Broker, maintenance: Maintenance) -> bool {
     maintenance.stop();
     broker.store.log_thread().stop();
     let synced = broker
@@ -51,11 +51,13 @@ pub fn conclude(broker: &Broker, maintenance: Maintenance) {
     let checkpointed = checkpoint_changed(broker, true);
     if broker.store.poison_reason().is_some() || !synced || !checkpointed {
         tracing::warn!("the next start treats this one as a crash");
-        return;
+        return false;
     }
-    if let Err(error) = broker.store.mark_clean() {
+    let marked = broker.store.mark_clean();
+    if let Err(error) = &marked {
         tracing::error!(%error, "the next start treats this one as a crash");
     }
+    marked.is_ok()
 }
 
 fn raise(broker: &Broker, signal: Signal) {

@@ -2,13 +2,16 @@
 //! socket, which both answer before the data directory is read and until the last connection is closed.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::broker::Broker;
+use crate::reload::Reloaded;
 
 /// What is spoken where clients are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,21 @@ impl Phase {
     }
 }
 
+/// Whoever wants to know what came of a reload.
+pub(crate) type ReloadRequest = oneshot::Sender<Reloaded>;
+
+/// Where a broker serves, and how to make it read its configuration again.
+#[derive(Debug)]
+pub struct Serving {
+    /// Where AMQP is spoken.
+    pub addresses: Vec<(Protocol, SocketAddr)>,
+    /// Unix-domain sockets where it is, too.
+    pub unix_sockets: Vec<PathBuf>,
+    /// Where HTTP is spoken.
+    pub management: Vec<SocketAddr>,
+    pub(crate) reloads: mpsc::Sender<ReloadRequest>,
+}
+
 /// See the module documentation.
 #[derive(Debug)]
 pub struct Stage {
@@ -58,8 +76,8 @@ pub struct Stage {
     pub started: Instant,
     phase: AtomicU8,
     broker: OnceLock<Arc<Broker>>,
-    /// Where clients are served.
-    addresses: OnceLock<Vec<(Protocol, SocketAddr)>>,
+    serving: OnceLock<Serving>,
+    stop: Notify,
 }
 
 impl Default for Stage {
@@ -68,7 +86,8 @@ impl Default for Stage {
             started: Instant::now(),
             phase: AtomicU8::new(Phase::Starting as u8),
             broker: OnceLock::new(),
-            addresses: OnceLock::new(),
+            serving: OnceLock::new(),
+            stop: Notify::new(),
         }
     }
 }
@@ -83,10 +102,10 @@ impl Stage {
         }
     }
 
-    /// Clients are served from here on, at these addresses.
-    pub fn serve(&self, broker: &Arc<Broker>, addresses: Vec<(Protocol, SocketAddr)>) {
+    /// Clients are served from here on.
+    pub fn serve(&self, broker: &Arc<Broker>, serving: Serving) {
         // Set once: a process has one broker.
-        let _ = self.addresses.set(addresses);
+        let _ = self.serving.set(serving);
         let _ = self.broker.set(Arc::clone(broker));
         self.phase.store(Phase::Serving as u8, Ordering::Release);
     }
@@ -101,9 +120,24 @@ impl Stage {
         self.broker.get()
     }
 
+    /// Where and how clients are served, once they are.
+    pub fn serving(&self) -> Option<&Serving> {
+        self.serving.get()
+    }
+
     /// Where clients are served, Unix-domain sockets aside.
     pub fn addresses(&self) -> &[(Protocol, SocketAddr)] {
-        self.addresses.get().map_or(&[], Vec::as_slice)
+        self.serving().map_or(&[], |serving| &serving.addresses)
+    }
+
+    /// Asks for an orderly stop, as SIGTERM does. Asking again changes nothing.
+    pub fn request_stop(&self) {
+        self.stop.notify_one();
+    }
+
+    /// Waits until somebody asks for an orderly stop.
+    pub async fn stop_requested(&self) {
+        self.stop.notified().await;
     }
 
     /// The same in RabbitMQ's words.

@@ -13,6 +13,9 @@ use tokio::net::UnixListener;
 
 use crate::server::LISTEN_BACKLOG;
 
+/// Room for a path in `sockaddr_un`, its final zero excluded.
+pub(crate) const PATH_BYTES_MAX: usize = 107;
+
 /// See the module documentation. The file goes with it.
 #[derive(Debug)]
 pub(crate) struct UnixSocket {
@@ -48,7 +51,7 @@ impl Drop for UnixSocket {
 
 /// A socket at `path` to which nobody can connect yet. Only listening makes that possible, and its permissions are in force
 /// before.
-fn bind(path: &Path, mode: u32) -> io::Result<Socket> {
+pub(crate) fn bind(path: &Path, mode: u32) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
@@ -81,8 +84,6 @@ fn remove_stale(path: &Path) -> anyhow::Result<()> {
 
 /// A path as given on the command line.
 pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
-    /// Room for a path in `sockaddr_un`, its final zero excluded.
-    const PATH_BYTES_MAX: usize = 107;
     if text.is_empty() || text.len() > PATH_BYTES_MAX {
         return Err(format!("expected a path of 1 to {PATH_BYTES_MAX} bytes"));
     }

@@ -103,12 +103,49 @@ impl Sources {
                 flags.insert(key_of(arg), values.map(OsStr::to_owned).collect());
             }
         }
+        Sources {
+            flags,
+            ..Sources::of_environment(environment)
+        }
+    }
+
+    /// The variables of `environment` alone.
+    pub(crate) fn of_environment(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Sources {
         let environment = environment
             .into_iter()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty())
-            .collect();
-        Sources { flags, environment }
+            .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty());
+        Sources {
+            flags: BTreeMap::new(),
+            environment: environment.collect(),
+        }
+    }
+
+    /// The data directory of a broker that was started with these variables, and with `file` if there is one; what else is wrong
+    /// with them does not matter.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the setting in it is wrong.
+    pub(crate) fn data_dir(mut self, file: Option<&Path>) -> Result<PathBuf, Problems> {
+        const KEY: &str = "data_dir";
+        if let Some(directory) = self.environment.get(&variable_of(KEY)) {
+            return Ok(directory.into());
+        }
+        if let Some(file) = file {
+            self.flags.insert(FILE_KEY.to_owned(), vec![file.into()]);
+        }
+        let (mut settings, mut problems) = (BTreeMap::new(), Vec::new());
+        if let Some(path) = self.file() {
+            self.read_file(&path, &command(), &mut settings, &mut problems);
+        }
+        let named = settings
+            .get(KEY)
+            .and_then(|setting: &Setting| setting.values.last());
+        match named {
+            Some(directory) => Ok(directory.into()),
+            None if problems.is_empty() => Ok(Config::default().data_dir),
+            None => Err(Problems(problems)),
+        }
     }
 
     /// The configuration file, if there is one: `--config`, else `BROKER_CONFIG`.

@@ -60,6 +60,11 @@ impl ConsumerTarget {
         self.channel
     }
 
+    /// Key of its channel's window in the link.
+    pub fn window(&self) -> usize {
+        self.window
+    }
+
     /// True when its deliveries have to be acknowledged.
     pub fn acknowledges(&self) -> bool {
         self.source.is_some()

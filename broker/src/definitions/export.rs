@@ -13,7 +13,7 @@ use super::arguments;
 use super::parse::{ARGON2ID, HASHING, VHOST_LIMITS};
 use crate::broker::Broker;
 use crate::config::Config;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, DataDirError};
 use crate::log_command::ReadOnly;
 use crate::queue::Queue;
 use crate::restore;
@@ -57,7 +57,13 @@ pub(crate) fn run(command: &DefinitionsCommand) -> ExitCode {
 }
 
 fn exported(path: &Path) -> anyhow::Result<Value> {
-    let _owned = DataDir::open_existing(path)?;
+    let owned = DataDir::open_existing(path);
+    if let Err(DataDirError::InUse { .. }) = &owned {
+        return owned
+            .map(|_| Value::Null)
+            .context("a broker runs on it, which `broker export` asks");
+    }
+    let _owned = owned?;
     let metadata = MetadataStore::open(Arc::new(ReadOnly), path.join("metadata"))?;
     let entities = metadata.load()?;
     for entity in &entities {
@@ -70,11 +76,11 @@ fn exported(path: &Path) -> anyhow::Result<Value> {
             );
         }
     }
-    document(entities)
+    Ok(document(entities)?.into())
 }
 
 /// What is durable in some virtual hosts, themselves among it, of a broker that runs.
-pub(crate) fn live(broker: &Broker, vhosts: &[Arc<VirtualHost>]) -> Vec<Entity> {
+pub(super) fn live(broker: &Broker, vhosts: &[Arc<VirtualHost>]) -> Vec<Entity> {
     let known = broker.vhosts();
     let mut entities = Vec::new();
     for vhost in vhosts {
@@ -103,7 +109,7 @@ pub(crate) fn live(broker: &Broker, vhosts: &[Arc<VirtualHost>]) -> Vec<Entity> 
 }
 
 /// The document that defines all of `entities`.
-pub(crate) fn document(entities: Vec<Entity>) -> anyhow::Result<Value> {
+pub(super) fn document(entities: Vec<Entity>) -> anyhow::Result<Map<String, Value>> {
     let names = [
         "vhosts",
         "users",
@@ -174,7 +180,7 @@ pub(crate) fn document(entities: Vec<Entity>) -> anyhow::Result<Value> {
             ),
         }
     }
-    Ok(lists.into())
+    Ok(lists)
 }
 
 /// A user as a document has it. To RabbitMQ one whose password is hashed by Argon2id has none; the hash is beside that for this
@@ -279,7 +285,7 @@ mod tests {
             .collect();
         assert_eq!(users.len(), 1, "no guest where users are defined");
 
-        let exported = document(entities).unwrap();
+        let exported = Value::from(document(entities).unwrap());
         assert_eq!(exported["vhosts"].as_array().unwrap().len(), 2);
         assert_eq!(
             exported["parameters"],
@@ -295,7 +301,7 @@ mod tests {
         assert_eq!(exported["bindings"][0]["arguments"], json!({"n": 1}));
 
         let copy = SimStorage::default();
-        let again = document(imported(&copy, &exported.to_string()).unwrap()).unwrap();
+        let again = Value::from(document(imported(&copy, &exported.to_string()).unwrap()).unwrap());
         assert_eq!(again, exported);
     }
 

@@ -15,6 +15,7 @@
 //! | `import` | records to the store |
 //! | `apply` | records to a broker that runs |
 //! | `export` | records to a document, and the command |
+//! | `running` | what a broker that runs defines |
 
 mod apply;
 mod arguments;
@@ -22,12 +23,14 @@ mod export;
 mod fields;
 mod import;
 mod parse;
+mod running;
 
 pub(crate) use apply::apply;
 pub(crate) use arguments::{to_object as table_to_object, to_table as arguments_to_table};
 pub use export::DefinitionsCommand;
-pub(crate) use export::{document, live, run, user_limits, user_object, vhost_limits};
+pub(crate) use export::{run, user_limits, user_object, vhost_limits};
 pub(crate) use fields::Fields;
 pub(crate) use import::import;
 pub use parse::Definitions;
 pub(crate) use parse::user_record;
+pub(crate) use running::{move_into, running};

@@ -74,6 +74,11 @@ impl Definitions {
 }
 
 impl Definitions {
+    /// What the document has and this broker has nothing like, with its place.
+    pub(crate) fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
     /// Says where they came from.
     pub(crate) fn note_source(&mut self, source: &str) {
         self.path = source.into();
@@ -95,6 +100,16 @@ impl FromStr for Definitions {
 
     fn from_str(text: &str) -> Result<Definitions, String> {
         let document: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        Definitions::of(document)
+    }
+}
+
+impl Definitions {
+    /// What a document defines.
+    ///
+    /// # Errors
+    /// The first mistake in it, with its place.
+    pub(crate) fn of(document: Value) -> Result<Definitions, String> {
         let mut document = Fields::of("", document)?;
         for field in ABOUT {
             document.take(field);

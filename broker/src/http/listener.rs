@@ -1,6 +1,7 @@
 //! The thread that serves HTTP.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -20,6 +21,7 @@ use crate::stage::Stage;
 pub struct Listener {
     stopped: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
+    addresses: Vec<SocketAddr>,
 }
 
 impl Listener {
@@ -32,7 +34,7 @@ impl Listener {
     pub fn start(config: &ManagementConfig, stage: Arc<Stage>) -> anyhow::Result<Listener> {
         let shared = Service::new(config.clone(), stage);
         let stopped = Arc::<Notify>::default();
-        let mut thread = None;
+        let (mut thread, mut addresses) = (None, Vec::new());
         if !config.listen.is_empty() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -44,14 +46,26 @@ impl Listener {
                     .map(|&address| listen(address))
                     .collect::<anyhow::Result<_>>()?
             };
-            announce(&listeners)?;
+            for listener in &listeners {
+                addresses.push(listener.local_addr()?);
+            }
+            announce(&addresses)?;
             let serving = serve(listeners, shared, Arc::clone(&stopped));
             let spawned = std::thread::Builder::new()
                 .name("http".to_owned())
                 .spawn(move || runtime.block_on(serving));
             thread = Some(spawned?);
         }
-        Ok(Listener { stopped, thread })
+        Ok(Listener {
+            stopped,
+            thread,
+            addresses,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Ends the thread.
@@ -74,10 +88,10 @@ async fn serve(listeners: Vec<TcpListener>, shared: Shared, stopped: Arc<Notify>
     stopped.notified().await;
 }
 
-fn announce(listeners: &[TcpListener]) -> anyhow::Result<()> {
+fn announce(addresses: &[SocketAddr]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    for listener in listeners {
-        writeln!(out, "broker management listening on {}", listener.local_addr()?)?;
+    for address in addresses {
+        writeln!(out, "broker management listening on {address}")?;
     }
     out.flush().context("cannot write to standard output")
 }

@@ -104,6 +104,11 @@ impl Earlier {
         }
     }
 
+    /// Time since then.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
     /// Per second, from what was counted then to what is counted `now`.
     pub(crate) fn rate(&self, then: u64, now: u64) -> f64 {
         let seconds = self.elapsed.as_secs_f64();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ring::Offset;
 
+use crate::connection::Link;
 use crate::queue::Queue;
 
 /// What a queue has done since it was made or restored; counted under its lock.
@@ -101,7 +102,9 @@ pub struct QueueView {
 #[derive(Clone, Debug)]
 pub struct ConsumerView {
     /// Its connection.
-    pub connection: Arc<super::LinkObserved>,
+    pub link: Arc<Link>,
+    /// Key of its channel's window there.
+    pub window: usize,
     /// Its channel's number.
     pub channel: u16,
     /// Its tag.
@@ -114,8 +117,56 @@ pub struct ConsumerView {
     pub prefetch: u64,
     /// Higher ones are served first.
     pub priority: i32,
+    /// Messages that it holds, where there is a limit.
+    pub held: Option<u64>,
     /// It gets messages: with a single active consumer only one does.
     pub active: bool,
+    /// Its connection or its channel had no room when something was last offered to it.
+    pub stalled: bool,
+}
+
+/// Why a consumer takes no message now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConsumerWait {
+    /// It holds as many as it may: it, or its channel.
+    Prefetch,
+    /// Its client does not read as fast as it is written to.
+    Outbox,
+    /// Another one is the single active consumer.
+    Turn,
+}
+
+impl ConsumerWait {
+    /// A word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ConsumerWait::Prefetch => "prefetch",
+            ConsumerWait::Outbox => "outbox",
+            ConsumerWait::Turn => "turn",
+        }
+    }
+}
+
+impl ConsumerView {
+    /// Why it takes no message, if it does not. Takes its connection's lock when it has stalled.
+    pub fn waits_for(&self) -> Option<ConsumerWait> {
+        if !self.active {
+            return Some(ConsumerWait::Turn);
+        }
+        if self.prefetch > 0 && self.held >= Some(self.prefetch) {
+            return Some(ConsumerWait::Prefetch);
+        }
+        if !self.stalled {
+            return None;
+        }
+        let outbound = self.link.outbound();
+        let window = outbound.windows.get(self.window)?.observed();
+        let is_full = window.prefetch_global > 0 && window.unsettled >= window.prefetch_global;
+        Some(match is_full {
+            true => ConsumerWait::Prefetch,
+            false => ConsumerWait::Outbox,
+        })
+    }
 }
 
 impl QueueView {

@@ -25,6 +25,7 @@ pub struct Tallies {
     /// Unix time of the end of the last round of checkpoints, in milliseconds; 0 before the first.
     checkpointed_ms: AtomicU64,
     checkpoints: AtomicU64,
+    checkpoints_failed: AtomicU64,
 }
 
 /// Messages that went to a dead-letter exchange, by reason.
@@ -80,10 +81,16 @@ impl Tallies {
         }
     }
 
-    /// A round of checkpoints ended at this Unix time, in milliseconds, and has written so many.
-    pub fn checkpointed(&self, now_ms: u64, written: u64) {
+    /// A round of checkpoints ended at this Unix time, in milliseconds, has written so many and failed to write so many.
+    pub fn checkpointed(&self, now_ms: u64, written: u64, failed: u64) {
+        self.checkpoints_failed.fetch_add(failed, Ordering::Relaxed);
         self.checkpointed_ms.store(now_ms, Ordering::Relaxed);
         self.checkpoints.fetch_add(written, Ordering::Relaxed);
+    }
+
+    /// Checkpoints that could not be written.
+    pub fn checkpoints_failed(&self) -> u64 {
+        self.checkpoints_failed.load(Ordering::Relaxed)
     }
 
     /// Checkpoints written, and the Unix time of the last round in milliseconds, if there was one.

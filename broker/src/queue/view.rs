@@ -84,7 +84,8 @@ impl Inner {
 impl QueueState<ConsumerTarget> {
     fn consumers(&self) -> Vec<ConsumerView> {
         let consumers = self.roster.iter().map(|(consumer, active)| ConsumerView {
-            connection: Arc::clone(consumer.target.link().observed()),
+            link: Arc::clone(consumer.target.link()),
+            window: consumer.target.window(),
             channel: consumer.target.channel(),
             tag: consumer.target.consumer_tag().to_owned(),
             acknowledges: consumer.target.acknowledges(),
@@ -93,8 +94,13 @@ impl QueueState<ConsumerTarget> {
                 Credit::Unlimited => 0,
                 Credit::Limited { limit, .. } => limit.into(),
             },
+            held: match consumer.credit {
+                Credit::Unlimited => None,
+                Credit::Limited { available, limit } => Some((limit - available).into()),
+            },
             priority: consumer.priority,
             active,
+            stalled: consumer.stalled,
         });
         consumers.collect()
     }

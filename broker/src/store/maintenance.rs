@@ -275,8 +275,7 @@ impl Worker {
 /// Writes the checkpoint of every durable queue that has changed since its last one; with `clean` of every one, as the
 /// final word. False when one could not be written.
 pub fn checkpoint_changed(broker: &Broker, clean: bool) -> bool {
-    let mut complete = true;
-    let mut written = 0;
+    let (mut written, mut failed) = (0, 0);
     for queue in broker.queues() {
         if !queue.declaration().is_stored() {
             continue;
@@ -297,15 +296,15 @@ pub fn checkpoint_changed(broker: &Broker, clean: bool) -> bool {
             expiring: snapshot.expiring,
         };
         if let Err(error) = broker.store.checkpoints().write(queue.id(), &checkpoint) {
-            complete = false;
+            failed += 1;
             queue.forget_snapshot();
             tracing::error!(queue = queue.name(), %error, "cannot write a checkpoint: more is delivered again after a crash");
         } else {
             written += 1;
         }
     }
-    broker.tallies.checkpointed(now_ms(), written);
-    complete
+    broker.tallies.checkpointed(now_ms(), written, failed);
+    failed == 0
 }
 
 fn attempts(snapshot: &Snapshot) -> Vec<(u64, u64)> {

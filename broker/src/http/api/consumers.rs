@@ -32,7 +32,7 @@ async fn list(session: Session, listing: Listing, vhost: Option<Path<String>>) -
 
 /// One of them.
 pub(super) fn render(queue: &Arc<Queue>, consumer: &ConsumerView) -> Value {
-    let opened = consumer.connection.opened();
+    let opened = consumer.link.observed().opened();
     let connection = opened.map(Opened::name).unwrap_or_default();
     let arguments = match consumer.priority {
         0 => json!({}),

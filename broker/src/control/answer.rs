@@ -1,0 +1,156 @@
+//! Requests to answers.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::changes;
+use super::protocol::{Answer, INTERVAL_MAX, Kind, Listing, Refusal, Request};
+use super::rows::{ChannelRow, ConnectionRow, ConsumerRow, List, QueueRow, vhost, vhosts};
+use super::status::{self, Moment};
+use super::table::{Row, Selection};
+use crate::broker::Broker;
+use crate::definitions;
+use crate::observe::{Earlier, Look};
+use crate::stage::{Phase, Stage};
+
+/// Time for what waits for the disk or for another thread.
+const CHANGE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Looks for answers.
+#[derive(Debug)]
+pub(super) struct Answering {
+    directory: PathBuf,
+    stage: Arc<Stage>,
+}
+
+/// What an answer is compared with.
+#[derive(Debug)]
+pub(super) enum Before {
+    Nothing,
+    Look(Arc<Look>),
+    Moment(Box<Moment>),
+}
+
+impl Answering {
+    pub(super) fn new(directory: &Path, stage: Arc<Stage>) -> Answering {
+        Answering {
+            directory: directory.to_owned(),
+            stage,
+        }
+    }
+
+    /// Asks for an orderly stop.
+    pub(super) fn stop(&self) {
+        self.stage.request_stop();
+    }
+
+    /// The broker, once it has read its data directory.
+    fn broker(&self) -> Result<&Arc<Broker>, Refusal> {
+        let text = "the broker is starting: it reads its data directory";
+        self.stage
+            .opened()
+            .ok_or_else(|| Refusal::new(Kind::Unavailable, text))
+    }
+
+    /// Looks at what rates are made of, and waits for as long as they are to be taken over.
+    ///
+    /// # Errors
+    /// For what cannot be answered, before any time is lost.
+    pub(super) async fn look_before(&self, request: &Request) -> Result<Before, Refusal> {
+        match request {
+            Request::Status { interval_ms } => {
+                let interval = checked(*interval_ms)?;
+                let Ok(broker) = self.broker() else {
+                    return Ok(Before::Nothing);
+                };
+                let moment = Box::new(Moment::take(broker));
+                tokio::time::sleep(interval).await;
+                Ok(Before::Moment(moment))
+            }
+            Request::Queues(listing) => self.look::<QueueRow>(listing).await,
+            Request::Connections(listing) => self.look::<ConnectionRow>(listing).await,
+            Request::Channels(listing) => self.look::<ChannelRow>(listing).await,
+            Request::Consumers(listing) => self.look::<ConsumerRow>(listing).await,
+            _ => Ok(Before::Nothing),
+        }
+    }
+
+    async fn look<R: Row>(&self, listing: &Listing) -> Result<Before, Refusal> {
+        let selection = Selection::<R>::of(listing)?;
+        let interval = checked(listing.interval_ms)?;
+        let broker = self.broker()?;
+        vhosts(broker, listing)?;
+        if !selection.compares() || interval.is_zero() {
+            return Ok(Before::Nothing);
+        }
+        let look = Arc::new(Look::take(broker));
+        tokio::time::sleep(interval).await;
+        Ok(Before::Look(look))
+    }
+
+    /// Answers what was asked after [`Answering::look_before`].
+    ///
+    /// # Errors
+    /// When it cannot be done.
+    pub(super) async fn answer(&self, request: Request, before: Before) -> Result<Answer, Refusal> {
+        match (&request, &before) {
+            (Request::Status { .. }, Before::Moment(moment)) => {
+                let broker = self.broker()?;
+                return Ok(status::full(&self.stage, broker, &self.directory, moment).into());
+            }
+            (Request::Status { .. }, _) => return Ok(status::brief(&self.stage, &self.directory).into()),
+            (Request::Queues(listing), _) => return self.list::<QueueRow>(listing, before),
+            (Request::Connections(listing), _) => return self.list::<ConnectionRow>(listing, before),
+            (Request::Channels(listing), _) => return self.list::<ChannelRow>(listing, before),
+            (Request::Consumers(listing), _) => return self.list::<ConsumerRow>(listing, before),
+            _ => {}
+        }
+        let broker = self.broker()?;
+        if let Request::Export { vhost: name } = &request {
+            let vhost = name.as_ref().map(|name| vhost(broker, name)).transpose()?;
+            let document = definitions::running(broker, vhost);
+            let document = document.map_err(|error| Refusal::new(Kind::Failed, format!("{error:#}")))?;
+            return Ok(document.into());
+        }
+        if self.stage.phase() == Phase::Stopping {
+            return Err(Refusal::new(
+                Kind::Unavailable,
+                "the broker is stopping: nothing is changed any more",
+            ));
+        }
+        let change = changes::make(&self.stage, broker, request);
+        match tokio::time::timeout(CHANGE_DEADLINE, change).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let text = format!(
+                    "it takes longer than {} s, and goes on",
+                    CHANGE_DEADLINE.as_secs()
+                );
+                Err(Refusal::new(Kind::Failed, text))
+            }
+        }
+    }
+
+    fn list<R: List>(&self, listing: &Listing, before: Before) -> Result<Answer, Refusal> {
+        let broker = self.broker()?;
+        let earlier = match before {
+            Before::Look(look) => Some(Earlier::since(look)),
+            _ => None,
+        };
+        let rows = R::list(&vhosts(broker, listing)?, earlier.as_ref());
+        Selection::<R>::of(listing)?.answer(rows)
+    }
+}
+
+fn checked(interval_ms: u64) -> Result<Duration, Refusal> {
+    let interval = Duration::from_millis(interval_ms);
+    match interval <= INTERVAL_MAX {
+        true => Ok(interval),
+        false => {
+            let max = INTERVAL_MAX.as_millis();
+            let text = format!("interval_ms: expected 0 to {max}, found {interval_ms}");
+            Err(Refusal::new(Kind::Request, text))
+        }
+    }
+}

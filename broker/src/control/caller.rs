@@ -1,0 +1,53 @@
+//! Who asks: the operating system says so (`SO_PEERCRED`).
+
+use rustix::process::geteuid;
+use tokio::net::UnixStream;
+
+use super::protocol::{Kind, Refusal, Request};
+
+/// A process of the broker's own user, or of root.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    uid: u32,
+    /// None where it runs in a namespace that this process does not see.
+    pid: Option<i32>,
+}
+
+impl Caller {
+    /// Who is at the other end. The permissions of the socket allow nobody else; this holds when somebody has changed them.
+    ///
+    /// # Errors
+    /// When it is somebody else.
+    pub(super) fn of(stream: &UnixStream) -> Result<Caller, Refusal> {
+        let own = geteuid().as_raw();
+        let credentials = stream
+            .peer_cred()
+            .map_err(|error| Refusal::new(Kind::Access, format!("cannot tell who asks: {error}")))?;
+        let (uid, pid) = (credentials.uid(), credentials.pid());
+        if uid != own && uid != 0 {
+            tracing::warn!(
+                uid,
+                pid,
+                "control: refused, neither root nor the broker's own user"
+            );
+            let text = format!("user {uid} may not ask: the broker answers its own user, {own}, and root");
+            return Err(Refusal::new(Kind::Access, text));
+        }
+        Ok(Caller { uid, pid })
+    }
+
+    /// Tells in the log who has asked for a change.
+    pub(super) fn note(&self, request: &Request) {
+        if !request.is_logged() {
+            return;
+        }
+        let (uid, pid, command) = (self.uid, self.pid, request.name());
+        match request {
+            Request::Close { connection, reason } => {
+                tracing::info!(uid, pid, command, connection, reason, "control");
+            }
+            Request::Purge { vhost, queue } => tracing::info!(uid, pid, command, vhost, queue, "control"),
+            _ => tracing::info!(uid, pid, command, "control"),
+        }
+    }
+}

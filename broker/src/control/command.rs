@@ -1,0 +1,239 @@
+//! The commands that ask a broker that runs, and what they print.
+//!
+//! Exit codes: 0 it is done, 1 the broker has refused it or it has failed, 2 wrong usage, 3 no broker runs there.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::{Map, Value};
+
+use super::client::{Client, Trouble};
+use super::flags::{ControlCommand, Format, ListFlags, StatusFlags};
+use super::print;
+use super::protocol::{Kind, Listing, Request};
+use crate::definitions::{self, Definitions};
+
+const EXIT_USAGE: u8 = 2;
+const EXIT_NONE: u8 = 3;
+/// Moves to the upper left corner and clears the rest.
+const CLEAR: &str = "\x1b[H\x1b[J";
+
+/// Asks the broker on the data directory that `locate` finds when no flag names it.
+pub(crate) fn run(
+    command: &ControlCommand,
+    locate: impl FnOnce(Option<&Path>) -> Result<PathBuf, String>,
+) -> ExitCode {
+    let flags = command.common();
+    let directory = match &flags.data_dir {
+        Some(directory) => directory.clone(),
+        None => match locate(flags.config.as_deref()) {
+            Ok(directory) => directory,
+            Err(text) => {
+                eprintln!("{text}");
+                return ExitCode::from(EXIT_USAGE);
+            }
+        },
+    };
+    match perform(command, &directory) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough.
+        Err(Trouble::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(trouble) => {
+            eprintln!("broker {}: {trouble}", command.name());
+            ExitCode::from(match &trouble {
+                Trouble::Nobody(_) => EXIT_NONE,
+                Trouble::Usage(_) => EXIT_USAGE,
+                Trouble::Refused(refusal) if refusal.kind == Kind::Request => EXIT_USAGE,
+                _ => 1,
+            })
+        }
+    }
+}
+
+fn perform(command: &ControlCommand, directory: &Path) -> Result<(), Trouble> {
+    let timeout = command.common().timeout;
+    // What is wrong with a file is told before anybody is asked.
+    let import = match command {
+        ControlCommand::Import(flags) => Some(document(&flags.file, flags.vhost.as_deref())?),
+        _ => None,
+    };
+    let mut client = Client::connect(directory, timeout)?;
+    match command {
+        ControlCommand::Status(flags) => status(&mut client, flags),
+        ControlCommand::Queues(flags) => list(&mut client, &flags.list, flags.selection(), Request::Queues),
+        ControlCommand::Connections(flags) => {
+            list(&mut client, &flags.list, flags.selection(), Request::Connections)
+        }
+        ControlCommand::Channels(flags) => {
+            list(&mut client, &flags.list, flags.selection(), Request::Channels)
+        }
+        ControlCommand::Consumers(flags) => {
+            list(&mut client, &flags.list, flags.selection(), Request::Consumers)
+        }
+        ControlCommand::Close(flags) => {
+            let (connection, reason) = (flags.connection.clone(), flags.reason.clone());
+            let answer = client.ask(&Request::Close { connection, reason })?;
+            say(format_args!("closed {}", text(&answer["closed"])))
+        }
+        ControlCommand::Purge(flags) => {
+            let (vhost, queue) = (flags.vhost.clone(), flags.queue.clone());
+            let answer = client.ask(&Request::Purge { vhost, queue })?;
+            say(format_args!("purged {} messages", answer["messages"]))
+        }
+        ControlCommand::Checkpoint(_) => {
+            let answer = client.ask(&Request::Checkpoint {})?;
+            say(format_args!("{} checkpoints written", answer["checkpoints"]))
+        }
+        ControlCommand::Export(flags) => {
+            let vhost = flags.vhost.clone();
+            let document = client.ask(&Request::Export { vhost })?;
+            export(&document, flags.file.as_deref())
+        }
+        ControlCommand::Import(flags) => {
+            let (vhost, definitions) = (flags.vhost.clone(), import.unwrap_or_default());
+            let answer = client.ask(&Request::Import { vhost, definitions })?;
+            for place in answer["left_out"].as_array().into_iter().flatten() {
+                eprintln!(
+                    "broker import: left out, because this broker has nothing like it: {}",
+                    text(place)
+                );
+            }
+            say(format_args!("imported"))
+        }
+        ControlCommand::Reload(_) => {
+            let answer = client.ask(&Request::Reload {})?;
+            out(&print::reloaded(&answer))
+        }
+        ControlCommand::Stop(flags) => {
+            client.ask(&Request::Stop { wait: flags.wait })?;
+            if !flags.wait {
+                return say(format_args!("stopping"));
+            }
+            match client.last_word()?["clean"].as_bool() {
+                Some(true) => say(format_args!("stopped")),
+                _ => Err(Trouble::Ended(
+                    "it has stopped, and could not write everything: its log says what, and the next start treats this as a crash",
+                )),
+            }
+        }
+    }
+}
+
+fn status(client: &mut Client, flags: &StatusFlags) -> Result<(), Trouble> {
+    let mut interval = flags.looks.interval;
+    repeat(flags.looks.watch, |period| {
+        let status = client.ask(&Request::Status {
+            interval_ms: milliseconds(std::mem::replace(&mut interval, period)),
+        })?;
+        Ok(match flags.looks.format {
+            Format::Table => print::status(&status),
+            Format::Json if flags.looks.watch.is_some() => format!("{status}\n"),
+            Format::Json => format!("{status:#}\n"),
+        })
+    })
+}
+
+fn list(
+    client: &mut Client,
+    flags: &ListFlags,
+    (columns, sort): (Vec<String>, Option<String>),
+    request: impl Fn(Listing) -> Request,
+) -> Result<(), Trouble> {
+    let mut interval = flags.looks.interval;
+    repeat(flags.looks.watch, |period| {
+        let listing = Listing {
+            vhost: flags.vhost.clone(),
+            columns: columns.clone(),
+            sort: sort.clone(),
+            limit: flags.limit.map(|limit| limit as usize),
+            interval_ms: milliseconds(std::mem::replace(&mut interval, period)),
+        };
+        let answer = client.ask(&request(listing))?;
+        Ok(match flags.looks.format {
+            Format::Table => print::table(&answer),
+            Format::Json if flags.looks.watch.is_some() => format!("{}\n", print::objects(&answer)),
+            Format::Json => format!("{:#}\n", print::objects(&answer)),
+        })
+    })
+}
+
+/// Prints what `look` gives, once or again and again. The broker waits between two looks, not this end: `look` is told for how long.
+fn repeat(
+    watch: Option<Duration>,
+    mut look: impl FnMut(Duration) -> Result<String, Trouble>,
+) -> Result<(), Trouble> {
+    let Some(period) = watch else {
+        return out(&look(Duration::ZERO)?);
+    };
+    let clears = io::stdout().is_terminal();
+    loop {
+        let text = look(period)?;
+        match clears {
+            true => out(&format!("{CLEAR}{text}"))?,
+            false => out(&text)?,
+        }
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn export(document: &Value, file: Option<&Path>) -> Result<(), Trouble> {
+    let text = format!("{document:#}\n");
+    match file {
+        None => out(&text),
+        Some(path) => write_private(path, text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))
+            .map_err(Trouble::Failed),
+    }
+}
+
+/// It has password hashes in it: nobody else may read it. Complete, or as it was before.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut partial = OsString::from(path);
+    partial.push(".part");
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&partial)?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| std::fs::rename(&partial, path));
+    written.inspect_err(|_| {
+        // Of no use.
+        let _ = std::fs::remove_file(&partial);
+    })
+}
+
+/// The document in a file, if it is one: for `vhost`, where that is said.
+fn document(path: &Path, vhost: Option<&str>) -> Result<Map<String, Value>, Trouble> {
+    let usage = |text: String| Trouble::Usage(format!("{}: {text}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| usage(format!("cannot read it: {error}")))?;
+    let mut document: Map<String, Value> =
+        serde_json::from_str(&text).map_err(|error| usage(error.to_string()))?;
+    if let Some(vhost) = vhost {
+        definitions::move_into(&mut document, vhost);
+    }
+    Definitions::of(document.clone().into()).map_err(usage)?;
+    Ok(document)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn say(line: std::fmt::Arguments<'_>) -> Result<(), Trouble> {
+    out(&format!("{line}\n"))
+}
+
+fn out(text: &str) -> Result<(), Trouble> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(Trouble::Output)
+}

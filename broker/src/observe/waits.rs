@@ -1,0 +1,215 @@
+//! What publishers and consumers wait for: the first thing to know about a broker that is slow.
+//!
+//! Somebody nearly always waits for something at any one moment. What counts is what is still waited for a while later: so
+//! [`Waits`] are taken twice, and only what was there both times is told.
+
+use std::collections::BTreeSet;
+
+use super::link::{LinkView, Opened};
+use super::queue::{ConsumerWait, QueueView};
+use crate::broker::Broker;
+use crate::queue::Queue;
+
+/// Names that a sentence gives as examples.
+const EXAMPLES_MAX: usize = 3;
+/// A delivery that is out for as long as this has a consumer that works slowly, or not at all.
+const SLOW_ACKNOWLEDGEMENT_S: u64 = 10;
+
+/// Something that is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// `publishers`, `consumers` or `messages`.
+    pub(crate) who: &'static str,
+    /// A word: `disk`, `memory`, `log`, `prefetch`, `outbox`, `acknowledgements`, `consumers`.
+    pub(crate) cause: &'static str,
+    /// How many of them, or of their queues.
+    pub(crate) count: usize,
+    /// A sentence with examples.
+    pub(crate) text: String,
+}
+
+/// Everything that is waited for at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waits {
+    /// Queue, who, cause.
+    queues: BTreeSet<(String, &'static str, &'static str)>,
+    /// Names of connections whose publishes wait.
+    publishers: Vec<String>,
+    /// Names of connections that hold a delivery for long, and for how many seconds.
+    slow: Vec<(String, u64)>,
+}
+
+/// Who waits at a queue, and for what. Takes the locks of consumers that have stalled.
+pub(crate) fn queue_waits(view: &QueueView) -> Vec<(&'static str, &'static str)> {
+    let mut waits = Vec::new();
+    if view.publishers_waiting > 0 {
+        waits.push(("publishers", "log"));
+    }
+    if view.ready == 0 || view.consumers_able > 0 {
+        return waits;
+    }
+    if view.consumers == 0 {
+        waits.push(("messages", "consumers"));
+        return waits;
+    }
+    let causes: BTreeSet<ConsumerWait> = view
+        .queue
+        .consumers()
+        .iter()
+        .filter_map(|consumer| consumer.waits_for())
+        .filter(|cause| *cause != ConsumerWait::Turn)
+        .collect();
+    waits.extend(causes.into_iter().map(|cause| ("consumers", cause.name())));
+    waits
+}
+
+impl Waits {
+    /// Looks at what was copied of queues and connections.
+    pub(crate) fn of(queues: &[QueueView], links: &[LinkView]) -> Waits {
+        let mut waits = Waits::default();
+        for view in queues {
+            for (who, cause) in queue_waits(view) {
+                waits.queues.insert((label(&view.queue), who, cause));
+            }
+        }
+        for link in links {
+            let name = || link.observed.opened().map(Opened::name).unwrap_or_default();
+            if link.observed.blocked.get() > 0 {
+                waits.publishers.push(name());
+            }
+            let oldest_s = link.observed.oldest_unsettled_s.get();
+            if oldest_s >= SLOW_ACKNOWLEDGEMENT_S {
+                waits.slow.push((name(), oldest_s));
+            }
+        }
+        waits
+            .slow
+            .sort_by_key(|&(_, oldest_s)| std::cmp::Reverse(oldest_s));
+        waits
+    }
+
+    /// What is waited for now and was then, the gravest first.
+    pub(crate) fn since(&self, then: &Waits, broker: &Broker) -> Vec<Wait> {
+        let mut found = Vec::new();
+        self.add_alarms(broker, &mut found);
+        let kept = |who, cause| {
+            let of_both = self.queues.intersection(&then.queues);
+            let queues = of_both.filter(|(_, of, what)| *of == who && *what == cause);
+            queues.map(|(queue, _, _)| queue.as_str()).collect::<Vec<&str>>()
+        };
+        let mut add = |who, cause, tell: &str| {
+            let queues = kept(who, cause);
+            if !queues.is_empty() {
+                let (count, names) = (queues.len(), examples(&queues));
+                let text = format!("{tell}: {names}");
+                found.push(Wait {
+                    who,
+                    cause,
+                    count,
+                    text,
+                });
+            }
+        };
+        add(
+            "publishers",
+            "log",
+            "rings are full, because the log is not written as fast as messages come",
+        );
+        add(
+            "consumers",
+            "prefetch",
+            "messages are ready, and every consumer holds as many as its prefetch allows: consumers acknowledge too slowly, or \
+             prefetch is too small",
+        );
+        add(
+            "consumers",
+            "outbox",
+            "messages are ready, and no consumer's client reads as fast as it is written to",
+        );
+        if !self.slow.is_empty() {
+            let names: Vec<String> = self
+                .slow
+                .iter()
+                .map(|(name, oldest_s)| format!("{name} ({oldest_s} s)"))
+                .collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            found.push(Wait {
+                who: "consumers",
+                cause: "acknowledgements",
+                count: self.slow.len(),
+                text: format!(
+                    "deliveries are not acknowledged for a long time: {}",
+                    examples(&names)
+                ),
+            });
+        }
+        let queues = kept("messages", "consumers");
+        if !queues.is_empty() {
+            found.push(Wait {
+                who: "messages",
+                cause: "consumers",
+                count: queues.len(),
+                text: format!("queues have messages and no consumer: {}", examples(&queues)),
+            });
+        }
+        found
+    }
+
+    fn add_alarms(&self, broker: &Broker, found: &mut Vec<Wait>) {
+        let blocked = || match self.publishers.is_empty() {
+            true => "nobody publishes now".to_owned(),
+            false => {
+                let names: Vec<&str> = self.publishers.iter().map(String::as_str).collect();
+                examples(&names)
+            }
+        };
+        let mut add = |cause, reason: String| {
+            let (count, text) = (self.publishers.len(), format!("{reason}: {}", blocked()));
+            let who = "publishers";
+            found.push(Wait {
+                who,
+                cause,
+                count,
+                text,
+            });
+        };
+        if let Some(reason) = broker.store.poison_reason() {
+            add(
+                "log",
+                format!("the log has failed, nothing persistent is taken until a restart ({reason})"),
+            );
+        }
+        if broker.store.has_alarm() {
+            let limit = broker.config.disk_free_min;
+            add("disk", format!("less than {limit} bytes are free on the disk"));
+        }
+        if broker.starved.any() {
+            let (used, budget) = (broker.pool.bytes_used(), broker.pool.bytes_budget());
+            add(
+                "memory",
+                format!("{used} bytes of the memory budget of {budget} are in use"),
+            );
+        }
+    }
+}
+
+/// `queue 'orders' in '/'`.
+fn label(queue: &Queue) -> String {
+    let vhost = queue.vhost();
+    let vhost = vhost.as_ref().map_or("", |vhost| vhost.name());
+    format!("queue '{}' in '{vhost}'", queue.name())
+}
+
+/// Some names, and how many more there are.
+fn examples(names: &[&str]) -> String {
+    let shown = names
+        .iter()
+        .take(EXAMPLES_MAX)
+        .copied()
+        .collect::<Vec<&str>>()
+        .join(", ");
+    match names.len().saturating_sub(EXAMPLES_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
