@@ -139,7 +139,7 @@ impl Reload {
     fn reload(&mut self) -> Reloaded {
         let refused = |problems: Vec<String>| {
             for problem in &problems {
-                tracing::error!(problem, "configuration refused; nothing is changed");
+                tracing::error!(%problem, "configuration refused; nothing is changed");
             }
             Reloaded {
                 problems,

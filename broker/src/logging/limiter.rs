@@ -15,8 +15,9 @@ pub(super) const LINES_MAX: u32 = 10;
 /// From the first line of a kind to the end of its limit.
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 /// Modules whose lines an operator causes.
-const UNLIMITED: [&str; 4] = [
+const UNLIMITED: [&str; 5] = [
     "broker::cli",
+    "broker::control",
     "broker::definitions",
     "broker::reload",
     "broker::restore",
