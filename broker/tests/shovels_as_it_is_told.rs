@@ -138,7 +138,7 @@ fn what_a_broker_refuses_ends_it_with_the_reason() {
 fn wrong_usage_ends_it_before_it_connects() {
     for flags in [
         &[
-            "--from=amqps://h",
+            "--from=amqps://h?cacertfile=/no/such.pem",
             "--from-queue=q",
             "--to=amqp://h",
             "--to-queue=q",

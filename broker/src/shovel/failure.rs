@@ -1,5 +1,6 @@
 //! What went wrong, and whether another try may help.
 
+use amqps::{cause, explained, is_refusal};
 use lapin::ErrorKind;
 
 /// Reply codes of a broker that is stopping or had trouble of its own, rather than with what was asked.
@@ -14,7 +15,7 @@ const PASSING: [u16; 3] = [
 pub(super) enum Failure {
     /// A connection is lost or not to be had, or a message was refused: later it may be otherwise.
     Passing(String),
-    /// A broker said no to what the command line asks for.
+    /// A broker said no to what the command line asks for, or TLS to who is there.
     Final(String),
 }
 
@@ -24,6 +25,11 @@ impl Failure {
         let told = format!("{what}: {error}");
         match error.kind() {
             ErrorKind::ProtocolError(error) if !PASSING.contains(&error.get_id()) => Self::Final(told),
+            ErrorKind::IOError(error) => match cause(error) {
+                Some(error) if is_refusal(error) => Self::Final(format!("{what}: {}", explained(error))),
+                Some(error) => Self::Passing(format!("{what}: {}", explained(error))),
+                None => Self::Passing(told),
+            },
             _ => Self::Passing(told),
         }
     }

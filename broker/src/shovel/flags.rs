@@ -12,7 +12,7 @@ use crate::cli::duration;
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("destination").required(true).args(["to_queue", "to_exchange"]))]
 pub(crate) struct ShovelCommand {
-    /// Broker to take messages from, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeat it for the nodes of a cluster, which are tried in turn.
+    /// Broker to take messages from, amqp[s]://USER:PASSWORD@HOST:PORT/VHOST?OPTION=VALUE, with RabbitMQ's options; repeat it for the nodes of a cluster, which are tried in turn.
     #[arg(long, value_name = "URI", required = true, value_parser = Node::from_str)]
     pub(super) from: Vec<Node>,
 
@@ -153,7 +153,7 @@ mod tests {
             ("--ack-mode=maybe", "on-confirm, on-publish, no-ack"),
             ("--prefetch=0", "1..=65535"),
             ("--reconnect-delay=soon", "such as 10s"),
-            ("--from=amqps://c", "without TLS"),
+            ("--from=amqps://c?verify=maybe", "verify_peer, verify_none"),
         ] {
             let told = parsed(&["--to-queue=x", flag]).unwrap_err();
             assert!(told.contains(expected), "{flag}: {told}");

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use amqps::TlsKit;
+use async_rs::Runtime;
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::failure::Failure;
@@ -45,8 +47,16 @@ impl Link {
         let name = format!("{side} {node}");
         let properties = ConnectionProperties::default().with_connection_name("broker shovel".into());
         let timeout = node.timeout_ms().map_or(ANSWER_TIMEOUT, Duration::from_millis);
-        let connecting = Connection::connect_uri(node.uri(), properties);
-        let connection = within(timeout, &name, connecting).await?;
+        let connection = match node.tls() {
+            None => within(timeout, &name, Connection::connect_uri(node.uri(), properties)).await?,
+            Some(tls) => {
+                let kit = tls.and_then(|tls| TlsKit::new(&tls, node.host()));
+                let kit = kit.map_err(|why| Failure::Passing(format!("{name}: {why}")))?;
+                let connecting =
+                    Connection::connect_uri_with_runtime(node.uri(), properties, Runtime::new(kit));
+                within(timeout, &name, connecting).await?
+            }
+        };
         let channel = answered(&name, connection.create_channel()).await?;
         Ok(Self {
             channel,

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 pub struct Relay {
     address: SocketAddr,
     target: Arc<Mutex<Option<SocketAddr>>>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Relay {
@@ -17,13 +18,16 @@ impl Relay {
         let relay = Relay {
             address: listener.local_addr().unwrap(),
             target: Arc::new(Mutex::new(target)),
+            open: Arc::default(),
         };
-        let target = Arc::clone(&relay.target);
+        let (target, open) = (Arc::clone(&relay.target), Arc::clone(&relay.open));
         std::thread::spawn(move || {
             for near in listener.incoming() {
                 let target = *target.lock().unwrap();
                 if let Some(far) = target.and_then(|target| TcpStream::connect(target).ok()) {
-                    join(near.unwrap(), far);
+                    let near = near.unwrap();
+                    open.lock().unwrap().push(near.try_clone().unwrap());
+                    join(near, far);
                 }
             }
         });
@@ -33,6 +37,18 @@ impl Relay {
     /// Where new connections go from now on.
     pub fn aim(&self, target: Option<SocketAddr>) {
         *self.target.lock().unwrap() = target;
+    }
+
+    /// Breaks all connections.
+    pub fn cut(&self) {
+        for connection in self.open.lock().unwrap().drain(..) {
+            // It may have ended by itself.
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     pub fn uri(&self) -> String {

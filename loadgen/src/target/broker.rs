@@ -4,10 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use amqps::{Tls, percent_encode};
 use serde::{Deserialize, Serialize};
-
-use super::percent::percent_encode;
-use crate::tls::Tls;
 
 /// A broker's address and the credentials for it. `Display` leaves user, password and the options of TLS out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,11 +2,10 @@
 
 use std::str::FromStr;
 
+use amqps::{Tls, TlsOptions, percent_decode};
 use thiserror::Error;
 
 use super::broker::Target;
-use super::percent::percent_decode;
-use crate::tls::{Tls, TlsOptions};
 
 /// The port of AMQP without TLS.
 pub const PORT_DEFAULT: u16 = 5672;

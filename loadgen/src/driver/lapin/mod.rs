@@ -9,7 +9,6 @@ mod consumer;
 mod producer;
 mod setup;
 mod supervisor;
-mod tls_kit;
 
 use super::{Driver, DriverError, native};
 use crate::control::Control;

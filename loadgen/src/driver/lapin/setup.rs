@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use amqps::{TlsKit, cause, explained};
 use async_rs::Runtime;
 use lapin::options::{
     ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
@@ -12,12 +13,11 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
 
-use super::tls_kit::TlsKit;
 use crate::driver::DriverError;
 use crate::plan::Plan;
 use crate::scenario::{QueueType, Routing};
 use crate::target::Target;
-use crate::tls::{TlsFigures, explained};
+use crate::tls::TlsFigures;
 
 /// How long the broker may take for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ impl Link {
     /// Connects and opens the channel.
     pub(super) async fn open(name: String, target: &Target) -> Result<Self, DriverError> {
         let uri = AMQPUri {
-            // TLS, where there is one, is none of the client's business: see `tls_kit`.
+            // TLS, where there is one, is none of the client's business: see `amqps`.
             scheme: AMQPScheme::AMQP,
             authority: AMQPAuthority {
                 userinfo: AMQPUserInfo {
@@ -78,7 +78,9 @@ impl Link {
                 let connecting =
                     Connection::connect_uri_with_runtime(uri, ConnectionProperties::default(), runtime);
                 let connection = answered(&attempt, "connection.open", connecting).await?;
-                (connection, agreed.lock().take())
+                let verify = tls.options().verify;
+                let tls = agreed.get().map(|&agreed| TlsFigures::of(agreed, verify));
+                (connection, tls)
             }
         };
         let channel = answered(&name, "channel.open", connection.create_channel()).await?;
@@ -142,8 +144,7 @@ fn tls_reason(error: &lapin::Error) -> Option<String> {
     let ErrorKind::IOError(error) = error.kind() else {
         return None;
     };
-    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    Some(explained(inner))
+    cause(error).map(explained)
 }
 
 /// Declares the exchange, the queues and their bindings; how many messages were in the queues already.

@@ -7,11 +7,12 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
+use amqps::{Agreed, Tls, explained};
 use rustls::ClientConnection;
 
 use super::transport::Taken;
 use crate::target::Target;
-use crate::tls::{Tls, TlsFigures, explained};
+use crate::tls::TlsFigures;
 
 /// The longest record, its header included: RFC 5246, section 6.2.3; those of TLS 1.3 are shorter.
 const RECORD_BYTES_MAX: usize = 5 + 16_384 + 2_048;
@@ -48,7 +49,8 @@ impl<S: Read + Write> TlsStream<S> {
         connection.set_buffer_limit(Some(HELD_BYTES_MAX));
         shake_hands(&mut connection, &mut socket)?;
         let verify = tls.options().verify;
-        let figures = TlsFigures::agreed(&connection, verify).expect("the handshake is over");
+        let agreed = Agreed::of(&connection).expect("the handshake is over");
+        let figures = TlsFigures::of(agreed, verify);
         Ok(Self {
             socket,
             connection,
@@ -293,7 +295,7 @@ mod tests {
     use rustls::{ServerConfig, ServerConnection};
 
     use super::*;
-    use crate::tls::TlsOptions;
+    use amqps::TlsOptions;
 
     /// A socket with a server at its other end, in memory. Reads and writes take as much as chance says, or nothing.
     struct Wire {

@@ -1,10 +1,8 @@
-//! What the handshakes agreed on.
+//! What the handshakes of a run agreed on.
 
-use rustls::CommonState;
+use amqps::{Agreed, Verify};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::options::Verify;
 
 /// What stands for a node without TLS beside ones with it.
 const PLAIN: &str = "plain TCP";
@@ -21,16 +19,18 @@ pub struct TlsFigures {
 }
 
 impl TlsFigures {
-    /// Of a connection after its handshake; `None` before.
+    /// Of one connection.
     #[must_use]
-    pub fn agreed(connection: &CommonState, verify: Verify) -> Option<Self> {
-        let version = connection.protocol_version()?;
-        let suite = connection.negotiated_cipher_suite()?.suite();
-        Some(Self {
+    pub fn of(agreed: Agreed, verify: Verify) -> Self {
+        let Agreed {
+            version,
+            cipher_suite,
+        } = agreed;
+        Self {
             version: format!("{version:?}").replace('_', "."),
-            cipher_suite: format!("{suite:?}"),
+            cipher_suite: format!("{cipher_suite:?}"),
             verify: verify.name().to_owned(),
-        })
+        }
     }
 
     /// Of all connections of a run, each with its own or, on plain TCP, none.

@@ -1,7 +1,10 @@
 //! Percent-encoding of the parts of a URL (RFC 3986, section 2.1).
 
-/// Decodes; the error says what is wrong.
-pub(crate) fn percent_decode(text: &str) -> Result<String, String> {
+/// Decodes.
+///
+/// # Errors
+/// What is wrong.
+pub fn percent_decode(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -20,7 +23,8 @@ pub(crate) fn percent_decode(text: &str) -> Result<String, String> {
 }
 
 /// Encodes all but RFC 3986's unreserved characters.
-pub(super) fn percent_encode(text: &str) -> String {
+#[must_use]
+pub fn percent_encode(text: &str) -> String {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
         .map(|byte| {

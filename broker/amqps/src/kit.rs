@@ -1,11 +1,11 @@
-//! The client's runtime, but its TCP connections speak TLS: below the client, which itself has none compiled in, so that both
-//! drivers offer the same and obey the same options.
+//! lapin's runtime, but its TCP connections speak TLS: below the client, which itself has none compiled in, so that whoever
+//! connects offers the same and obeys the same options.
 
 use std::future::Future;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_rs::Tokio;
@@ -15,19 +15,19 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
 use futures_rustls::client::TlsStream;
 use futures_util::Stream;
-use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 
-use crate::tls::{Tls, TlsFigures, explained};
+use crate::agreed::Agreed;
+use crate::settings::Tls;
 
-/// Tokio, with TLS to one broker.
+/// Tokio, with TLS to one broker: for one connection.
 #[derive(Clone, Debug)]
-pub(super) struct TlsKit {
+pub struct TlsKit {
     tokio: Tokio,
     tls: Tls,
     name: ServerName<'static>,
-    /// What the last handshake agreed on; for whoever asked for the connection.
-    agreed: Arc<Mutex<Option<TlsFigures>>>,
+    /// Set by the handshake; for whoever asked for the connection.
+    agreed: Arc<OnceLock<Agreed>>,
 }
 
 impl TlsKit {
@@ -35,7 +35,7 @@ impl TlsKit {
     ///
     /// # Errors
     /// When nothing can be certified for that host.
-    pub(super) fn new(tls: &Tls, host: &str) -> Result<Self, String> {
+    pub fn new(tls: &Tls, host: &str) -> Result<Self, String> {
         Ok(Self {
             tokio: Tokio::current(),
             tls: tls.clone(),
@@ -44,8 +44,9 @@ impl TlsKit {
         })
     }
 
-    /// Where the figures of the next handshake can be found.
-    pub(super) fn agreed(&self) -> Arc<Mutex<Option<TlsFigures>>> {
+    /// Where the handshake leaves what it agreed on.
+    #[must_use]
+    pub fn agreed(&self) -> Arc<OnceLock<Agreed>> {
         Arc::clone(&self.agreed)
     }
 }
@@ -104,22 +105,19 @@ impl Reactor for TlsKit {
         async move {
             let socket = connecting.await?;
             let shaking_hands = TlsConnector::from(tls.config()).connect(name, socket);
-            let stream = shaking_hands.await.map_err(in_words)?;
-            *agreed.lock() = TlsFigures::agreed(stream.get_ref().1, tls.options().verify);
+            let stream = shaking_hands.await.map_err(told)?;
+            if let Some(outcome) = Agreed::of(stream.get_ref().1) {
+                agreed.get_or_init(|| outcome);
+            }
             Ok(stream)
         }
     }
 }
 
-fn in_words(error: io::Error) -> io::Error {
-    let why = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match (why, error.kind()) {
-        (Some(why), _) => io::Error::new(ErrorKind::InvalidData, explained(why)),
-        (None, ErrorKind::UnexpectedEof) => {
-            io::Error::new(ErrorKind::UnexpectedEof, "it hung up during the TLS handshake")
-        }
-        (None, _) => error,
+/// An end without a word is told as what it is; other errors tell their cause themselves ([`cause`](crate::cause)).
+fn told(error: io::Error) -> io::Error {
+    if error.kind() == ErrorKind::UnexpectedEof {
+        return io::Error::new(ErrorKind::UnexpectedEof, "it hung up during the TLS handshake");
     }
+    error
 }

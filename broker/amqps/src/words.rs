@@ -1,5 +1,7 @@
 //! Why TLS failed, for an operator: what to look at, or which option says otherwise.
 
+use std::io;
+
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 /// The reason in words that follow the broker's address and a colon.
@@ -12,6 +14,26 @@ pub fn explained(error: &Error) -> String {
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
         ) => "what it says is not TLS: does this port speak plain AMQP (amqp://)?".into(),
         other => format!("TLS failed: {other}"),
+    }
+}
+
+/// What TLS says of an error of a socket that it is on, if it is its own.
+#[must_use]
+pub fn cause(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Whether one side has refused the other, as it will again until somebody changes a file, an option or the broker's settings.
+#[must_use]
+pub fn is_refusal(error: &Error) -> bool {
+    match error {
+        Error::InvalidCertificate(_)
+        | Error::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        )
+        | Error::PeerIncompatible(_) => true,
+        Error::AlertReceived(alert) => !advice(*alert).is_empty(),
+        _ => false,
     }
 }
 
@@ -73,6 +95,24 @@ mod tests {
     use rustls::pki_types::ServerName;
 
     use super::*;
+
+    #[test]
+    fn a_refusal_is_told_from_what_passes() {
+        let alert = Error::AlertReceived;
+        for (error, refusal) in [
+            (Error::InvalidCertificate(CertificateError::UnknownIssuer), true),
+            (Error::InvalidMessage(InvalidMessage::InvalidContentType), true),
+            (alert(AlertDescription::CertificateRequired), true),
+            (alert(AlertDescription::UnrecognisedName), true),
+            (alert(AlertDescription::InternalError), false),
+            (alert(AlertDescription::CloseNotify), false),
+            (Error::DecryptError, false),
+        ] {
+            let error = io::Error::new(io::ErrorKind::InvalidData, error);
+            assert_eq!(is_refusal(cause(&error).unwrap()), refusal, "{error}");
+        }
+        assert!(cause(&io::Error::from(io::ErrorKind::ConnectionReset)).is_none());
+    }
 
     #[test]
     fn reasons_say_what_to_look_at() {

@@ -2,16 +2,12 @@
 
 use std::path::PathBuf;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::target::percent_decode;
-
-/// The options there are.
-const ALLOWED: &str = "cacertfile, certfile, keyfile, verify, server_name_indication";
+use crate::percent::percent_decode;
 
 /// Whether the broker must prove who it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verify {
     /// Its certificate must be valid, for its name, and signed by a trusted authority.
@@ -62,6 +58,15 @@ pub struct TlsOptions {
 }
 
 impl TlsOptions {
+    /// The options' names.
+    pub const NAMES: [&str; 5] = [
+        "cacertfile",
+        "certfile",
+        "keyfile",
+        "verify",
+        "server_name_indication",
+    ];
+
     /// Of a URL's query, without the question mark. No file is looked at.
     ///
     /// # Errors
@@ -113,7 +118,12 @@ impl TlsOptions {
                     _ => ServerNameIndication::Name(value),
                 };
             }
-            _ => return Err(format!("the option {name:?} is unknown; allowed: {ALLOWED}")),
+            _ => {
+                return Err(format!(
+                    "the option {name:?} is unknown; allowed: {}",
+                    Self::NAMES.join(", ")
+                ));
+            }
         }
         Ok(())
     }
