@@ -138,9 +138,11 @@ impl VirtualHost {
                 });
             }
             self.check_room(topology.queue_count(), name)?;
-            let options = declaration
-                .options()
-                .map_err(|error| invalid_argument(self.name(), name, &error))?;
+            let options = declaration.options().and_then(|options| {
+                options.kind.check_foreign(&declaration.arguments)?;
+                Ok(options)
+            });
+            let options = options.map_err(|error| invalid_argument(self.name(), name, &error))?;
             if generated && options.kind == QueueKind::Quorum {
                 let text = "Cannot declare a server-named queue for type rabbit_quorum_queue";
                 return Err(Failure::new(ReplyCode::PreconditionFailed, text));

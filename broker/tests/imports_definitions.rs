@@ -13,7 +13,8 @@ const DEFINITIONS: &str = r#"{
     "users": [{"name": "ada", "password_hash": "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR",
         "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": ["administrator"]}],
     "permissions": [{"user": "ada", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
-    "exchanges": [{"name": "x", "vhost": "/", "type": "direct", "durable": true}],
+    "exchanges": [{"name": "x", "vhost": "/", "type": "direct", "durable": true},
+        {"name": "later", "vhost": "/", "type": "x-delayed-message", "durable": true, "arguments": {"x-delayed-type": "fanout"}}],
     "queues": [{"name": "q", "vhost": "/", "durable": true, "arguments": {"x-durability": "write"}}],
     "bindings": [{"source": "x", "vhost": "/", "destination": "q", "destination_type": "queue",
         "routing_key": "k", "arguments": {}}]
@@ -30,6 +31,11 @@ fn exported(process: &BrokerProcess) -> Value {
     let path = process.data_dir().to_str().unwrap();
     let output = broker(&["definitions", "export", "--data-dir", path]);
     assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("1 queue(s) with x-durability 'q': RabbitMQ and LavinMQ keep the argument"),
+        "{told}"
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 

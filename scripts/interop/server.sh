@@ -4,6 +4,8 @@
 #   server.sh start this|rabbitmq DIR     on a free loopback port at first, on the same one afterwards; prints HOST:PORT
 #   server.sh stop DIR                    SIGTERM; returns the broker's exit code
 #   server.sh restart DIR                 stop, then start on the same port and data; returns when it listens
+#   server.sh kill DIR                    SIGKILL; `restart` starts it again
+#   server.sh ctl DIR ARGUMENT...         rabbitmqctl for a RabbitMQ that was started here
 #
 # `this` is the binary $BROKER_BIN. `rabbitmq` is Debian's package rabbitmq-server, as a node of its own with its own epmd: an
 # installed service and its data are not touched. RABBITMQ_SETTINGS is a rabbitmq.conf and RABBITMQ_PLUGINS the plugins, with
@@ -140,6 +142,22 @@ restart)
     dir=$1
     stop || echo "the broker ended with exit code $? before its restart" >&2
     "start_$(<"$dir/kind")"
+    ;;
+kill)
+    dir=$1
+    kill -KILL "$(<"$dir/pid")"
+    for _ in $(seq $((STOP_DEADLINE_S * 20))); do
+        [ ! -e "$dir/exit" ] || break
+        sleep 0.05
+    done
+    ;;
+ctl)
+    dir=$(cd "$1" && pwd)
+    shift
+    address=$(<"$dir/address")
+    read -r epmd_port distribution_port <"$dir/ports"
+    rabbitmq_environment "${address##*:}" "$epmd_port" "$distribution_port"
+    exec "$rabbitmq_home/bin/rabbitmqctl" "$@"
     ;;
 *) die "unknown action '$action'" ;;
 esac

@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::arguments;
 use super::parse::{ARGON2ID, HASHING, VHOST_LIMITS};
+use super::{arguments, elsewhere};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError};
@@ -27,7 +27,8 @@ use wire::FieldTable;
 pub enum DefinitionsCommand {
     /// Prints users, virtual hosts, permissions, limits, exchanges, queues and bindings in RabbitMQ's format.
     ///
-    /// What it prints has password hashes in it. Never changes anything.
+    /// What it prints has password hashes in it; what other brokers make of it otherwise is said on standard error. Never changes
+    /// anything.
     Export(ExportFlags),
 }
 
@@ -65,16 +66,13 @@ fn exported(path: &Path) -> anyhow::Result<Value> {
     }
     let _owned = owned?;
     let metadata = MetadataStore::open(Arc::new(ReadOnly), path.join("metadata"))?;
-    let entities = metadata.load()?;
-    for entity in &entities {
-        if let Entity::User(user) = entity
-            && user.password_hash.is_slow()
-        {
-            let name = &user.name;
-            eprintln!(
-                "broker definitions: the password of '{name}' is hashed by Argon2id: RabbitMQ takes '{name}' for a user without one"
-            );
-        }
+    let mut entities = metadata.load()?;
+    // The broker makes its own queues itself, wherever there is an exchange that needs them.
+    entities.retain(
+        |entity| !matches!(entity, Entity::Queue(queue) if queue.name.starts_with(DELAY_QUEUE_PREFIX)),
+    );
+    for remark in elsewhere::remarks(&entities) {
+        eprintln!("broker definitions: {remark}");
     }
     Ok(document(entities)?.into())
 }

@@ -14,7 +14,7 @@ use crate::store::Store;
 use crate::store::metadata::{
     BindingRecord, DestinationKind, Entity, ExchangeRecord, QueueRecord, VhostRecord,
 };
-use crate::topology::Topology;
+use crate::topology::{DELAY_QUEUE_PREFIX, Topology};
 use crate::vhost::DEFAULT_VHOST;
 
 /// Stores what `definitions` says and `entities`, all that is stored, lack; they are read anew then.
@@ -210,7 +210,10 @@ impl<'a> Importer<'a> {
     fn queue(&mut self, index: usize, record: &QueueRecord) -> anyhow::Result<()> {
         let (vhost, name) = (&record.vhost, &record.name);
         let text = || format!("queue '{name}' in vhost '{vhost}'");
-        if self.topology(vhost).with_context(text)?.queue(name).is_some() {
+        // The broker makes its own queues itself.
+        if self.topology(vhost).with_context(text)?.queue(name).is_some()
+            || name.starts_with(DELAY_QUEUE_PREFIX)
+        {
             return Ok(());
         }
         if !record.durable {

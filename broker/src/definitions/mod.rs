@@ -16,9 +16,11 @@
 //! | `apply` | records to a broker that runs |
 //! | `export` | records to a document, and the command |
 //! | `running` | what a broker that runs defines |
+//! | `elsewhere` | what other brokers make of such a document |
 
 mod apply;
 mod arguments;
+mod elsewhere;
 mod export;
 mod fields;
 mod import;

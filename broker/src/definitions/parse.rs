@@ -213,6 +213,8 @@ fn vhost(fields: &mut Fields, left_out: &mut Vec<String>) -> Result<VhostRecord,
             Some(other) => left_out.push(format!("{place} '{other}'")),
         }
     }
+    // RabbitMQ says them again under `parameters`, from where it imports them itself.
+    fields.take("limits");
     // Said in `metadata` as well.
     metadata.take("description");
     metadata.take("tags");

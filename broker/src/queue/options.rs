@@ -163,7 +163,43 @@ impl QueueOptions {
     }
 }
 
+/// What only queues of other types have. RabbitMQ refuses a declaration with them, as one that hopes for what it will not get.
+const NOT_FOR_CLASSIC: [&str; 10] = [
+    "x-dead-letter-strategy",
+    "x-initial-cluster-size",
+    "x-max-age",
+    "x-max-in-memory-bytes",
+    "x-max-in-memory-length",
+    "x-quorum-initial-group-size",
+    "x-quorum-target-group-size",
+    "x-stream-filter-size-bytes",
+    "x-stream-max-segment-size-bytes",
+    "x-delivery-limit",
+];
+const NOT_FOR_QUORUM: [&str; 5] = [
+    "x-initial-cluster-size",
+    "x-max-age",
+    "x-queue-master-locator",
+    "x-stream-filter-size-bytes",
+    "x-stream-max-segment-size-bytes",
+];
+
 impl QueueKind {
+    /// To be asked of a new declaration. What was stored before this was asked stays as it is.
+    ///
+    /// # Errors
+    /// The first argument that queues of this type do not have.
+    pub fn check_foreign(self, arguments: &FieldTable) -> Result<(), ArgumentError> {
+        let foreign = match self {
+            QueueKind::Classic => &NOT_FOR_CLASSIC[..],
+            QueueKind::Quorum => &NOT_FOR_QUORUM,
+        };
+        match foreign.iter().find(|argument| arguments.get(argument).is_some()) {
+            Some(argument) => Err(ArgumentError::Kind { argument, kind: self }),
+            None => Ok(()),
+        }
+    }
+
     /// The name that RabbitMQ's texts give it.
     pub(super) fn module(self) -> &'static str {
         match self {

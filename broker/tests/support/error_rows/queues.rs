@@ -310,6 +310,16 @@ fn declarations() -> Vec<Row> {
             "PRECONDITION_FAILED - invalid arg 'x-queue-mode' for queue 'error-own' in vhost '/': *'eager'*",
         ),
         refused(
+            "a strategy that quorum queues have",
+            ("x-dead-letter-strategy", "at-least-once".into()),
+            "PRECONDITION_FAILED - invalid arg 'x-dead-letter-strategy' for queue 'error-own' in vhost '/' of queue type rabbit_classic_queue",
+        ),
+        refused(
+            "an age that streams have",
+            ("x-max-age", "1D".into()),
+            "PRECONDITION_FAILED - invalid arg 'x-max-age' for queue 'error-own' in vhost '/' of queue type rabbit_classic_queue",
+        ),
+        refused(
             "single, but not quite",
             ("x-single-active-consumer", "yes".into()),
             "PRECONDITION_FAILED - invalid arg 'x-single-active-consumer' for queue 'error-own' in vhost '/': {unacceptable_type,longstr}",
