@@ -59,7 +59,7 @@ impl Connection {
 
     /// Closes a channel for a reason that no request on it has given.
     pub(super) fn fail_channel_now(&mut self, id: u16, failure: &Failure) {
-        tracing::info!(connection = %self.link.id(), channel = id, %failure, "channel closed");
+        tracing::info!(connection = %self.link.id(), peer = %self.peer, channel = id, %failure, "channel closed");
         self.send_confirms();
         self.empty_channel(id);
         self.channel_mut(id).closing = true;

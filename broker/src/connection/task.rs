@@ -355,7 +355,7 @@ impl Connection {
         let now = self.reactor.ticks();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             let text = format!("no progress in stage {:?}", self.stage);
-            tracing::info!(connection = %self.link.id(), peer = %self.peer, text);
+            tracing::info!(connection = %self.link.id(), peer = %self.peer, "{text}");
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
         if self.stage == Stage::Open {
@@ -384,7 +384,7 @@ impl Connection {
                 "missed heartbeats from client, timeout: {}s",
                 self.heartbeat_ticks
             );
-            tracing::warn!(connection = %self.link.id(), peer = %self.peer, text);
+            tracing::warn!(connection = %self.link.id(), peer = %self.peer, "{text}");
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
         Ok(())

@@ -69,13 +69,15 @@ impl Log {
     }
 
     fn tell(&self, left_out: LeftOut) {
+        let mut fields = vec![("like", Value::Text(left_out.like))];
+        if !left_out.about.is_empty() {
+            fields.push(("about", Value::Text(left_out.about)));
+        }
+        fields.push(("left_out", Value::Number(left_out.count.into())));
+        fields.push(("within_s", Value::Number(INTERVAL.as_secs().into())));
         let parts = Parts {
             message: "more lines like this were left out".to_owned(),
-            fields: vec![
-                ("like", Value::Text(left_out.like)),
-                ("left_out", Value::Number(left_out.count.into())),
-                ("within_s", Value::Number(INTERVAL.as_secs().into())),
-            ],
+            fields,
         };
         self.write(left_out.level, left_out.target, parts);
     }
@@ -93,15 +95,19 @@ impl fmt::Debug for Log {
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        let message = || Parts::of(event).message;
-        match self.0.limiter.admit(metadata, message, Instant::now()) {
+        let parts = Parts::of(event);
+        let about = parts.about();
+        match self
+            .0
+            .limiter
+            .admit(metadata, &parts.message, about, Instant::now())
+        {
             Verdict::LeaveOut => {}
             Verdict::Write(before) => {
                 if let Some(left_out) = before {
                     self.0.tell(left_out);
                 }
-                self.0
-                    .write(*metadata.level(), metadata.target(), Parts::of(event));
+                self.0.write(*metadata.level(), metadata.target(), parts);
             }
         }
     }
@@ -151,6 +157,41 @@ mod tests {
         assert!(lines[max].contains("another kind"));
         let told = "left out like=\"a client said something\" left_out=90 within_s=10\n";
         assert!(lines[max + 1].ends_with(told), "{lines:#?}");
+    }
+
+    #[test]
+    fn one_clients_flood_hides_no_other_clients_lines() {
+        let lines = logged(|| {
+            for port in 0..1_000 {
+                tracing::warn!(peer = %format_args!("10.0.0.7:{port}"), "login refused");
+            }
+            tracing::warn!(peer = "10.0.0.8:1", "login refused");
+            for code in ["NOT_FOUND - no queue 'a'", "INTERNAL_ERROR - the log has failed"] {
+                for _ in 0..20 {
+                    tracing::info!(peer = "[::1]:1", failure = code, "channel closed");
+                }
+            }
+        });
+        let told = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+        assert_eq!(told("10.0.0.8:1"), 1, "{lines:#?}");
+        assert_eq!(told("INTERNAL_ERROR - "), 10, "{lines:#?}");
+        assert_eq!(told("about=\"10.0.0.7\" left_out=990"), 1, "{lines:#?}");
+        assert_eq!(told("about=\"[::1] NOT_FOUND\" left_out=10"), 1, "{lines:#?}");
+    }
+
+    #[test]
+    fn who_there_is_no_room_for_is_counted_with_the_others() {
+        let lines = logged(|| {
+            for host in 0..5_000 {
+                tracing::warn!(peer = %format_args!("10.0.{}.{}:1", host / 256, host % 256), "login refused");
+            }
+        });
+        assert!(lines.len() < 1_100, "{}", lines.len());
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.contains("like=\"login refused\" left_out="))
+        );
     }
 
     #[test]

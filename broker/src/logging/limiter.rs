@@ -1,7 +1,8 @@
-//! How many lines of one kind are written: a kind is a place in the code.
+//! How many lines of one kind are written: a kind is a place in the code, and whom or what the line is about, so that one
+//! client's failures hide no other's.
 //!
-//! Lines whose number the operator decides (what a configuration or a data directory makes the broker say) are never left
-//! out, nor are those for debugging, which somebody has asked for. All others could be caused by a client, over and over.
+//! Lines whose number the operator or the disk decides (what a configuration or a data directory makes the broker say) are never
+//! left out, nor are those for debugging, which somebody has asked for. All others could be caused by a client, over and over.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,18 +15,29 @@ use tracing::{Level, Metadata};
 pub(super) const LINES_MAX: u32 = 10;
 /// From the first line of a kind to the end of its limit.
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
-/// Modules whose lines an operator causes.
-const UNLIMITED: [&str; 5] = [
+/// Modules whose lines an operator causes, or the disk.
+const UNLIMITED: [&str; 6] = [
     "broker::cli",
-    "broker::control",
     "broker::definitions",
     "broker::reload",
     "broker::restore",
+    "broker::shutdown",
+    "broker::store",
 ];
+/// Where what an operator does through the control socket is noted; what is refused there is not his.
+const CONTROL_NOTES: (&str, Level) = ("broker::control::caller", Level::INFO);
+/// Kinds told apart at a time; of more than these, whom a line is about does not count.
+const KINDS_MAX: usize = 1024;
 
-/// Counts lines by kind. There are as many kinds as places in the code that log.
+/// Counts lines by kind.
 #[derive(Debug, Default)]
-pub(super) struct Limiter(Mutex<HashMap<Identifier, Window>>);
+pub(super) struct Limiter(Mutex<HashMap<Kind, Window>>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    place: Identifier,
+    about: String,
+}
 
 #[derive(Debug)]
 struct Window {
@@ -41,6 +53,8 @@ pub(super) struct LeftOut {
     pub(super) target: &'static str,
     /// What the first of them said.
     pub(super) like: String,
+    /// Whom or what all of them are about; empty where that was not told apart.
+    pub(super) about: String,
     pub(super) count: u64,
 }
 
@@ -53,40 +67,55 @@ pub(super) enum Verdict {
 }
 
 impl Limiter {
-    /// Decides on a line of this kind; `message` is asked for when it is the first that is left out.
+    /// Decides on a line with this message, about somebody or something.
     pub(super) fn admit(
         &self,
         metadata: &'static Metadata<'static>,
-        message: impl FnOnce() -> String,
+        message: &str,
+        about: String,
         now: Instant,
     ) -> Verdict {
         let (level, target) = (*metadata.level(), metadata.target());
-        if level > Level::INFO || UNLIMITED.iter().any(|module| target.starts_with(module)) {
+        if is_unlimited(level, target) {
             return Verdict::Write(None);
         }
         let mut kinds = self.0.lock();
-        let window = kinds
-            .entry(metadata.callsite())
-            .or_insert_with(|| Window::new(now));
-        let first = || LeftOut {
-            level,
-            target,
-            like: message(),
-            count: 0,
+        let mut kind = Kind {
+            place: metadata.callsite(),
+            about,
         };
+        if kinds.len() >= KINDS_MAX && !kinds.contains_key(&kind) {
+            kind.about.clear();
+        }
+        let first = {
+            let about = kind.about.clone();
+            move || LeftOut {
+                level,
+                target,
+                like: message.to_owned(),
+                about,
+                count: 0,
+            }
+        };
+        let window = kinds.entry(kind).or_insert_with(|| Window::new(now));
         window.admit(first, now)
     }
 
     /// What was left out of kinds whose limit has ended; all of it when the log ends.
     pub(super) fn ended(&self, now: Instant, log_ends: bool) -> Vec<LeftOut> {
+        let is_over = |window: &Window| log_ends || now.duration_since(window.since) >= INTERVAL;
         let mut kinds = self.0.lock();
-        let is_over = |window: &&mut Window| log_ends || now.duration_since(window.since) >= INTERVAL;
-        kinds
-            .values_mut()
-            .filter(is_over)
-            .filter_map(|window| window.left_out.take())
-            .collect()
+        let over = kinds.extract_if(|_, window| is_over(window));
+        over.filter_map(|(_, window)| window.left_out).collect()
     }
+}
+
+fn is_unlimited(level: Level, target: &str) -> bool {
+    let is_in = |module: &&str| {
+        let rest = target.strip_prefix(*module);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    level > Level::INFO || (target, level) == CONTROL_NOTES || UNLIMITED.iter().any(is_in)
 }
 
 impl Window {
@@ -125,6 +154,7 @@ mod tests {
             level: Level::WARN,
             target: "broker::auth",
             like: "login refused".to_owned(),
+            about: "10.0.0.7".to_owned(),
             count: 0,
         };
         let written = (0..100)
@@ -140,5 +170,20 @@ mod tests {
             Verdict::Write(Some(left_out))
         );
         assert_eq!(window.admit(first, start + INTERVAL), Verdict::Write(None));
+    }
+
+    #[test]
+    fn modules_are_told_apart_from_others_that_begin_alike() {
+        for (target, level, expected) in [
+            ("broker::cli", Level::WARN, true),
+            ("broker::store::recovery", Level::WARN, true),
+            ("broker::client", Level::WARN, false),
+            ("broker::control::caller", Level::INFO, true),
+            ("broker::control::caller", Level::WARN, false),
+            ("broker::control::server", Level::ERROR, false),
+            ("broker::connection", Level::DEBUG, true),
+        ] {
+            assert_eq!(is_unlimited(level, target), expected, "{target} {level}");
+        }
     }
 }

@@ -46,6 +46,24 @@ impl Parts {
         parts
     }
 
+    /// Whom or what the event is about, to tell floods apart: the peer's host, and the word for what failed (`NOT_FOUND`).
+    pub(super) fn about(&self) -> String {
+        let text = |wanted: &str| {
+            let found = self.fields.iter().find(|(name, _)| *name == wanted);
+            match found {
+                Some((_, Value::Text(text) | Value::Shown(text))) => text.as_str(),
+                _ => "",
+            }
+        };
+        let host = text("peer").rsplit_once(':').map_or("", |(host, _)| host);
+        let failure = text("failure").split_once(" - ").map_or("", |(code, _)| code);
+        match (host, failure) {
+            (host, "") => host.to_owned(),
+            ("", failure) => failure.to_owned(),
+            (host, failure) => format!("{host} {failure}"),
+        }
+    }
+
     fn add(&mut self, field: &Field, value: Value) {
         if field.name() == MESSAGE {
             self.message = match value {

@@ -355,7 +355,9 @@ impl Queue {
             Ok(next) => inner.state.install_cold(from, next, buffer),
             Err(error) => {
                 inner.unreadable = true;
+                // Of the store, whose lines are never left out: each queue says it once.
                 tracing::error!(
+                    target: "broker::store",
                     queue = self.name, offset = from.0, %error,
                     "cannot read messages back: nothing from there on is delivered (see `broker log verify`)"
                 );
