@@ -1,88 +1,17 @@
-//! The control socket: the commands find the broker by its data directory, tell how it is and what is waited for, change what
-//! they are asked to, and nobody who misuses the socket keeps the others from it.
+//! The control socket: the commands find the broker by its data directory, tell how it is and what is waited for, and change
+//! what they are asked to.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::{BrokerProcess, Client, DEADLINE, Watched, wait_for};
+use support::control::{ask, ask_at, reply, socket, status, wait_of};
+use support::{BrokerProcess, Client, Watched, wait_for};
 use wire::{FieldTable, Method};
-
-/// What a command said.
-#[derive(Debug)]
-struct Said {
-    code: i32,
-    out: String,
-    error: String,
-}
-
-impl Said {
-    fn json(&self) -> Value {
-        assert_eq!(self.code, 0, "{self:?}");
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    /// It failed so, and said this.
-    fn refused(&self, code: i32, words: &str) {
-        assert!(
-            self.code == code && self.error.contains(words),
-            "{words}: {self:?}"
-        );
-    }
-}
-
-/// Runs a command about the broker on a data directory.
-fn ask_at(directory: &Path, words: &[&str]) -> Said {
-    let output = Command::new(env!("CARGO_BIN_EXE_broker"))
-        .args(words)
-        .arg("--data-dir")
-        .arg(directory)
-        .output()
-        .unwrap();
-    Said {
-        code: output.status.code().unwrap(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        error: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-fn ask(broker: &BrokerProcess, words: &[&str]) -> Said {
-    ask_at(broker.data_dir(), words)
-}
-
-fn status(broker: &BrokerProcess) -> Value {
-    ask(broker, &["status", "--format=json", "--interval=100ms"]).json()
-}
-
-/// The sentence about who waits for what, once there is one.
-fn wait_of(broker: &BrokerProcess, who: &str, cause: &str) -> String {
-    wait_for("somebody to wait", || {
-        let status = status(broker);
-        let mut waits = status["waits"].as_array().unwrap().iter();
-        let found = waits.find(|wait| wait["who"] == who && wait["cause"] == cause)?;
-        Some(found["text"].as_str().unwrap().to_owned())
-    })
-}
-
-/// A connection to the socket itself.
-fn socket(broker: &BrokerProcess) -> UnixStream {
-    let stream = UnixStream::connect(broker.data_dir().join("control.sock")).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream.set_write_timeout(Some(DEADLINE)).unwrap();
-    stream
-}
-
-fn reply(stream: &UnixStream) -> Value {
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).unwrap();
-    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
-}
 
 #[test]
 fn it_tells_how_it_is_without_http() {
@@ -412,6 +341,17 @@ fn definitions_go_out_and_into_a_broker_that_runs() {
     .json();
     assert_eq!(queues, json!([{"name": "orders"}, {"name": "q"}]));
 
+    // Far more than a request usually is.
+    let description = "d".repeat(1 << 20);
+    let wide = json!({"vhosts": [{"name": "wide", "metadata": {"description": description}}], "streams": []});
+    std::fs::write(&file, wide.to_string()).unwrap();
+    let said = ask(&target, &["import", path]);
+    assert!(
+        said.code == 0 && said.error.contains("nothing like it: streams"),
+        "{said:?}"
+    );
+    assert!(ask(&target, &["export"]).out.contains(&description));
+
     std::fs::write(
         &file,
         r#"{"queues": [{"name": "p", "vhost": "nowhere", "durable": true}]}"#,
@@ -578,113 +518,4 @@ fn it_is_watched_until_nobody_reads_any_more() {
     assert!(second >= first + 100, "{first} {second}");
     drop(lines);
     assert_eq!(watching.wait().unwrap().code(), Some(0));
-}
-
-#[test]
-fn who_misuses_the_socket_keeps_nobody_from_it() {
-    let broker = BrokerProcess::start(&[]);
-    for (line, kind, words) in [
-        ("dance\n", "request", "no JSON object"),
-        (
-            "{\"version\":9,\"command\":\"status\"}\n",
-            "version",
-            "understands version 1",
-        ),
-        (
-            "{\"version\":1,\"command\":\"fly\"}\n",
-            "request",
-            "expected one of `status`",
-        ),
-        (
-            "{\"version\":1,\"command\":\"status\",\"interval_ms\":3600000}\n",
-            "request",
-            "interval_ms: expected 0 to 60000",
-        ),
-    ] {
-        let mut stream = socket(&broker);
-        stream.write_all(line.as_bytes()).unwrap();
-        let error = reply(&stream)["error"].clone();
-        assert_eq!(error["kind"], kind);
-        assert!(error["text"].as_str().unwrap().contains(words), "{line}{error}");
-        // It is answered all the same when it asks properly then.
-        stream
-            .write_all(b"{\"version\":1,\"command\":\"status\",\"interval_ms\":0}\n")
-            .unwrap();
-        assert_eq!(reply(&stream)["answer"]["state"], "running");
-    }
-
-    // Without an end. The broker hangs up in the middle.
-    let mut endless = socket(&broker);
-    let before = broker.resident_bytes();
-    let piece = vec![b'x'; 1 << 20];
-    let sent = (0..80).take_while(|_| endless.write_all(&piece).is_ok()).count();
-    assert!((31..80).contains(&sent), "{sent}");
-    assert!(broker.resident_bytes() < before + (100 << 20));
-    drop(endless);
-
-    // All places are taken by clients that say nothing, one of them in the middle of a word.
-    let mut silent: Vec<UnixStream> = (0..16).map(|_| socket(&broker)).collect();
-    silent[0].write_all(b"{\"version\"").unwrap();
-    let refused = wait_for("no place to be left", || {
-        let mut stream = socket(&broker);
-        stream
-            .set_read_timeout(Some(std::time::Duration::from_millis(500)))
-            .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).ok().map(|_| text)
-    });
-    assert!(refused.contains("16 others are being answered"), "{refused}");
-    ask(&broker, &["status"]).refused(1, "16 others are being answered");
-    Client::connect(&broker).declare(1, "q");
-    drop(silent);
-    wait_for("a place", || {
-        (ask(&broker, &["status", "--interval=0"]).code == 0).then_some(())
-    });
-}
-
-#[test]
-fn a_client_that_does_not_read_its_answers_is_left() {
-    let broker = BrokerProcess::start(&[]);
-    let mut client = Client::connect(&broker);
-    for number in 0..300 {
-        client.declare(1, &format!("{number:0>200}"));
-    }
-    let mut deaf = socket(&broker);
-    let request = json!({"version": 1, "command": "queues", "columns": ["name"], "interval_ms": 0, "sort": null, "limit": null, "vhost": null});
-    let requests = format!("{request}\n").repeat(50);
-    deaf.write_all(requests.as_bytes()).unwrap();
-    // Lists are answered one at a time; this one's turn comes when the other is given up.
-    assert_eq!(
-        ask(&broker, &["queues", "--format=json", "--columns=name"])
-            .json()
-            .as_array()
-            .unwrap()
-            .len(),
-        300
-    );
-    let mut rest = Vec::new();
-    // What it could have had is there, the rest is not.
-    deaf.read_to_end(&mut rest).unwrap();
-    assert!(rest.len() < 50 * 300 * 200, "{}", rest.len());
-}
-
-#[test]
-fn it_can_be_asked_when_no_descriptor_is_left() {
-    let directory = tempfile::tempdir().unwrap();
-    let log = directory.path().join("log").display().to_string();
-    let broker = BrokerProcess::start_under(
-        &["sh", "-c", "ulimit -n 40; exec \"$@\" 2>\"$0\"", &log],
-        &["--reactors=1"],
-    );
-    let mut clients: Vec<Client> = Vec::new();
-    // Until one is closed at once: the last descriptor is in use then.
-    wait_for("no descriptor to be left", || {
-        let mut client = Client::raw(&broker);
-        client.write(&wire::PROTOCOL_HEADER);
-        let is_closed = client.try_frame().is_none();
-        clients.push(client);
-        is_closed.then_some(())
-    });
-    let text = wait_of(&broker, "clients", "file_descriptors");
-    assert!(text.contains("of 40 file descriptors"), "{text}");
 }

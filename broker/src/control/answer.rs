@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::changes;
 use super::protocol::{Answer, INTERVAL_MAX, Kind, Listing, Refusal, Request};
 use super::rows::{ChannelRow, ConnectionRow, ConsumerRow, List, QueueRow, vhost, vhosts};
@@ -64,6 +66,9 @@ impl Answering {
                 let Ok(broker) = self.broker() else {
                     return Ok(Before::Nothing);
                 };
+                if interval.is_zero() {
+                    return Ok(Before::Nothing);
+                }
                 let moment = Box::new(Moment::take(broker));
                 tokio::time::sleep(interval).await;
                 Ok(Before::Moment(moment))
@@ -95,11 +100,7 @@ impl Answering {
     /// When it cannot be done.
     pub(super) async fn answer(&self, request: Request, before: Before) -> Result<Answer, Refusal> {
         match (&request, &before) {
-            (Request::Status { .. }, Before::Moment(moment)) => {
-                let broker = self.broker()?;
-                return Ok(status::full(&self.stage, broker, &self.directory, moment).into());
-            }
-            (Request::Status { .. }, _) => return Ok(status::brief(&self.stage, &self.directory).into()),
+            (Request::Status { .. }, before) => return Ok(self.status(before)),
             (Request::Queues(listing), _) => return self.list::<QueueRow>(listing, before),
             (Request::Connections(listing), _) => return self.list::<ConnectionRow>(listing, before),
             (Request::Channels(listing), _) => return self.list::<ChannelRow>(listing, before),
@@ -110,8 +111,9 @@ impl Answering {
         if let Request::Export { vhost: name } = &request {
             let vhost = name.as_ref().map(|name| vhost(broker, name)).transpose()?;
             let document = definitions::running(broker, vhost);
-            let document = document.map_err(|error| Refusal::new(Kind::Failed, format!("{error:#}")))?;
-            return Ok(document.into());
+            let (document, remarks) =
+                document.map_err(|error| Refusal::new(Kind::Failed, format!("{error:#}")))?;
+            return Ok(json!({"definitions": document, "remarks": remarks}).into());
         }
         if self.stage.phase() == Phase::Stopping {
             return Err(Refusal::new(
@@ -130,6 +132,18 @@ impl Answering {
                 Err(Refusal::new(Kind::Failed, text))
             }
         }
+    }
+
+    fn status(&self, before: &Before) -> Answer {
+        let then = match before {
+            Before::Moment(moment) => Some(&**moment),
+            _ => None,
+        };
+        let status = match self.broker() {
+            Ok(broker) => status::full(&self.stage, broker, &self.directory, then),
+            Err(_) => status::brief(&self.stage, &self.directory),
+        };
+        status.into()
     }
 
     fn list<R: List>(&self, listing: &Listing, before: Before) -> Result<Answer, Refusal> {
@@ -152,5 +166,50 @@ fn checked(interval_ms: u64) -> Result<Duration, Refusal> {
             let text = format!("interval_ms: expected 0 to {max}, found {interval_ms}");
             Err(Refusal::new(Kind::Request, text))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(answering: &Answering, request: Request) -> Result<serde_json::Value, Refusal> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let before = answering.look_before(&request).await?;
+            let answer = answering.answer(request, before).await?;
+            Ok(serde_json::from_slice(&answer.0).unwrap())
+        })
+    }
+
+    #[test]
+    fn while_it_starts_it_says_so() {
+        let answering = Answering::new("/data".as_ref(), Arc::default());
+        let status = asked(&answering, Request::Status { interval_ms: 1000 }).unwrap();
+        let expected = (json!("starting"), json!(std::process::id()), json!("/data"));
+        assert_eq!(
+            (&status["state"], &status["pid"], &status["data_directory"]),
+            (&expected.0, &expected.1, &expected.2)
+        );
+        for request in [
+            Request::Queues(Listing::default()),
+            Request::Checkpoint {},
+            Request::Export { vhost: None },
+        ] {
+            let refusal = asked(&answering, request).unwrap_err();
+            assert_eq!(refusal.kind, Kind::Unavailable);
+            assert!(refusal.text.contains("starting"), "{refusal:?}");
+        }
+        let wrong = Listing {
+            columns: vec!["nome".to_owned()],
+            ..Listing::default()
+        };
+        assert_eq!(
+            asked(&answering, Request::Consumers(wrong)).unwrap_err().kind,
+            Kind::Request
+        );
     }
 }

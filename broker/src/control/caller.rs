@@ -5,6 +5,11 @@ use tokio::net::UnixStream;
 
 use super::protocol::{Kind, Refusal, Request};
 
+/// The broker's own user, and root.
+fn may_ask(uid: u32, own: u32) -> bool {
+    uid == own || uid == 0
+}
+
 /// A process of the broker's own user, or of root.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
@@ -24,7 +29,7 @@ impl Caller {
             .peer_cred()
             .map_err(|error| Refusal::new(Kind::Access, format!("cannot tell who asks: {error}")))?;
         let (uid, pid) = (credentials.uid(), credentials.pid());
-        if uid != own && uid != 0 {
+        if !may_ask(uid, own) {
             tracing::warn!(
                 uid,
                 pid,
@@ -49,5 +54,24 @@ impl Caller {
             Request::Purge { vhost, queue } => tracing::info!(uid, pid, command, vhost, queue, "control"),
             _ => tracing::info!(uid, pid, command, "control"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_brokers_own_user_and_root_may_ask_and_nobody_else() {
+        let asked = [
+            (1000, 1000),
+            (0, 1000),
+            (0, 0),
+            (1001, 1000),
+            (1000, 0),
+            (65_534, 1000),
+        ];
+        let may = asked.map(|(uid, own)| may_ask(uid, own));
+        assert_eq!(may, [true, true, true, false, false, false]);
     }
 }

@@ -168,3 +168,68 @@ fn unreachable(directory: &Path, socket: &Path, error: &io::Error) -> Trouble {
         _ => Trouble::Connection(format!("cannot connect to {shown}: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_broker_cannot_be_reached_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let said = |kind: ErrorKind, directory: &Path| {
+            let trouble = unreachable(directory, &directory.join(CONTROL_SOCKET), &kind.into());
+            (matches!(trouble, Trouble::Nobody(_)), trouble.to_string())
+        };
+        for (kind, directory, nobody, words) in [
+            (
+                ErrorKind::NotFound,
+                path,
+                true,
+                "no broker runs on data directory",
+            ),
+            (
+                ErrorKind::NotFound,
+                &path.join("no"),
+                true,
+                "there is no directory",
+            ),
+            (
+                ErrorKind::ConnectionRefused,
+                path,
+                true,
+                "did not stop in good order",
+            ),
+            (
+                ErrorKind::PermissionDenied,
+                path,
+                false,
+                "permission denied: only user",
+            ),
+            (ErrorKind::OutOfMemory, path, false, "cannot connect to"),
+        ] {
+            let (is_nobody, text) = said(kind, directory);
+            assert!(is_nobody == nobody && text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_version_is_told_from_something_else() {
+        let asked = |reply: &str| {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            theirs.write_all(reply.as_bytes()).unwrap();
+            drop(theirs);
+            let mut client = Client {
+                stream: BufReader::new(ours),
+                socket: "s".into(),
+                timeout: Duration::from_secs(1),
+            };
+            client.reply().unwrap_err().to_string()
+        };
+        let text =
+            asked("{\"version\":2,\"broker\":\"9.1.0\",\"error\":{\"kind\":\"version\",\"text\":\"t\"}}\n");
+        assert!(text.contains("is version 9.1.0 and speaks version 2"), "{text}");
+        assert!(asked("HTTP/1.1 400 Bad Request\r\n").contains("is no broker"));
+        assert!(asked("{\"version\":1,").contains("ended before"));
+    }
+}

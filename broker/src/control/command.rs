@@ -90,8 +90,11 @@ fn perform(command: &ControlCommand, directory: &Path) -> Result<(), Trouble> {
         }
         ControlCommand::Export(flags) => {
             let vhost = flags.vhost.clone();
-            let document = client.ask(&Request::Export { vhost })?;
-            export(&document, flags.file.as_deref())
+            let answer = client.ask(&Request::Export { vhost })?;
+            for remark in answer["remarks"].as_array().into_iter().flatten() {
+                eprintln!("broker export: {}", text(remark));
+            }
+            export(&answer["definitions"], flags.file.as_deref())
         }
         ControlCommand::Import(flags) => {
             let (vhost, definitions) = (flags.vhost.clone(), import.unwrap_or_default());
@@ -193,12 +196,15 @@ fn export(document: &Value, file: Option<&Path>) -> Result<(), Trouble> {
     }
 }
 
-/// It has password hashes in it: nobody else may read it. Complete, or as it was before.
+/// It has password hashes in it: nobody else may read it. Complete, or as it was before. What is no file, a pipe say, is written to.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mut partial = OsString::from(path);
-    partial.push(".part");
     let mut options = std::fs::OpenOptions::new();
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return options.write(true).open(path)?.write_all(bytes);
+    }
+    let mut partial = OsString::from(path);
+    partial.push(format!(".{}.part", std::process::id()));
     let mut file = options.write(true).create_new(true).mode(0o600).open(&partial)?;
     let written = file
         .write_all(bytes)

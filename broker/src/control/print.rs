@@ -60,6 +60,12 @@ fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => plain(text),
+        // Rates, of which a whole one needs no decimal.
+        Value::Number(number)
+            if number.as_f64().is_some_and(|value| value.fract() == 0.0) && number.is_f64() =>
+        {
+            format!("{:.0}", number.as_f64().unwrap_or_default())
+        }
         Value::Object(object) if object.is_empty() => "{}".to_owned(),
         other => plain(&other.to_string()),
     }
@@ -154,20 +160,21 @@ pub(super) fn status(status: &Value) -> String {
         format!("{} of {}", text(&files["open"]), text(&files["max"])),
     );
     let log = &status["log"];
-    out.line(
-        "log",
-        format!(
-            "{} commits/s, {} µs each, {} % of the time",
-            text(&log["commits"]),
-            text(&log["sync_mean_us"]),
-            text(&log["syncing"])
-        ),
-    );
+    if !log.is_null() {
+        let figures = ["commits", "sync_mean_us", "syncing"].map(|name| text(&log[name]));
+        let [commits, mean, share] = figures;
+        out.line(
+            "log",
+            format!("{commits} commits/s, {mean} µs each, {share} % of the time"),
+        );
+    }
     let threads = list(&status["threads"]).iter().take(THREADS_MAX);
     let threads: Vec<String> = threads
         .map(|one| format!("{} {} %", text(&one["name"]), text(&one["busy"])))
         .collect();
-    out.line("threads busy", threads.join(", "));
+    if !threads.is_empty() {
+        out.line("threads busy", threads.join(", "));
+    }
     pairs(&mut out, "totals", &status["totals"]);
     pairs(&mut out, "per second", &status["rates"]);
     let alarms = list(&status["alarms"]).iter().map(|alarm| text(&alarm["text"]));
@@ -219,7 +226,9 @@ fn pairs(out: &mut Sections, label: &str, object: &Value) {
         .flatten()
         .map(|(name, value)| format!("{name} {}", cell(value)))
         .collect();
-    out.lines(label, all.chunks(PAIRS).map(|some| some.join("  ")).collect());
+    if !all.is_empty() {
+        out.lines(label, all.chunks(PAIRS).map(|some| some.join("  ")).collect());
+    }
 }
 
 /// Bytes in the largest unit of which there is one.
@@ -261,9 +270,9 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_values_and_numbers_stand_right() {
         let answer = json!({"columns": ["name", "messages", "rate"], "rows": [["a\u{1b}[2J", 7, null], ["orders", 12345678901u64, 1.5]]});
-        let expected = "name            messages  rate\n\
-                        a\\u{1b}[2J             7     -\n\
-                        orders       12345678901   1.5\n";
+        let expected = "name           messages  rate\n\
+                        a\\u{1b}[2J            7     -\n\
+                        orders      12345678901   1.5\n";
         assert_eq!(table(&answer), expected);
         assert_eq!(
             objects(&answer)[1],

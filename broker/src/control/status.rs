@@ -1,7 +1,7 @@
 //! `status`: how the broker is, and what anybody waits for.
 //!
 //! Two looks at everything, an interval apart: the difference gives rates, how busy each thread was, and what was waited for
-//! both times.
+//! both times. Without an interval there is one look, and nothing of that but what is waited for at that moment.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::broker::Broker;
 use crate::node::Node;
 use crate::observe::{
-    Earlier, GlobalCounts, HistogramView, LinkView, Look, Process, QueueTotals, QueueView, Threads, Wait,
-    Waits, links, now_ms, overview, queue_views,
+    Earlier, GlobalCounts, HistogramView, LinkView, Look, Process, QueueTotals, Threads, Views, Wait, Waits,
+    now_ms,
 };
 use crate::stage::Stage;
 
@@ -34,28 +34,12 @@ pub(super) struct Moment {
     waits: Waits,
 }
 
-/// What is copied of queues and connections.
-struct Views {
-    queues: Vec<QueueView>,
-    links: Vec<LinkView>,
-}
-
-impl Views {
-    fn take(broker: &Broker) -> Views {
-        let vhosts = broker.vhosts();
-        Views {
-            queues: queue_views(&vhosts),
-            links: vhosts.iter().flat_map(|vhost| links(vhost)).collect(),
-        }
-    }
-}
-
 impl Moment {
     pub(super) fn take(broker: &Broker) -> Moment {
         let views = Views::take(broker);
         Moment {
             waits: Waits::of(&views.queues, &views.links),
-            look: Arc::new(Look::take(broker)),
+            look: Arc::new(views.look()),
             threads: Threads::read(),
             syncs: syncs(broker),
         }
@@ -77,15 +61,17 @@ pub(super) fn brief(stage: &Stage, directory: &Path) -> Value {
     })
 }
 
-/// All of it.
-pub(super) fn full(stage: &Stage, broker: &Broker, directory: &Path, then: &Moment) -> Value {
+/// All of it; compared with an earlier moment, if there is one.
+pub(super) fn full(stage: &Stage, broker: &Broker, directory: &Path, then: Option<&Moment>) -> Value {
     let views = Views::take(broker);
-    let earlier = Earlier::since(Arc::clone(&then.look));
     let (process, node) = (Process::read(), Node::of(broker));
-    let busy = Threads::read().since(&then.threads);
-    let mut waits = Waits::of(&views.queues, &views.links).since(&then.waits, broker);
-    let syncing = Syncing::between(&then.syncs, &syncs(broker), &earlier);
-    waits.extend(syncing.wait(&views.links));
+    let earlier = then.map(|then| Earlier::since(Arc::clone(&then.look)));
+    let busy = then.map_or_else(Vec::new, |then| Threads::read().since(&then.threads));
+    let now = Waits::of(&views.queues, &views.links);
+    let mut waits = now.since(then.map_or(&now, |then| &then.waits), broker);
+    let syncing = then.zip(earlier.as_ref());
+    let syncing = syncing.map(|(then, earlier)| Syncing::between(&then.syncs, &syncs(broker), earlier));
+    waits.extend(syncing.as_ref().and_then(|syncing| syncing.wait(&views.links)));
     for thread in &busy {
         waits.extend(thread_wait(&thread.name, thread.ran, thread.waited));
     }
@@ -118,9 +104,9 @@ pub(super) fn full(stage: &Stage, broker: &Broker, directory: &Path, then: &Mome
         "file_descriptors": {"open": process.open_files, "max": process.open_files_max},
         "alarms": alarms,
         "totals": totals(broker, &views),
-        "rates": rates(broker, &earlier),
-        "interval_ms": earlier.elapsed().as_millis() as u64,
-        "log": syncing.value(),
+        "rates": earlier.as_ref().map(|earlier| rates(&views.global, earlier)),
+        "interval_ms": earlier.map(|earlier| earlier.elapsed().as_millis() as u64),
+        "log": syncing.map(|syncing| syncing.value()),
         "threads": busy,
         "waits": waits,
     });
@@ -190,9 +176,9 @@ fn unconfirmed(links: &[LinkView]) -> u64 {
     channels.map(|channel| channel.unconfirmed).sum()
 }
 
-fn rates(broker: &Broker, earlier: &Earlier) -> Value {
-    let (then, now) = (earlier.global(), overview(broker).counts);
-    let rate = |of: fn(&GlobalCounts) -> u64| (earlier.rate(of(then), of(&now)) * 10.0).round() / 10.0;
+fn rates(now: &GlobalCounts, earlier: &Earlier) -> Value {
+    let then = earlier.global();
+    let rate = |of: fn(&GlobalCounts) -> u64| (earlier.rate(of(then), of(now)) * 10.0).round() / 10.0;
     json!({
         "publish": rate(|counts| counts.received),
         "confirm": rate(|counts| counts.confirmed),
@@ -254,26 +240,20 @@ fn thread_wait(name: &str, ran: f64, waited: f64) -> Option<Wait> {
     if !(name.starts_with("reactor-") || name == "log") {
         return None;
     }
-    let (cause, text) = if waited >= CROWDED {
+    let text = if waited >= CROWDED {
         let waited = percent(waited);
-        (
-            "processor",
-            format!(
-                "thread {name} waited {waited} % of the time for a core, which other threads or processes had"
-            ),
+        format!(
+            "thread {name} waited {waited} % of the time for a core, which other threads or processes had"
         )
     } else if ran >= BUSY {
         let ran = percent(ran);
-        (
-            "processor",
-            format!("thread {name} is busy {ran} % of the time: it does what one core can"),
-        )
+        format!("thread {name} is busy {ran} % of the time: it does what one core can")
     } else {
         return None;
     };
     Some(Wait {
         who: "messages",
-        cause,
+        cause: "processor",
         count: 1,
         text,
     })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::elsewhere::remarks;
 use super::export::{document, live};
 use crate::broker::Broker;
 use crate::node::Node;
@@ -12,23 +13,28 @@ use crate::vhost::VirtualHost;
 /// What a virtual host has of its own.
 const OF_VHOST: [&str; 5] = ["parameters", "policies", "exchanges", "queues", "bindings"];
 
-/// Everything that is defined; or what `vhost` has of it, without its name.
+/// Everything that is defined; or what `vhost` has of it, without its name. Also what other brokers make of it.
 ///
 /// # Errors
 /// When an argument has a value that JSON cannot say.
-pub(crate) fn running(broker: &Broker, vhost: Option<Arc<VirtualHost>>) -> anyhow::Result<Value> {
-    let lists = match vhost {
+pub(crate) fn running(
+    broker: &Broker,
+    vhost: Option<Arc<VirtualHost>>,
+) -> anyhow::Result<(Value, Vec<String>)> {
+    let entities = match &vhost {
         None => {
             let mut all = broker.users.records();
             all.extend(live(broker, &broker.vhosts()));
-            document(all)?
+            all
         }
-        Some(vhost) => document(live(broker, &[vhost]))?
-            .into_iter()
-            .filter(|(name, _)| is_of_vhost(name))
-            .map(without_vhost)
-            .collect(),
+        Some(vhost) => live(broker, std::slice::from_ref(vhost)),
     };
+    let remarks = remarks(&entities);
+    let mut lists = document(entities)?;
+    if vhost.is_some() {
+        let own = lists.into_iter().filter(|(name, _)| is_of_vhost(name));
+        lists = own.map(without_vhost).collect();
+    }
     let node = Node::of(broker);
     let mut out = Map::new();
     out.insert("rabbit_version".to_owned(), node.rabbitmq_version.clone().into());
@@ -36,7 +42,7 @@ pub(crate) fn running(broker: &Broker, vhost: Option<Arc<VirtualHost>>) -> anyho
     out.insert("product_name".to_owned(), node.product_name.into());
     out.insert("product_version".to_owned(), node.product_version.into());
     out.extend(lists);
-    Ok(out.into())
+    Ok((out.into(), remarks))
 }
 
 /// Moves what a document defines into a virtual host.

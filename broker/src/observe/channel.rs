@@ -81,6 +81,13 @@ pub struct ChannelView {
     pub transactional: bool,
 }
 
+impl ChannelView {
+    /// Messages that reached consumers, by delivery or get.
+    pub fn delivered(&self) -> u64 {
+        self.delivered_auto + self.delivered_manual + self.got_auto + self.got_manual
+    }
+}
+
 impl ChannelObserved {
     pub(super) fn new(number: u16, window: usize) -> ChannelObserved {
         ChannelObserved {

@@ -12,6 +12,15 @@ use super::queue::{QueueCounts, QueueView};
 use crate::broker::Broker;
 use crate::connection::ConnectionId;
 
+/// Everything that can be seen of queues and connections at one moment.
+#[derive(Debug)]
+pub(crate) struct Views {
+    at: Instant,
+    pub(crate) global: GlobalCounts,
+    pub(crate) queues: Vec<QueueView>,
+    pub(crate) links: Vec<LinkView>,
+}
+
 /// What counters said at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Look {
@@ -47,24 +56,39 @@ pub(crate) struct Earlier {
     elapsed: Duration,
 }
 
-impl Look {
-    pub(crate) fn take(broker: &Broker) -> Look {
-        let start = Instant::now();
+impl Views {
+    pub(crate) fn take(broker: &Broker) -> Views {
+        let at = Instant::now();
         let vhosts = broker.vhosts();
-        let queues = queue_views(&vhosts);
-        let links = vhosts.iter().flat_map(|vhost| links(vhost));
-        let look = Look {
-            at: start,
+        let views = Views {
+            at,
             global: overview(broker).counts,
+            queues: queue_views(&vhosts),
+            links: vhosts.iter().flat_map(|vhost| links(vhost)).collect(),
+        };
+        let us = at.elapsed().as_micros() as u64;
+        broker.tallies.snapshot_us.record(us);
+        views
+    }
+
+    /// What is kept of them to compare with.
+    pub(crate) fn look(&self) -> Look {
+        let queues = self.queues.iter();
+        let links = self.links.iter();
+        Look {
+            at: self.at,
+            global: self.global,
             queues: queues
-                .iter()
                 .map(|view| (view.queue.id().to_owned(), QueueLook::of(view)))
                 .collect(),
-            links: links.map(|link| (link.id, LinkLook::of(&link))).collect(),
-        };
-        let us = start.elapsed().as_micros() as u64;
-        broker.tallies.snapshot_us.record(us);
-        look
+            links: links.map(|link| (link.id, LinkLook::of(link))).collect(),
+        }
+    }
+}
+
+impl Look {
+    pub(crate) fn take(broker: &Broker) -> Look {
+        Views::take(broker).look()
     }
 }
 

@@ -32,7 +32,7 @@ pub use count::{Count, Gauge};
 pub use histogram::{BUCKETS_LOG2, Histogram, HistogramView};
 pub(crate) use link::now_ms;
 pub use link::{Client, LinkObserved, LinkView, Opened};
-pub(crate) use look::{Earlier, Look, QueueLook};
+pub(crate) use look::{Earlier, Look, QueueLook, Views};
 pub use overview::{GlobalCounts, Overview, QueueTotals, consumers, links, overview, queue_views};
 pub use process::Process;
 pub use queue::{ConsumerView, ConsumerWait, Delivered, QueueCounts, QueueView};

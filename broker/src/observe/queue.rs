@@ -39,6 +39,13 @@ pub struct Delivered {
     pub redelivered: u64,
 }
 
+impl QueueCounts {
+    /// Messages that reached consumers, by delivery or get.
+    pub fn delivered(&self) -> u64 {
+        self.delivered.auto + self.delivered.manual + self.got_auto + self.got_manual
+    }
+}
+
 impl std::ops::AddAssign for Delivered {
     fn add_assign(&mut self, other: Delivered) {
         self.auto += other.auto;
@@ -173,5 +180,13 @@ impl QueueView {
     /// Messages of all kinds.
     pub fn messages(&self) -> u64 {
         self.ready + self.unsettled + self.dead
+    }
+
+    /// Share of its consumers that could take a message now, 0 to 1.
+    pub fn consumer_capacity(&self) -> f64 {
+        match self.consumers {
+            0 => 0.0,
+            consumers => self.consumers_able as f64 / consumers as f64,
+        }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Waits {
     queues: BTreeSet<(String, &'static str, &'static str)>,
     /// Names of connections whose publishes wait.
     publishers: Vec<String>,
+    /// What memory is used for: the largest first, in bytes.
+    holders: Vec<(u64, String)>,
     /// Names of connections that hold a delivery for long, and for how many seconds.
     slow: Vec<(String, u64)>,
 }
@@ -68,12 +70,16 @@ impl Waits {
     pub(crate) fn of(queues: &[QueueView], links: &[LinkView]) -> Waits {
         let mut waits = Waits::default();
         for view in queues {
+            waits.hold(view.held_bytes, || label(&view.queue));
             for (who, cause) in queue_waits(view) {
                 waits.queues.insert((label(&view.queue), who, cause));
             }
         }
         for link in links {
             let name = || link.observed.opened().map(Opened::name).unwrap_or_default();
+            waits.hold(link.pending_bytes as u64, || {
+                format!("what {} has not read", name())
+            });
             if link.observed.blocked.get() > 0 {
                 waits.publishers.push(name());
             }
@@ -86,6 +92,15 @@ impl Waits {
             .slow
             .sort_by_key(|&(_, oldest_s)| std::cmp::Reverse(oldest_s));
         waits
+    }
+
+    /// Notes what memory is used for, if it is among the largest.
+    fn hold(&mut self, bytes: u64, name: impl FnOnce() -> String) {
+        let place = self.holders.partition_point(|(others, _)| *others >= bytes);
+        if bytes > 0 && place < EXAMPLES_MAX {
+            self.holders.insert(place, (bytes, name()));
+            self.holders.truncate(EXAMPLES_MAX);
+        }
     }
 
     /// What is waited for now and was then, the gravest first.
@@ -185,10 +200,16 @@ impl Waits {
         }
         if broker.starved.any() {
             let (used, budget) = (broker.pool.bytes_used(), broker.pool.bytes_budget());
-            add(
-                "memory",
-                format!("{used} bytes of the memory budget of {budget} are in use"),
-            );
+            let holders = self.holders.iter();
+            let holders: Vec<String> = holders
+                .map(|(bytes, name)| format!("{name} has {bytes}"))
+                .collect();
+            let holders = match holders.is_empty() {
+                true => String::new(),
+                false => format!(" ({})", holders.join(", ")),
+            };
+            let reason = format!("{used} bytes of the memory budget of {budget} are in use{holders}");
+            add("memory", reason);
         }
     }
 }
@@ -211,5 +232,34 @@ fn examples(names: &[&str]) -> String {
     match names.len().saturating_sub(EXAMPLES_MAX) {
         0 => shown,
         more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_holders_of_memory_are_kept() {
+        let mut waits = Waits::default();
+        for (bytes, name) in [
+            (5, "a"),
+            (0, "nothing"),
+            (9, "b"),
+            (1, "c"),
+            (7, "d"),
+            (2, "e"),
+            (9, "f"),
+        ] {
+            waits.hold(bytes, || name.to_owned());
+        }
+        let names: Vec<&str> = waits.holders.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(names, ["b", "f", "d"]);
+    }
+
+    #[test]
+    fn only_some_names_are_given() {
+        assert_eq!(examples(&["a", "b", "c"]), "a, b, c");
+        assert_eq!(examples(&["a", "b", "c", "d", "e"]), "a, b, c and 2 more");
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   data directory            written by             what
 //!   ├ LOCK                    start                  the owner's pid
+//!   ├ control.sock            start                  where the broker that runs is asked
 //!   ├ CLEAN                   orderly stop           the checkpoints are final; removed at the next start
 //!   ├ metadata/…/*.json       maintenance thread     vhosts, users, exchanges, queues, bindings
 //!   ├ offsets/<id>.json       maintenance thread     what is settled of a queue

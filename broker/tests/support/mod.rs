@@ -7,6 +7,7 @@
     reason = "each test binary uses a part; a test may panic"
 )]
 
+pub mod control;
 pub mod error_rows;
 pub mod errors;
 pub mod http;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::connections::delivered;
 use super::{List, rate};
 use crate::control::table::{Column, Row, column};
 use crate::observe::{ChannelView, Earlier, LinkObserved, Opened, links};
@@ -88,7 +87,7 @@ impl Row for ChannelRow {
         column("confirmed", |row: &ChannelRow| row.channel.confirmed.into()),
         column("returned", |row: &ChannelRow| row.channel.returned.into()),
         column("dropped", |row: &ChannelRow| row.channel.dropped.into()),
-        column("delivered", |row: &ChannelRow| delivered(&row.channel).into()),
+        column("delivered", |row: &ChannelRow| row.channel.delivered().into()),
         column("redelivered", |row: &ChannelRow| row.channel.redelivered.into()),
         column("acknowledged", |row: &ChannelRow| row.channel.acknowledged.into()),
         column("publish_rate", |row: &ChannelRow| {
@@ -100,9 +99,11 @@ impl Row for ChannelRow {
             row.rate(|channel| channel.confirmed)
         })
         .compared(),
-        column("deliver_rate", |row: &ChannelRow| row.rate(delivered))
-            .shown()
-            .compared(),
+        column("deliver_rate", |row: &ChannelRow| {
+            row.rate(ChannelView::delivered)
+        })
+        .shown()
+        .compared(),
         column("ack_rate", |row: &ChannelRow| {
             row.rate(|channel| channel.acknowledged)
         })

@@ -78,11 +78,6 @@ impl ConnectionRow {
     }
 }
 
-/// What was delivered and got.
-pub(super) fn delivered(channel: &ChannelView) -> u64 {
-    channel.delivered_auto + channel.delivered_manual + channel.got_auto + channel.got_manual
-}
-
 impl Row for ConnectionRow {
     const COLUMNS: &'static [Column<ConnectionRow>] = &[
         column("id", |row: &ConnectionRow| row.view.id.0.into()).shown(),
@@ -167,8 +162,10 @@ impl Row for ConnectionRow {
         })
         .shown()
         .compared(),
-        column("deliver_rate", |row: &ConnectionRow| row.sum_rate(delivered))
-            .shown()
-            .compared(),
+        column("deliver_rate", |row: &ConnectionRow| {
+            row.sum_rate(ChannelView::delivered)
+        })
+        .shown()
+        .compared(),
     ];
 }

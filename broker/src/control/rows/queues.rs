@@ -46,23 +46,11 @@ impl QueueRow {
         rate(self.earlier.as_ref(), then, now)
     }
 
-    fn capacity(&self) -> f64 {
-        match self.view.consumers {
-            0 => 0.0,
-            consumers => self.view.consumers_able as f64 / consumers as f64,
-        }
-    }
-
     fn waits(&self) -> String {
         let waits = queue_waits(&self.view).into_iter();
         let waits: Vec<String> = waits.map(|(who, cause)| format!("{who}: {cause}")).collect();
         waits.join(", ")
     }
-}
-
-/// What was delivered and got.
-fn delivered(counts: &crate::observe::QueueCounts) -> u64 {
-    counts.delivered.auto + counts.delivered.manual + counts.got_auto + counts.got_manual
 }
 
 impl Row for QueueRow {
@@ -104,12 +92,14 @@ impl Row for QueueRow {
             json!(row.view.oldest_ms.map(|ms| now_ms().saturating_sub(ms)))
         }),
         column("consumers", |row: &QueueRow| row.view.consumers.into()).shown(),
-        column("consumer_capacity", |row: &QueueRow| row.capacity().into()),
+        column("consumer_capacity", |row: &QueueRow| {
+            rounded(100.0 * row.view.consumer_capacity())
+        }),
         column("publishers_waiting", |row: &QueueRow| {
             row.view.publishers_waiting.into()
         }),
         column("published", |row: &QueueRow| row.view.published.into()),
-        column("delivered", |row: &QueueRow| delivered(&row.view.counts).into()),
+        column("delivered", |row: &QueueRow| row.view.counts.delivered().into()),
         column("redelivered", |row: &QueueRow| {
             row.view.counts.delivered.redelivered.into()
         }),
@@ -125,7 +115,7 @@ impl Row for QueueRow {
         .shown()
         .compared(),
         column("deliver_rate", |row: &QueueRow| {
-            row.rate(delivered(&row.then.counts), delivered(&row.view.counts))
+            row.rate(row.then.counts.delivered(), row.view.counts.delivered())
         })
         .shown()
         .compared(),

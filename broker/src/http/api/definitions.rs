@@ -35,7 +35,7 @@ async fn export_vhost(session: Session, Path(vhost): Path<String>) -> Result<Jso
 fn exported(session: &Session, vhost: Option<Arc<VirtualHost>>) -> Result<Json, Refusal> {
     let document = definitions::running(&session.broker, vhost);
     document
-        .map(Json)
+        .map(|(document, _)| Json(document))
         .map_err(|error| Refusal::bad_request(format!("{error:#}")))
 }
 

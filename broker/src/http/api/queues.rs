@@ -138,10 +138,7 @@ fn render(vhost: &str, view: &QueueView, earlier: Option<&Earlier>) -> Value {
         QueueKind::Classic => "classic",
         QueueKind::Quorum => "quorum",
     };
-    let utilisation = match view.consumers {
-        0 => 0.0,
-        consumers => view.consumers_able as f64 / consumers as f64,
-    };
+    let utilisation = view.consumer_capacity();
     let rate =
         |then: u64, now: u64| json!({"rate": earlier.map_or(0.0, |earlier| earlier.change(then, now))});
     json!({

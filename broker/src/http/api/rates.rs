@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::observe::{ChannelView, Earlier, GlobalCounts, QueueCounts, QueueLook, QueueView};
+use crate::observe::{ChannelView, Earlier, GlobalCounts, QueueLook, QueueView};
 
 /// A counter, `name`, and its rate, `name_details`.
 pub(super) struct Stats<'a> {
@@ -57,14 +57,11 @@ pub(super) fn of_all(earlier: Option<&Earlier>, now: &GlobalCounts) -> Value {
 /// Of a queue.
 pub(super) fn of_queue(earlier: Option<&Earlier>, then: &QueueLook, now: &QueueView) -> Value {
     let (published, then, now) = ((then.published, now.published), &then.counts, &now.counts);
-    let all = |counts: &QueueCounts| {
-        counts.delivered.auto + counts.delivered.manual + counts.got_auto + counts.got_manual
-    };
     Stats::new(earlier)
         .add("publish", published.0, published.1)
         .add("deliver", then.delivered.manual, now.delivered.manual)
         .add("deliver_no_ack", then.delivered.auto, now.delivered.auto)
-        .add("deliver_get", all(then), all(now))
+        .add("deliver_get", then.delivered(), now.delivered())
         .add("get", then.got_manual, now.got_manual)
         .add("get_no_ack", then.got_auto, now.got_auto)
         .add("get_empty", then.got_empty, now.got_empty)
@@ -75,8 +72,6 @@ pub(super) fn of_queue(earlier: Option<&Earlier>, then: &QueueLook, now: &QueueV
 
 /// Of a channel.
 pub(super) fn of_channel(earlier: Option<&Earlier>, then: &ChannelView, now: &ChannelView) -> Value {
-    let all =
-        |view: &ChannelView| view.delivered_auto + view.delivered_manual + view.got_auto + view.got_manual;
     Stats::new(earlier)
         .add("publish", then.published, now.published)
         .add("confirm", then.confirmed, now.confirmed)
@@ -84,7 +79,7 @@ pub(super) fn of_channel(earlier: Option<&Earlier>, then: &ChannelView, now: &Ch
         .add("drop_unroutable", then.dropped, now.dropped)
         .add("deliver", then.delivered_manual, now.delivered_manual)
         .add("deliver_no_ack", then.delivered_auto, now.delivered_auto)
-        .add("deliver_get", all(then), all(now))
+        .add("deliver_get", then.delivered(), now.delivered())
         .add("get", then.got_manual, now.got_manual)
         .add("get_no_ack", then.got_auto, now.got_auto)
         .add("get_empty", then.got_empty, now.got_empty)
