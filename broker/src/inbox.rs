@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::connection::{Signal, Signals};
 use crate::observe::ReactorCounts;
+use crate::pulse::Pulse;
 use crate::queue::Queue;
 
 /// One reactor's inbox. Also wakes its dispatcher for work that comes from the reactor itself.
@@ -16,6 +17,8 @@ pub struct Inbox {
     queues: Mutex<Vec<Arc<Queue>>>,
     signals: AtomicU32,
     dispatch: Notify,
+    /// Whether the reactor's turns go on.
+    pub pulse: Pulse,
     /// What the reactor has done; it alone writes there.
     pub counts: ReactorCounts,
 }
@@ -37,6 +40,12 @@ impl Inbox {
     /// Wakes the dispatcher.
     pub fn wake(&self) {
         self.dispatch.notify_one();
+    }
+
+    /// Asks the reactor for a sign of life: its next turn answers.
+    pub fn ask(&self) {
+        self.pulse.ask();
+        self.wake();
     }
 
     /// Waits until there is something to do.

@@ -7,6 +7,7 @@
 //! | [`cli`], [`config`], [`logging`], [`data_dir`] | starting: flags and files, their checks, logs, the locked data directory |
 //! | [`limits`], `reload` | what changes while it runs, when SIGHUP comes |
 //! | [`server`], `descriptors`, [`shutdown`] | listening, accepting, what they take of the operating system, stopping |
+//! | `notify`, [`pulse`] | what a service manager is told; whether threads go on |
 //! | [`reactor`], [`inbox`] | one thread's turn: read, dispatch, write; what other threads leave for it |
 //! | [`connection`] | a client: handshake, channels, publishes, acknowledgements |
 //! | [`tls`], `unix_socket` | other sockets than plain TCP |
@@ -44,7 +45,9 @@ pub mod limits;
 pub mod log_command;
 pub mod logging;
 pub mod node;
+mod notify;
 pub mod observe;
+pub mod pulse;
 pub mod queue;
 pub mod queue_maker;
 pub mod reactor;

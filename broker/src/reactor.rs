@@ -154,6 +154,7 @@ impl Reactor {
     /// One turn: deal each dirty queue, then flush each touched connection. True when some queue is to be dealt again.
     fn turn(&self) -> bool {
         self.read_clock();
+        self.inbox.pulse.answer();
         let signals = self.inbox.take_signals();
         if !signals.is_empty() {
             self.raise_all(signals);

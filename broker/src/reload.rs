@@ -13,6 +13,7 @@ use crate::broker::Broker;
 use crate::cli::{Loaded, Setting, Sources, shown};
 use crate::definitions;
 use crate::logging;
+use crate::notify::Notifier;
 use crate::stage::ReloadRequest;
 use crate::store::metadata::Entity;
 use crate::tls::Handshakes;
@@ -77,6 +78,7 @@ pub(crate) struct Reload {
     current: Loaded,
     broker: Arc<Broker>,
     handshakes: Option<Handshakes>,
+    notifier: Arc<Notifier>,
     demand: Signal,
     requests: mpsc::Receiver<ReloadRequest>,
 }
@@ -91,6 +93,7 @@ impl Reload {
         sources: Sources,
         broker: Arc<Broker>,
         handshakes: Option<Handshakes>,
+        notifier: Arc<Notifier>,
         requests: mpsc::Receiver<ReloadRequest>,
     ) -> anyhow::Result<Reload> {
         Ok(Reload {
@@ -98,6 +101,7 @@ impl Reload {
             current,
             broker,
             handshakes,
+            notifier,
             demand: signal(SignalKind::hangup())?,
             requests,
         })
@@ -117,6 +121,8 @@ impl Reload {
                 }
                 else => return,
             };
+            let notifier = Arc::clone(&self.notifier);
+            notifier.reloading();
             // Reads files, and may hash passwords: not on the thread that accepts.
             let reloaded = tokio::task::spawn_blocking(move || {
                 let outcome = self.reload();
@@ -127,7 +133,10 @@ impl Reload {
                 self
             });
             match reloaded.await {
-                Ok(reload) => self = reload,
+                Ok(reload) => {
+                    self = reload;
+                    notifier.reloaded();
+                }
                 Err(error) => {
                     tracing::error!(%error, "the configuration cannot be read again any more");
                     return;

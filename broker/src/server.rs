@@ -26,6 +26,7 @@ use crate::descriptors::{self, Reserve};
 use crate::http::{self, Listener};
 use crate::inbox::Inbox;
 use crate::logging;
+use crate::notify::{Notifier, Watch};
 use crate::reactor::Reactor;
 use crate::reload::{self, Reload};
 use crate::shutdown;
@@ -97,6 +98,8 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
         LogOptions::default().open_files_max,
         http::CONNECTIONS_MAX,
     );
+    let notifier = Arc::new(Notifier::from_environment());
+    notifier.status("starting: reading the data directory");
     let stage = Arc::<Stage>::default();
     let control = Control::start(&loaded.config.data_dir, Arc::clone(&stage));
     let management = Listener::start(&loaded.config.management, Arc::clone(&stage))?;
@@ -127,7 +130,14 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
         }
         // Before anybody is told that the broker is there: without a handler the signal would end it.
         let (reloads, requests) = mpsc::channel(reload::REQUESTS_MAX);
-        let reload = Reload::new(loaded, sources, Arc::clone(&broker), handshakes.clone(), requests)?;
+        let reload = Reload::new(
+            loaded,
+            sources,
+            Arc::clone(&broker),
+            handshakes.clone(),
+            Arc::clone(&notifier),
+            requests,
+        )?;
         let plain = listeners.iter().map(|listener| (Protocol::Amqp, listener));
         let encrypted = tls_listeners.iter().map(|listener| (Protocol::Amqps, listener));
         let addresses = plain
@@ -165,12 +175,19 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
         serving.spawn(logging::watch_limits());
         serving.spawn(checkpoint_on_demand(Arc::clone(&broker)));
         serving.spawn(reload.on_demand());
+        if notifier.has_manager() {
+            let watch = Watch::new(Arc::clone(&notifier), Arc::clone(&stage), Arc::clone(&broker));
+            notifier.ready(watch.status());
+            // Not among those that end when the stop begins.
+            tokio::spawn(watch.run());
+        }
         tokio::select! {
             () = signals.wait() => {}
             () = stage.stop_requested() => {}
         }
         tracing::info!("stopping: no more connections");
         stage.stop();
+        notifier.stopping();
         serving.shutdown().await;
         let stopping = async {
             shutdown::quiesce(&broker).await;

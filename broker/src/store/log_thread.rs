@@ -27,6 +27,7 @@ use slab::Slab;
 
 use super::queue_log::QueueLog;
 use crate::observe::Histogram;
+use crate::pulse::Pulse;
 
 /// Staged bytes that are worth a commit.
 pub const FLUSH_BYTES: usize = 256 << 10;
@@ -57,6 +58,8 @@ pub struct LogShared {
     thread: OnceLock<Thread>,
     poison: OnceLock<String>,
     buffers: Mutex<Vec<Batch>>,
+    /// Whether the thread goes on.
+    pulse: Pulse,
     commits: AtomicU64,
     times: CommitTimes,
 }
@@ -99,6 +102,7 @@ impl LogThread {
             thread: OnceLock::new(),
             poison: OnceLock::new(),
             buffers: Mutex::default(),
+            pulse: Pulse::default(),
             commits: AtomicU64::new(0),
             times: CommitTimes::default(),
         });
@@ -159,6 +163,20 @@ impl LogShared {
     /// Sizes and durations of the commits so far.
     pub fn times(&self) -> &CommitTimes {
         &self.times
+    }
+
+    /// Asks the thread for a sign of life.
+    pub fn ask(&self) {
+        self.pulse.ask();
+        // It parks in a loop: one time too many does no harm.
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Where its answer is.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Bytes that wait to be written.
@@ -243,6 +261,7 @@ struct Committer {
 impl Committer {
     fn run(mut self) {
         loop {
+            self.shared.pulse.answer();
             let dirty = &mut self.dirty;
             self.consumer.drain(HAND_OFF_CAPACITY, |token| dirty.push(token));
             dirty.append(&mut self.shared.surplus.lock());
@@ -296,6 +315,8 @@ impl Committer {
         let mut bytes_all = 0;
         let mut written = Vec::with_capacity(logs.len());
         for log in logs {
+            // A commit of thousands of queues takes its time; one file that does not answer is what is to be noticed.
+            self.shared.pulse.answer();
             let mut batch = log.take_batch(Batch::default());
             if batch.is_empty() {
                 continue;
@@ -329,6 +350,7 @@ impl Committer {
     /// Keeps what was written; false when the log has failed.
     fn keep(&self, written: Vec<Arc<QueueLog>>) -> bool {
         for log in written {
+            self.shared.pulse.answer();
             if self.shared.is_poisoned() {
                 return false;
             }

@@ -25,6 +25,19 @@ impl LogOwner for Owner {
     }
 }
 
+/// Keeps the log thread when it passes by, until it is let go.
+struct Obstacle {
+    reached: mpsc::Sender<()>,
+    released: parking_lot::Mutex<mpsc::Receiver<()>>,
+}
+
+impl LogOwner for Obstacle {
+    fn log_progressed(self: Arc<Self>) {
+        let _ = self.reached.send(());
+        let _ = self.released.lock().recv_timeout(DEADLINE);
+    }
+}
+
 /// A queue's log, and what tells of its progress.
 struct Bench {
     log: Arc<QueueLog>,
@@ -198,4 +211,43 @@ fn a_queue_that_is_deleted_while_it_writes_harms_nobody() {
         0,
         "what a deleted queue had staged counts no more"
     );
+}
+
+#[test]
+fn a_thread_that_is_stuck_gives_no_sign_of_life() {
+    let storage = SimStorage::default();
+    let (store, thread) = (store(&storage), LogThread::start().unwrap());
+    let shared = thread.shared();
+    let await_answer = || {
+        let start = std::time::Instant::now();
+        while !shared.pulse().is_answered() {
+            assert!(start.elapsed() < DEADLINE, "no answer");
+            std::thread::yield_now();
+        }
+    };
+    // Asleep, it wakes to answer.
+    shared.ask();
+    await_answer();
+
+    let log = QueueLog::new(
+        Log::create(&store, "q").unwrap(),
+        Durability::Sync,
+        Arc::clone(shared),
+    );
+    let (reached, at_obstacle) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let obstacle = Arc::new(Obstacle {
+        reached,
+        released: parking_lot::Mutex::new(released),
+    });
+    let weak: std::sync::Weak<Obstacle> = Arc::downgrade(&obstacle);
+    log.set_owner(weak);
+    log.stage(true, |push| {
+        push(Offset(0), &record(0));
+    });
+    at_obstacle.recv_timeout(DEADLINE).expect("the thread writes");
+    shared.ask();
+    assert!(!shared.pulse().is_answered());
+    drop(release);
+    await_answer();
 }
