@@ -32,6 +32,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::auth::{GUEST, User};
+use crate::backup::{self, BackupCommand};
 use crate::config::{Config, Product};
 use crate::control::{self, ControlCommand};
 use crate::data_dir::DataDir;
@@ -227,6 +228,8 @@ enum Command {
     /// Looks into the logs of a data directory while no broker runs on it, and repairs them.
     #[command(subcommand)]
     Log(LogCommand),
+    /// Copies a data directory, whose broker may run, into a new one that a broker starts on.
+    Backup(BackupCommand),
     /// Writes what a data directory defines as a document that this broker and RabbitMQ import.
     #[command(subcommand)]
     Definitions(DefinitionsCommand),
@@ -243,6 +246,7 @@ enum Command {
 enum Order {
     Serve(Box<Loaded>, Sources),
     Log(LogCommand),
+    Backup(BackupCommand),
     Definitions(DefinitionsCommand),
     Config(config_command::Task, Sources),
     Shovel(Box<ShovelCommand>),
@@ -346,6 +350,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let (loaded, sources) = match parse(args, std::env::vars_os()) {
         Ok(Order::Serve(loaded, sources)) => (*loaded, sources),
         Ok(Order::Log(command)) => return log_command::run(&command),
+        Ok(Order::Backup(command)) => return backup::run(&command),
         Ok(Order::Definitions(command)) => return definitions::run(&command),
         Ok(Order::Config(task, sources)) => return config_command::run(task, &sources),
         Ok(Order::Shovel(command)) => return shovel::run(&command),
@@ -385,6 +390,7 @@ fn parse(
     let matches = Flags::command().try_get_matches_from(args)?;
     Ok(match Flags::from_arg_matches(&matches)?.command {
         Some(Command::Log(command)) => Order::Log(command),
+        Some(Command::Backup(command)) => Order::Backup(command),
         Some(Command::Definitions(command)) => Order::Definitions(command),
         Some(Command::Shovel(command)) => Order::Shovel(command),
         Some(Command::Control(command)) => Order::Control(command, Sources::of_environment(environment)),

@@ -21,6 +21,7 @@
 //! | [`http`], [`node`] | health checks, metrics, management; what the broker calls itself |
 //! | [`log_command`] | the same for people: `broker log` |
 //! | `utc` | times as people write them |
+//! | `backup` | `broker backup`: a copy of a data directory, while it runs too |
 //! | [`definitions`] | what RabbitMQ exports, in and out |
 //! | `shovel` | `broker shovel`: moves messages to another broker |
 //! | [`broker`], [`administration`] | what all of them share; what an administrator changes |
@@ -29,6 +30,7 @@
 pub mod access;
 pub mod administration;
 pub mod auth;
+mod backup;
 pub mod broker;
 pub mod cli;
 pub mod config;

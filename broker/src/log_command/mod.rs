@@ -36,3 +36,6 @@ mod verify;
 pub use flags::LogCommand;
 pub(crate) use read_only::ReadOnly;
 pub(crate) use run::run;
+pub(crate) use segment::Segment;
+pub(crate) use survey::{METADATA, OFFSETS, QUEUES, segments};
+pub(crate) use verdict::{Verdict, judge, problems};

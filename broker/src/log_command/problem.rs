@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What kind of thing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A write that nobody was told of broke off.
     Torn,
     /// Bytes that were durable are not there any more.
@@ -32,13 +32,13 @@ impl Kind {
 
 /// See the module. Its `Display` is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
-    pub(super) kind: Kind,
-    pub(super) path: PathBuf,
+pub(crate) struct Problem {
+    pub(crate) kind: Kind,
+    pub(crate) path: PathBuf,
     /// Byte and offsets, where it has a place in the file.
-    pub(super) place: Option<String>,
-    pub(super) what: String,
-    pub(super) meaning: String,
+    pub(crate) place: Option<String>,
+    pub(crate) what: String,
+    pub(crate) meaning: String,
 }
 
 impl fmt::Display for Problem {

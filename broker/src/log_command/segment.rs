@@ -8,53 +8,53 @@ use seglog::{FLAG_KEEP, SeglogError, Storage};
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Segment {
-    pub(super) path: PathBuf,
+pub(crate) struct Segment {
+    pub(crate) path: PathBuf,
     /// The first offset in its name.
-    pub(super) first: u64,
-    pub(super) bytes: u64,
+    pub(crate) first: u64,
+    pub(crate) bytes: u64,
     /// None when the header is damaged.
-    pub(super) header: Option<Header>,
-    pub(super) footer: Option<Footer>,
+    pub(crate) header: Option<Header>,
+    pub(crate) footer: Option<Footer>,
     /// Ascending.
-    pub(super) gaps: Vec<Gap>,
+    pub(crate) gaps: Vec<Gap>,
     /// Offsets to keep before the first gap, and behind it: ascending, disjoint, adjacent ones merged.
-    pub(super) kept: Vec<Range<u64>>,
-    pub(super) kept_behind: Vec<Range<u64>>,
+    pub(crate) kept: Vec<Range<u64>>,
+    pub(crate) kept_behind: Vec<Range<u64>>,
     /// Position behind the last record or marker before the first gap.
-    pub(super) end: u64,
+    pub(crate) end: u64,
     /// One past the last offset that was seen.
-    pub(super) next: u64,
+    pub(crate) next: u64,
     /// A marker before the first gap tells that all earlier segments were durable.
-    pub(super) saw_sync: bool,
+    pub(crate) saw_sync: bool,
     /// There are only zeros where records would be.
-    pub(super) is_blank: bool,
+    pub(crate) is_blank: bool,
 }
 
 /// What counts of a header.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
-    pub(super) first: u64,
-    pub(super) durable_before: u64,
+pub(crate) struct Header {
+    pub(crate) first: u64,
+    pub(crate) durable_before: u64,
 }
 
 /// What counts of a footer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Footer {
-    pub(super) is_body_durable: bool,
+pub(crate) struct Footer {
+    pub(crate) is_body_durable: bool,
 }
 
 /// Bytes between what can be verified.
 #[derive(Clone, Debug)]
-pub(super) struct Gap {
-    pub(super) position: u64,
+pub(crate) struct Gap {
+    pub(crate) position: u64,
     /// Up to what follows, or the last byte that is not zero.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// Offsets that may have been there; without an end when nothing follows.
-    pub(super) lost: (u64, Option<u64>),
+    pub(crate) lost: (u64, Option<u64>),
     /// A marker behind tells that this was durable.
-    pub(super) is_witnessed: bool,
-    pub(super) what: String,
+    pub(crate) is_witnessed: bool,
+    pub(crate) what: String,
 }
 
 /// Bytes of a segment's header: a marker that says more than this was durable speaks of earlier segments too.
@@ -64,7 +64,7 @@ const MARKER_BYTES: u64 = 34;
 
 impl Segment {
     /// Reads the whole file, which is named for the offset `first`.
-    pub(super) fn read(storage: &dyn Storage, path: &Path, first: u64) -> Result<Segment, SeglogError> {
+    pub(crate) fn read(storage: &dyn Storage, path: &Path, first: u64) -> Result<Segment, SeglogError> {
         let mut inspection = Inspection::open(storage, path)?;
         let mut segment = Segment {
             path: path.to_owned(),
@@ -187,7 +187,7 @@ impl Segment {
 
 impl Gap {
     /// Where it is, in words.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         format!(
             "at byte {}, {} bytes, {}",
             self.position,
@@ -197,7 +197,7 @@ impl Gap {
     }
 
     /// Whose offsets it may have held, in words.
-    pub(super) fn offsets(&self) -> String {
+    pub(crate) fn offsets(&self) -> String {
         match self.lost {
             (first, Some(next)) if first >= next => "of no message".to_owned(),
             (first, Some(next)) if first + 1 == next => format!("offset {first}"),
@@ -208,7 +208,7 @@ impl Gap {
 }
 
 /// Adds an offset above all that are there.
-pub(super) fn push(ranges: &mut Vec<Range<u64>>, offset: u64) {
+pub(crate) fn push(ranges: &mut Vec<Range<u64>>, offset: u64) {
     match ranges.last_mut() {
         Some(last) if last.end == offset => last.end = offset + 1,
         _ => ranges.push(offset..offset + 1),

@@ -16,10 +16,11 @@ use crate::store::metadata::{Entity, MetadataError, MetadataStore};
 use crate::vhost::DEFAULT_VHOST;
 
 /// Below the data directory, as in [`crate::store`].
-pub(super) const QUEUES: &str = "queues";
+pub(crate) const QUEUES: &str = "queues";
 /// The same, of checkpoints.
-pub(super) const OFFSETS: &str = "offsets";
-const METADATA: &str = "metadata";
+pub(crate) const OFFSETS: &str = "offsets";
+/// The same, of descriptions.
+pub(crate) const METADATA: &str = "metadata";
 const CHECKPOINT_SUFFIX: &str = ".json";
 
 /// The names of queues and their logs.
@@ -241,7 +242,7 @@ impl QueueSurvey {
 }
 
 /// First offset and path of each segment of a log, ascending.
-pub(super) fn segments(directory: &Path, id: &str) -> Result<Vec<(u64, PathBuf)>, SeglogError> {
+pub(crate) fn segments(directory: &Path, id: &str) -> Result<Vec<(u64, PathBuf)>, SeglogError> {
     /// Digits of the first offset in a segment's name.
     const DIGITS: usize = 20;
     let log = directory.join(QUEUES).join(id);

@@ -6,7 +6,7 @@ use super::segment::Segment;
 
 /// What is wrong with a segment, by what follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Nothing.
     Whole,
     /// Its end is not as a writer leaves it, but nobody was told of what was lost there: a start cuts it.
@@ -19,7 +19,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    pub(super) fn is_damaged(self) -> bool {
+    pub(crate) fn is_damaged(self) -> bool {
         matches!(self, Verdict::Damaged { .. })
     }
 }
@@ -29,7 +29,7 @@ const REFUSED: Verdict = Verdict::Damaged {
 };
 
 /// One verdict a segment; `segments` ascend.
-pub(super) fn judge(segments: &[Segment]) -> Vec<Verdict> {
+pub(crate) fn judge(segments: &[Segment]) -> Vec<Verdict> {
     let mut durable_before = 0;
     let mut later: Option<&Segment> = None;
     let mut verdicts = Vec::with_capacity(segments.len());
@@ -80,7 +80,7 @@ fn judge_one(segment: &Segment, later: Option<&Segment>, is_durable: bool) -> Ve
 }
 
 /// What there is to say of a segment; nothing of a whole one.
-pub(super) fn problems(segment: &Segment, verdict: Verdict) -> Vec<Problem> {
+pub(crate) fn problems(segment: &Segment, verdict: Verdict) -> Vec<Problem> {
     let problem = |kind, place: Option<String>, what: &str, meaning: &str| Problem {
         kind,
         path: segment.path.clone(),

@@ -17,7 +17,9 @@ use super::queue_log::QueueLog;
 use crate::connection::{Link, Signal};
 
 /// Left by an orderly stop.
-const CLEAN_FILE: &str = "CLEAN";
+pub(crate) const CLEAN_FILE: &str = "CLEAN";
+/// Files of durable queues that wait to be used again.
+pub(crate) const RECYCLE: &str = "recycle";
 
 /// What the store of a data directory is opened with.
 #[derive(Clone, Debug)]
@@ -71,7 +73,7 @@ impl Store {
             LogStore::open(Arc::clone(&storage), at(name), at(recycle), config.log.clone())
         };
         let was_clean = take_clean_mark(&*storage, &config.directory)?;
-        let queues = log_store("queues", "recycle")?;
+        let queues = log_store("queues", RECYCLE)?;
         let spill = log_store("spill", "spill-recycle")?;
         for name in spill.log_names()? {
             // Made again only to be removed: what non-durable queues had spilled went with them.

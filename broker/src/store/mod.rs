@@ -32,6 +32,7 @@ mod queue_log;
 mod recovery;
 mod statistics;
 
+pub(crate) use directory::{CLEAN_FILE, RECYCLE};
 pub use directory::{Store, StoreConfig, Ticket};
 pub use durability::Durability;
 pub use log_thread::{CommitTimes, FLUSH_BYTES, FLUSH_DELAY, LogShared, LogThread};

@@ -59,9 +59,13 @@ impl BrokerProcess {
 
     /// As `start`; the words of `wrapper`, if any, are a command that executes the broker.
     pub fn start_under(wrapper: &[&str], flags: &[&str]) -> BrokerProcess {
-        let data_dir = tempfile::tempdir().unwrap();
+        BrokerProcess::start_on(tempfile::tempdir().unwrap(), wrapper, flags)
+    }
+
+    /// As `start_under`, on a data directory that has something in it.
+    pub fn start_on(data_dir: tempfile::TempDir, wrapper: &[&str], flags: &[&str]) -> BrokerProcess {
         let mut child = spawn(wrapper, data_dir.path(), flags);
-        let announced = announced(&mut child).expect("the broker starts on an empty directory");
+        let announced = announced(&mut child).expect("the broker starts on this directory");
         BrokerProcess {
             child,
             address: announced.amqp,
