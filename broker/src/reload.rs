@@ -54,6 +54,10 @@ pub(crate) struct Reloaded {
     pub(crate) changed: Vec<Change>,
     /// What takes effect at the next start.
     pub(crate) waiting: Vec<Change>,
+    /// What was done without a setting that changed: files that settings name were read again.
+    pub(crate) done: Vec<String>,
+    /// What could not be done, though all else is in force.
+    pub(crate) failures: Vec<String>,
 }
 
 /// A setting that is different.
@@ -69,6 +73,12 @@ pub(crate) struct Change {
 
 /// Requests of those who wait for the outcome, at a time.
 pub(crate) const REQUESTS_MAX: usize = 16;
+
+/// What came of importing definitions.
+struct Imported {
+    done: Vec<String>,
+    failure: Option<String>,
+}
 
 /// What is needed to read the configuration again.
 #[derive(Debug)]
@@ -126,15 +136,17 @@ impl Reload {
             // Reads files, and may hash passwords: not on the thread that accepts.
             let reloaded = tokio::task::spawn_blocking(move || {
                 let outcome = self.reload();
-                if let Some(request) = request {
-                    // Whoever has asked may be gone.
-                    let _ = request.send(outcome);
-                }
-                self
+                (self, outcome)
             });
             match reloaded.await {
-                Ok(reload) => {
+                Ok((reload, outcome)) => {
                     self = reload;
+                    let store = &self.broker.store;
+                    store.stored(store.ticket_last()).await;
+                    if let Some(request) = request {
+                        // Whoever has asked may be gone.
+                        let _ = request.send(outcome);
+                    }
                     notifier.reloaded();
                 }
                 Err(error) => {
@@ -162,23 +174,40 @@ impl Reload {
         for note in &new.notes {
             tracing::warn!("{note}");
         }
-        // First, because it alone can fail.
-        if let Err(error) = self.import(&new) {
-            return refused(vec![format!("definitions: {error:#}")]);
-        }
+        // First, because what is wrong with it can still refuse all of it.
+        let imported = match self.import(&new) {
+            Ok(imported) => imported,
+            Err(error) => return refused(vec![format!("definitions: {error:#}")]),
+        };
         logging::change(&new.log);
         self.broker.limits.set(&new.config);
         self.broker
             .users
             .set_loopback_only(new.config.loopback_users.clone());
+        let mut done = Vec::new();
         if let (Some(handshakes), Some(tls)) = (&self.handshakes, &new.tls) {
             handshakes.change(Arc::clone(tls), new.config.tls.clone());
-            tracing::info!("certificates read again");
+            done.push("certificates read again".to_owned());
         }
-        self.put_users(&new);
+        let mut failures = self.put_users(&new);
+        if let Some(Imported { done: read, failure }) = imported {
+            done.extend(read);
+            failures.extend(failure);
+        }
+        for done in &done {
+            tracing::info!("{done}");
+        }
+        for failure in &failures {
+            tracing::error!("{failure}");
+        }
         // Last: whoever reads it in the log can rely on it.
-        let (mut outcome, waiting) = self.tell_changes(&new);
-        outcome.notes.clone_from(&new.notes);
+        let (changed, waiting) = self.tell_changes(&new);
+        let outcome = Reloaded {
+            notes: new.notes.clone(),
+            done,
+            failures,
+            ..changed
+        };
         let mut current = new;
         // Told again at the next reload, unless they have been changed back.
         for (key, setting) in waiting {
@@ -188,15 +217,35 @@ impl Reload {
         outcome
     }
 
-    fn import(&self, new: &Loaded) -> anyhow::Result<()> {
+    /// Imports the definitions if their file has changed.
+    ///
+    /// # Errors
+    /// When they could not be imported at a start; nothing is changed then.
+    fn import(&self, new: &Loaded) -> anyhow::Result<Option<Imported>> {
         let Some(definitions) = &new.config.definitions else {
-            return Ok(());
+            return Ok(None);
         };
         let current = self.current.config.definitions.as_ref();
         if current.is_some_and(|current| current.has_text_of(definitions)) {
-            return Ok(());
+            return Ok(None);
         }
-        definitions::apply(&self.broker, definitions)
+        let path = definitions.path.display();
+        let resolved = definitions::resolve(&self.broker, definitions)?;
+        let records = resolved.len();
+        let left_out = definitions.left_out().iter();
+        let mut done: Vec<String> = left_out
+            .map(|place| format!("{path}: {place} left out, because this broker has nothing like it"))
+            .collect();
+        let failure = match definitions::make_all(&self.broker, resolved) {
+            Ok(()) => {
+                done.push(format!("{path}: {records} definitions imported"));
+                None
+            }
+            Err(error) => Some(format!(
+                "{path}: not all definitions imported; what came before this is there: {error:#}"
+            )),
+        };
+        Ok(Some(Imported { done, failure }))
     }
 
     /// Logs what is different. Gives it, and the settings that were to change and cannot, as they are in force.
@@ -232,10 +281,12 @@ impl Reload {
         (outcome, waiting)
     }
 
-    fn put_users(&self, new: &Loaded) {
+    /// Makes users what the configuration says; gives what could not be done.
+    fn put_users(&self, new: &Loaded) -> Vec<String> {
+        let mut failures = Vec::new();
         let wanted = &new.config.users;
         if *wanted == self.current.config.users {
-            return;
+            return failures;
         }
         let seeded = auth::seeded(&self.broker.users.records(), wanted);
         let (users, permissions): (Vec<_>, Vec<_>) = seeded
@@ -248,11 +299,14 @@ impl Reload {
                 Entity::Permission(record) => {
                     let (user, vhost) = (record.user.clone(), record.vhost.clone());
                     if let Err(error) = self.broker.set_permission(record) {
-                        tracing::warn!(user, vhost, error, "user without permissions");
+                        failures.push(format!(
+                            "user '{user}' has no permissions in vhost '{vhost}': {error}"
+                        ));
                     }
                 }
                 _ => {}
             }
         }
+        failures
     }
 }

@@ -181,10 +181,10 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
             // Not among those that end when the stop begins.
             tokio::spawn(watch.run());
         }
-        tokio::select! {
-            () = signals.wait() => {}
-            () = stage.stop_requested() => {}
-        }
+        let by_signal = tokio::select! {
+            () = signals.wait() => true,
+            () = stage.stop_requested() => false,
+        };
         tracing::info!("stopping: no more connections");
         stage.stop();
         notifier.stopping();
@@ -202,11 +202,20 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
             .await?;
             Ok(())
         };
+        let insisted = async {
+            if !by_signal {
+                // A service manager sends one after it has asked for the stop by a command.
+                signals.wait().await;
+                tracing::info!("first signal: already stopping");
+            }
+            signals.wait().await;
+        };
         tokio::select! {
             result = stopping => result,
-            () = signals.wait() => {
+            () = insisted => {
                 // Whatever a thread waits for, the process ends now: a crash, as far as the data is concerned.
                 tracing::warn!("second signal: stopped at once");
+                logging::flush_limits();
                 std::process::exit(EXIT_AT_ONCE)
             }
         }

@@ -401,6 +401,43 @@ fn a_reload_tells_what_came_of_it() {
 }
 
 #[test]
+fn a_reload_tells_of_files_that_changed_under_the_same_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("definitions.json");
+    let write = |queues: &str| {
+        let text = format!(r#"{{"queues": [{queues}], "nonsense": []}}"#);
+        std::fs::write(&file, text).unwrap();
+    };
+    write("");
+    let broker = Watched::start(&[&format!("--definitions={}", file.display())], &[], 1);
+    assert_eq!(ask(&broker, &["reload"]).out, "nothing has changed\n");
+    write(r#"{"name": "new", "vhost": "/", "durable": true}"#);
+    let said = ask(&broker, &["reload"]);
+    let imported = format!("done: {}: 1 definitions imported\n", file.display());
+    assert!(said.out.ends_with(&imported), "{said:?}");
+    assert!(said.out.contains("nonsense left out"), "{said:?}");
+    // What was told is on disk.
+    let records = std::fs::read_dir(broker.data_dir().join("metadata/queues")).unwrap();
+    assert_eq!(records.count(), 1);
+    write(r#"{"name": "newer", "vhost": "/", "durable": true}, {"name": "lost", "vhost": "nowhere"}"#);
+    ask(&broker, &["reload"]).refused(1, "nothing is changed");
+    assert!(!ask(&broker, &["queues"]).out.contains("newer"));
+}
+
+#[test]
+fn a_signal_after_a_command_to_stop_is_the_first_one() {
+    let mut broker = BrokerProcess::start(&[]);
+    // Does not answer the close, so that the stop takes its time.
+    let mut silent = Client::connect(&broker);
+    assert_eq!(ask(&broker, &["stop"]).out, "stopping\n");
+    silent.wait_for_frame();
+    broker.terminate();
+    silent.expect_close(0, 320);
+    assert_eq!(broker.wait().code(), Some(0));
+    assert!(broker.data_dir().join("CLEAN").exists());
+}
+
+#[test]
 fn it_stops_when_it_is_told_to_and_a_crash_leaves_nothing_in_the_way() {
     let mut broker = BrokerProcess::start(&[]);
     let mut client = Client::connect(&broker);

@@ -29,6 +29,9 @@ pub(super) enum Trouble {
     /// The broker has gone.
     #[error("{0}")]
     Ended(&'static str),
+    /// Done in part.
+    #[error("{0}")]
+    Incomplete(String),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
     #[error("{0:#}")]

@@ -109,7 +109,14 @@ fn perform(command: &ControlCommand, directory: &Path) -> Result<(), Trouble> {
         }
         ControlCommand::Reload(_) => {
             let answer = client.ask(&Request::Reload {})?;
-            out(&print::reloaded(&answer))
+            out(&print::reloaded(&answer))?;
+            match answer["failures"].as_array() {
+                Some(failures) if !failures.is_empty() => {
+                    let failures: Vec<&str> = failures.iter().map(text).collect();
+                    Err(Trouble::Incomplete(failures.join("\n")))
+                }
+                _ => Ok(()),
+            }
         }
         ControlCommand::Stop(flags) => {
             client.ask(&Request::Stop { wait: flags.wait })?;

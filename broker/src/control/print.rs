@@ -99,6 +99,9 @@ pub(super) fn reloaded(answer: &Value) -> String {
     };
     tell("changed", &answer["changed"]);
     tell("at the next start", &answer["waiting"]);
+    for done in list(&answer["done"]) {
+        let _ = writeln!(out, "done: {}", cell(done));
+    }
     for note in list(&answer["notes"]) {
         let _ = writeln!(out, "note: {}", cell(note));
     }

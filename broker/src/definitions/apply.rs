@@ -17,18 +17,31 @@ use crate::vhost::VirtualHost;
 /// start changes nothing.
 ///
 /// # Errors
-/// As at a start. Also when somebody has declared something else of the same name meanwhile; what came before it in the
-/// document is there then.
+/// As [`resolve`] and [`make_all`].
 pub(crate) fn apply(broker: &Broker, definitions: &Definitions) -> anyhow::Result<()> {
-    // What is declared at this moment may not be stored yet: each record is made only if it is not there.
-    let stored = broker.store.metadata().load()?;
-    let new = resolved(&stored, definitions, &broker.config)?;
+    let new = resolve(broker, definitions)?;
     let records = new.len();
-    for entity in new {
-        make(broker, entity)?;
-    }
+    make_all(broker, new)?;
     tracing::info!(path = %definitions.path.display(), records, "definitions imported");
     Ok(())
+}
+
+/// What `definitions` has and the broker lacks, tried as at a start. Nothing is changed.
+///
+/// # Errors
+/// As at a start.
+pub(crate) fn resolve(broker: &Broker, definitions: &Definitions) -> anyhow::Result<Vec<Entity>> {
+    // What is declared at this moment may not be stored yet: each record is made only if it is not there.
+    let stored = broker.store.metadata().load()?;
+    resolved(&stored, definitions, &broker.config)
+}
+
+/// Makes what [`resolve`] gave, one after the other.
+///
+/// # Errors
+/// When somebody has declared something else of the same name meanwhile; what came before it is there then.
+pub(crate) fn make_all(broker: &Broker, entities: Vec<Entity>) -> anyhow::Result<()> {
+    entities.into_iter().try_for_each(|entity| make(broker, entity))
 }
 
 fn make(broker: &Broker, entity: Entity) -> anyhow::Result<()> {

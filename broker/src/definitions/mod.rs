@@ -27,7 +27,7 @@ mod import;
 mod parse;
 mod running;
 
-pub(crate) use apply::apply;
+pub(crate) use apply::{apply, make_all, resolve};
 pub(crate) use arguments::{to_object as table_to_object, to_table as arguments_to_table};
 pub use export::DefinitionsCommand;
 pub(crate) use export::{run, user_limits, user_object, vhost_limits};

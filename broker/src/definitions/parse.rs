@@ -49,7 +49,7 @@ pub struct Definitions {
     /// What is in the document and cannot be imported.
     pub(super) left_out: Vec<String>,
     /// Where it came from, for people.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// SHA-256 of the text. Salts of passwords differ each time that it is read.
     digest: [u8; 32],
 }
