@@ -65,7 +65,7 @@ pub(super) fn copy(from: &Path, to: &Path, id: &str, is_written: bool) -> anyhow
         }
         for (first, path) in missing {
             let target = segment_path(to, id, &path)?;
-            if let Some(segment) = copy_segment(&path, &target, first, is_written)? {
+            if let Some(segment) = copy_segment(&path, &target, first, is_written, &mut copy_file)? {
                 copied.insert(first, segment);
             }
         }
@@ -126,8 +126,14 @@ fn segment_path(to: &Path, id: &str, path: &Path) -> anyhow::Result<PathBuf> {
     Ok(directory.join(path.file_name().unwrap_or_default()))
 }
 
-/// Copies one segment until the copy is one that recovery takes; `None` when it is gone.
-fn copy_segment(path: &Path, target: &Path, first: u64, is_written: bool) -> anyhow::Result<Option<Segment>> {
+/// Copies one segment by `copy_file` until the copy is one that recovery takes; `None` when it is gone.
+fn copy_segment(
+    path: &Path,
+    target: &Path,
+    first: u64,
+    is_written: bool,
+    copy_file: &mut dyn FnMut(&Path, &Path) -> io::Result<Named>,
+) -> anyhow::Result<Option<Segment>> {
     for _ in 0..TRIES_MAX {
         let is_same = copy_file(path, target)
             .with_context(|| format!("cannot copy {} to {}", path.display(), target.display()))?;
@@ -182,7 +188,12 @@ fn copy_file(path: &Path, target: &Path) -> io::Result<Named> {
     io::copy(&mut source, &mut copy)?;
     copy.flush()?;
     copy.sync_data()?;
-    let opened = source.metadata()?;
+    named(path, &source)
+}
+
+/// Whether the name is still that of the file that was opened by it.
+fn named(path: &Path, opened: &File) -> io::Result<Named> {
+    let opened = opened.metadata()?;
     Ok(match fs::metadata(path) {
         Ok(named) if (named.dev(), named.ino()) == (opened.dev(), opened.ino()) => Named::Still,
         Ok(_) => Named::Other,
@@ -198,3 +209,7 @@ fn cut(target: &Path, end: u64) -> io::Result<()> {
     file.write_all_at(&END, end)?;
     file.sync_all()
 }
+
+#[cfg(test)]
+#[path = "segments_tests.rs"]
+mod tests;
