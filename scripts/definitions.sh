@@ -87,6 +87,8 @@ grep "unknown exchange type" refused
 say "rabbitmqctl import_definitions of all the others, then rabbitmqctl export_definitions"
 ctl -q import_definitions "$scratch/without-delayed.json"
 ctl -q export_definitions "$scratch/by-ctl.json" >/dev/null
+# Hashed by SHA-256 and by SHA-512.
+for user in imported longer; do ctl -q authenticate_user "$user" test12; done
 # Its export leaves internal exchanges out.
 python3 "$compare" without-delayed.json by-ctl.json --without internal-exchanges
 api GET definitions >by-ctl-and-api.json

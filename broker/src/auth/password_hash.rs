@@ -1,16 +1,18 @@
 //! Passwords that can be checked, but not read.
 //!
-//! Two ways to hash them:
+//! Three ways to hash them:
 //!
 //! - Argon2id (RFC 9106), in its usual text form `$argon2id$v=19$m=…,t=…,p=…$salt$hash`, for passwords that are set here.
 //!   Trying one costs milliseconds and megabytes, so it must not happen on a reactor: see [`super::Verifier`].
-//! - RabbitMQ's `rabbit_password_hashing_sha256`, for what comes from there:
+//! - RabbitMQ's `rabbit_password_hashing_sha256` and `rabbit_password_hashing_sha512`, for what comes from there; the length tells
+//!   which:
 //!
 //! ```text
 //! base64( salt, 4 bytes | SHA-256( salt | password ), 32 bytes )
+//! base64( salt, 4 bytes | SHA-512( salt | password ), 64 bytes )
 //! ```
 //!
-//! One round of SHA-256 is cheap to try passwords against: the files that hold such hashes are to be kept as safe as
+//! One round of either is cheap to try passwords against: the files that hold such hashes are to be kept as safe as
 //! passwords. An empty text is no password at all: nobody logs in with one, though perhaps with a certificate.
 
 use std::fmt;
@@ -23,10 +25,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::crypto::ring::default_provider;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sha2::{Digest as _, Sha256};
+use sha2::digest::Output;
+use sha2::{Digest, Sha256, Sha512};
 
 const SALT_BYTES: usize = 4;
 const DIGEST_BYTES: usize = 32;
+const SHA512_BYTES: usize = 64;
 const ARGON2_SALT_BYTES: usize = 16;
 /// How a text with an Argon2id hash begins.
 const ARGON2_PREFIX: &str = "$argon2id$";
@@ -48,6 +52,10 @@ enum Kind {
     Sha256 {
         salt: [u8; SALT_BYTES],
         digest: [u8; DIGEST_BYTES],
+    },
+    Sha512 {
+        salt: [u8; SALT_BYTES],
+        digest: [u8; SHA512_BYTES],
     },
     Argon2(PasswordHashString),
 }
@@ -78,10 +86,15 @@ impl PasswordHash {
         DECOY.parse().expect("a valid hash")
     }
 
-    /// What RabbitMQ can use of it: its own kind of hash, or none.
+    /// True for RabbitMQ's longer kind.
+    pub fn is_sha512(&self) -> bool {
+        matches!(self.0, Kind::Sha512 { .. })
+    }
+
+    /// What RabbitMQ can use of it: its own kinds of hash, or none.
     pub fn for_rabbitmq(&self) -> PasswordHash {
         match &self.0 {
-            Kind::Sha256 { .. } => self.clone(),
+            Kind::Sha256 { .. } | Kind::Sha512 { .. } => self.clone(),
             Kind::Argon2(_) | Kind::Unset => PasswordHash::unset(),
         }
     }
@@ -95,14 +108,8 @@ impl PasswordHash {
     pub fn matches(&self, password: &[u8]) -> bool {
         match &self.0 {
             Kind::Unset => false,
-            Kind::Sha256 { salt, digest } => {
-                let PasswordHash(Kind::Sha256 { digest: given, .. }) =
-                    PasswordHash::with_salt(*salt, password)
-                else {
-                    return false;
-                };
-                are_equal(&given, digest)
-            }
+            Kind::Sha256 { salt, digest } => are_equal(&salted::<Sha256>(salt, password).into(), digest),
+            Kind::Sha512 { salt, digest } => are_equal(&salted::<Sha512>(salt, password).into(), digest),
             Kind::Argon2(hash) => Argon2::default()
                 .verify_password(password, &hash.password_hash())
                 .is_ok(),
@@ -110,18 +117,20 @@ impl PasswordHash {
     }
 
     fn with_salt(salt: [u8; SALT_BYTES], password: &[u8]) -> PasswordHash {
-        let mut digest = Sha256::new();
-        digest.update(salt);
-        digest.update(password);
-        PasswordHash(Kind::Sha256 {
-            salt,
-            digest: digest.finalize().into(),
-        })
+        let digest = salted::<Sha256>(&salt, password).into();
+        PasswordHash(Kind::Sha256 { salt, digest })
     }
 }
 
+fn salted<D: Digest>(salt: &[u8], password: &[u8]) -> Output<D> {
+    let mut digest = D::new();
+    digest.update(salt);
+    digest.update(password);
+    digest.finalize()
+}
+
 /// Compares without telling by its duration where the difference is.
-pub(super) fn are_equal(one: &[u8; DIGEST_BYTES], other: &[u8; DIGEST_BYTES]) -> bool {
+pub(super) fn are_equal<const N: usize>(one: &[u8; N], other: &[u8; N]) -> bool {
     let differences = one.iter().zip(other).fold(0, |differences, (one, other)| {
         black_box(differences | (one ^ other))
     });
@@ -141,6 +150,7 @@ impl fmt::Display for PasswordHash {
         match &self.0 {
             Kind::Unset => Ok(()),
             Kind::Sha256 { salt, digest } => f.write_str(&STANDARD.encode([&salt[..], digest].concat())),
+            Kind::Sha512 { salt, digest } => f.write_str(&STANDARD.encode([&salt[..], digest].concat())),
             Kind::Argon2(hash) => f.write_str(hash.as_str()),
         }
     }
@@ -157,7 +167,7 @@ impl FromStr for PasswordHash {
 
     /// Reads what `Display` writes.
     fn from_str(text: &str) -> Result<PasswordHash, &'static str> {
-        const EXPECTED: &str = "a password hash is 36 bytes in base64 (salt and SHA-256), Argon2id's $argon2id$v=19$m=..,t=..,p=..$salt$hash, or empty for none";
+        const EXPECTED: &str = "a password hash is 36 or 68 bytes in base64 (salt and SHA-256 or SHA-512), Argon2id's $argon2id$v=19$m=..,t=..,p=..$salt$hash, or empty for none";
         if text.is_empty() {
             return Ok(PasswordHash::unset());
         }
@@ -171,11 +181,12 @@ impl FromStr for PasswordHash {
                 .ok_or(EXPECTED);
         }
         let bytes = STANDARD.decode(text).map_err(|_| EXPECTED)?;
-        let (salt, digest) = bytes.split_first_chunk().ok_or(EXPECTED)?;
-        Ok(PasswordHash(Kind::Sha256 {
-            salt: *salt,
-            digest: digest.try_into().map_err(|_| EXPECTED)?,
-        }))
+        let (&salt, digest) = bytes.split_first_chunk().ok_or(EXPECTED)?;
+        if let Ok(digest) = digest.try_into() {
+            return Ok(PasswordHash(Kind::Sha512 { salt, digest }));
+        }
+        let digest = digest.try_into().map_err(|_| EXPECTED)?;
+        Ok(PasswordHash(Kind::Sha256 { salt, digest }))
     }
 }
 
@@ -207,6 +218,18 @@ mod tests {
         assert_eq!(hash.to_string(), documented);
         assert_eq!(PasswordHash::with_salt([0x90, 0x8d, 0xc6, 0x0a], b"test12"), hash);
         assert!(!hash.is_slow());
+        assert_eq!(hash.for_rabbitmq(), hash);
+    }
+
+    #[test]
+    fn rabbitmqs_longer_hashes_are_checked_and_go_back_as_they_came() {
+        // Made by Python's hashlib, of the salt and the password above.
+        let made =
+            "kI3GChuNuIYf8lRbCCxZjgjKwsY19ns6+uFO0zcXRBGA/XGJPYD8OWMy7EB8TaOmAzjP2azv84GbINYwX2cDWb4DHnc=";
+        let hash: PasswordHash = made.parse().unwrap();
+        assert!(hash.matches(b"test12") && !hash.matches(b"test13") && !hash.matches(b""));
+        assert!(hash.is_sha512() && !hash.is_slow());
+        assert_eq!(hash.to_string(), made);
         assert_eq!(hash.for_rabbitmq(), hash);
     }
 

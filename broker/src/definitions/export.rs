@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::parse::{ARGON2ID, HASHING, VHOST_LIMITS};
+use super::parse::{ARGON2ID, VHOST_LIMITS, hashing_name};
 use super::{arguments, elsewhere};
 use crate::broker::Broker;
 use crate::config::Config;
@@ -187,7 +187,7 @@ pub(crate) fn user_object(user: &UserRecord) -> Value {
     let mut value = json!({
         "name": user.name,
         "password_hash": user.password_hash.for_rabbitmq(),
-        "hashing_algorithm": HASHING,
+        "hashing_algorithm": hashing_name(&user.password_hash),
         "tags": user.tags,
         "limits": user_limits(user.limits.unwrap_or_default()),
     });
@@ -331,7 +331,11 @@ mod tests {
             ),
             (
                 r#"{"users": [{"name": "a", "password_hash": "x", "hashing_algorithm": "rabbit_password_hashing_md5"}]}"#,
-                "users[0].hashing_algorithm: 'rabbit_password_hashing_md5' is not supported, only rabbit_password_hashing_sha256",
+                "users[0].hashing_algorithm: 'rabbit_password_hashing_md5' is not supported, only rabbit_password_hashing_sha256 and rabbit_password_hashing_sha512",
+            ),
+            (
+                r#"{"users": [{"name": "a", "password_hash": "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR", "hashing_algorithm": "rabbit_password_hashing_sha512"}]}"#,
+                "users[0].password_hash: it was not made by the hashing_algorithm",
             ),
             (r#"{"queues": [{"vhost": "/"}]}"#, "queues[0].name: missing"),
             (

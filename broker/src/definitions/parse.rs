@@ -15,8 +15,11 @@ use crate::store::metadata::{
 };
 use crate::topology::ExchangeKind;
 
-/// Name of the hash that this broker knows, in RabbitMQ's words.
-pub(super) const HASHING: &str = "rabbit_password_hashing_sha256";
+/// Names of the hashes that RabbitMQ and this broker know.
+const HASHINGS: [(&str, PasswordHashing); 2] = [
+    ("rabbit_password_hashing_sha256", PasswordHashing::Sha256),
+    ("rabbit_password_hashing_sha512", PasswordHashing::Sha512),
+];
 /// Field of a user whose password RabbitMQ cannot check: the hash in its usual text form.
 pub(super) const ARGON2ID: &str = "password_hash_argon2id";
 /// Component of the parameters that are limits of virtual hosts.
@@ -232,6 +235,22 @@ fn parsed_hash(fields: &Fields, field: &str, text: &str) -> Result<PasswordHash,
         .map_err(|expected| format!("{}: {expected}", fields.place(field)))
 }
 
+fn hashing_of(fields: &Fields, name: &str) -> Result<PasswordHashing, String> {
+    let known = HASHINGS.iter().find(|(known, _)| *known == name);
+    known.map(|(_, hashing)| *hashing).ok_or_else(|| {
+        let place = fields.place("hashing_algorithm");
+        let names = HASHINGS.map(|(name, _)| name).join(" and ");
+        format!("{place}: '{name}' is not supported, only {names}")
+    })
+}
+
+/// RabbitMQ's name of the way in which a hash was made, or of its default where it does not know that.
+pub(super) fn hashing_name(hash: &PasswordHash) -> &'static str {
+    let hashing = PasswordHashing::of(hash);
+    let known = HASHINGS.iter().find(|(_, known)| *known == hashing);
+    known.map_or(HASHINGS[0].0, |(name, _)| name)
+}
+
 fn user(fields: &mut Fields, left_out: &mut Vec<String>) -> Result<UserRecord, String> {
     let name = fields.name("name")?;
     let hashing = fields.optional_text("hashing_algorithm")?;
@@ -241,14 +260,21 @@ fn user(fields: &mut Fields, left_out: &mut Vec<String>) -> Result<UserRecord, S
     ) {
         (Some(password), None) => PasswordHash::new(&password),
         (None, Some(hash)) => {
-            if let Some(other) = hashing.filter(|hashing| hashing != HASHING) {
-                let place = fields.place("hashing_algorithm");
-                return Err(format!("{place}: '{other}' is not supported, only {HASHING}"));
-            }
+            let named = hashing.map(|name| hashing_of(fields, &name)).transpose()?;
             // What this broker exports beside what RabbitMQ understands.
             match fields.optional_text(ARGON2ID)? {
                 Some(slow) => parsed_hash(fields, ARGON2ID, &slow)?,
-                None => parsed_hash(fields, "password_hash", &hash)?,
+                None => {
+                    let parsed = parsed_hash(fields, "password_hash", &hash)?;
+                    let is_other = |named| named != PasswordHashing::of(&parsed) && !parsed.is_slow();
+                    if !hash.is_empty() && named.is_some_and(is_other) {
+                        let place = fields.place("password_hash");
+                        return Err(format!(
+                            "{place}: it was not made by the hashing_algorithm beside it"
+                        ));
+                    }
+                    parsed
+                }
             }
         }
         _ => {

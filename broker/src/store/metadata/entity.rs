@@ -112,6 +112,8 @@ pub enum PasswordHashing {
     /// RabbitMQ's `rabbit_password_hashing_sha256`; also where there is no password.
     #[default]
     Sha256,
+    /// RabbitMQ's `rabbit_password_hashing_sha512`.
+    Sha512,
     /// Argon2id, for passwords that were set here.
     Argon2id,
 }
@@ -121,6 +123,8 @@ impl PasswordHashing {
     pub fn of(hash: &PasswordHash) -> PasswordHashing {
         if hash.is_slow() {
             PasswordHashing::Argon2id
+        } else if hash.is_sha512() {
+            PasswordHashing::Sha512
         } else {
             PasswordHashing::Sha256
         }

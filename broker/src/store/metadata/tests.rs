@@ -243,7 +243,7 @@ fn files_that_are_not_understood_are_reported_with_their_path() {
         (
             "users/a.json",
             r#"{"format": 1, "name": "a", "password_hash": "AAAA", "hashing": "sha256", "tags": []}"#,
-            "36 bytes",
+            "36 or 68 bytes",
         ),
         (
             "exchanges/a@%2f.json",
