@@ -192,7 +192,7 @@ fn passwords_that_are_set_here_are_hashed_by_argon2_and_survive() {
     let (document, notes) = export();
     assert!(!document.contains("topsecret"));
     assert!(
-        notes.contains("the password of 'ada'") && !notes.contains("guest"),
+        notes.contains("hashed by Argon2id 'ada':") && !notes.contains("guest"),
         "{notes}"
     );
     let parsed: serde_json::Value = serde_json::from_str(&document).unwrap();
