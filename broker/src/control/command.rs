@@ -164,6 +164,8 @@ fn list(
         };
         let answer = client.ask(&request(listing))?;
         Ok(match flags.looks.format {
+            // One after the other, they are told apart by an empty line.
+            Format::Table if flags.looks.watch.is_some() => print::table(&answer) + "\n",
             Format::Table => print::table(&answer),
             Format::Json if flags.looks.watch.is_some() => format!("{}\n", print::objects(&answer)),
             Format::Json => format!("{:#}\n", print::objects(&answer)),
