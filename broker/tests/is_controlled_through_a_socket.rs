@@ -192,7 +192,7 @@ fn it_names_what_is_waited_for() {
 }
 
 #[test]
-fn it_names_the_disk_and_the_memory_that_publishers_wait_for() {
+fn it_names_the_disk_that_publishers_wait_for() {
     let broker = BrokerProcess::start(&["--disk-free-min=1000000GiB"]);
     let mut client = Client::connect(&broker);
     client.declare(1, "q");
