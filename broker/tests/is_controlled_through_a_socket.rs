@@ -507,14 +507,16 @@ fn a_deep_data_directory_has_a_socket_and_the_environment_may_name_it() {
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
+    let address = line.trim_end().rsplit(' ').next().unwrap().parse().unwrap();
+    let config = parent.path().join("broker.toml");
+    let mut broker = BrokerProcess::adopt(child, address, parent);
     let by_environment = Command::new(env!("CARGO_BIN_EXE_broker"))
         .args(["status", "--format=json", "--interval=0"])
         .env("BROKER_DATA_DIR", &deep)
         .output()
         .unwrap();
     let found: Value = serde_json::from_slice(&by_environment.stdout).unwrap();
-    assert_eq!(found["pid"], json!(child.id()));
-    let config = parent.path().join("broker.toml");
+    assert_eq!(found["pid"], json!(broker.pid()));
     // What else is wrong with the file is not this command's business.
     std::fs::write(
         &config,
@@ -527,7 +529,7 @@ fn a_deep_data_directory_has_a_socket_and_the_environment_may_name_it() {
         .output()
         .unwrap();
     assert!(by_file.status.success(), "{by_file:?}");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(broker.wait().code(), Some(0));
 }
 
 #[test]
