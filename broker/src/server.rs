@@ -117,7 +117,7 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
             .map(|path| UnixSocket::listen(path, config.unix_mode))
             .collect::<anyhow::Result<_>>()?;
         let (reactors, mut threads) = start_reactors(&broker)?;
-        let mut signals = ShutdownSignals::new()?;
+        let mut signals = shutdown::Signals::new()?;
         let mut serving = JoinSet::new();
         let mut handshakes = None;
         if let Some(tls) = &loaded.tls {
@@ -480,28 +480,4 @@ fn join(threads: Vec<JoinHandle<()>>) -> anyhow::Result<()> {
             .map_err(|_| anyhow::anyhow!("thread {name} panicked"))?;
     }
     Ok(())
-}
-
-/// SIGINT and SIGTERM.
-#[derive(Debug)]
-struct ShutdownSignals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl ShutdownSignals {
-    fn new() -> anyhow::Result<ShutdownSignals> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(ShutdownSignals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

@@ -1,6 +1,8 @@
-//! The phases of an orderly stop between the last accept and the close of the connections.
+//! The signals that begin an orderly stop, and its phases between the last accept and the close of the connections.
 
 use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal as UnixSignal, SignalKind, signal};
 
 use crate::broker::Broker;
 use crate::connection::Signal;
@@ -15,6 +17,34 @@ const GIVE_BACK_DEADLINE: Duration = Duration::from_secs(2);
 const LETTERS_DEADLINE: Duration = Duration::from_secs(2);
 /// How often the progress of a phase is looked at.
 const POLL: Duration = Duration::from_millis(2);
+
+/// SIGINT and SIGTERM: what a stop begins with, and a second one ends at once.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    interrupt: UnixSignal,
+    terminate: UnixSignal,
+}
+
+impl Signals {
+    /// Listens for them from here on.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub(crate) fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next of either.
+    pub(crate) async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
 
 /// Stops reading, waits until what was published is kept and confirmed, and takes back what is not settled.
 pub async fn quiesce(broker: &Broker) {
