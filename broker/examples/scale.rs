@@ -1,5 +1,6 @@
 //! How a broker bears many of everything: 10,000 queues, 5,000 bindings on one topic exchange, 2,000 connections with
-//! 10,000 channels. Prints what each takes of the broker's resident memory, and how fast they are declared.
+//! 10,000 channels. Prints what each takes of the broker's resident memory, how fast they are declared, and how long HTTP takes to
+//! tell of them.
 //!
 //! ```text
 //! cargo build --release -p broker
@@ -25,6 +26,15 @@ const CHANNELS_EACH: u16 = 5;
 /// Requests that are under way at the same time.
 const WINDOW: u32 = 100;
 const PAGE_BYTES: u64 = 4096;
+/// What an operator looks at.
+const PATHS: [&str; 4] = [
+    "/metrics",
+    "/api/queues?page=1&page_size=100",
+    "/api/queues?page=1&page_size=100&sort=messages&sort_reverse=true",
+    "/api/overview",
+];
+/// Requests for each; the middle one counts.
+const REQUESTS: usize = 5;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -92,7 +102,11 @@ fn measure(broker: &Broker) -> Result<()> {
             }
         }
         Ok(())
-    })
+    })?;
+    for path in PATHS {
+        broker.time(path)?;
+    }
+    Ok(())
 }
 
 fn declare(queue: &str, durable: bool) -> Method<'_> {
@@ -110,32 +124,71 @@ fn declare(queue: &str, durable: bool) -> Method<'_> {
 /// A broker of our own on a free port.
 struct Broker {
     process: Child,
+    management: String,
     address: String,
 }
 
 impl Broker {
     fn start(binary: &Path, data_dir: &Path) -> Result<Broker> {
         let mut process = Command::new(binary)
-            .args(["--listen", "127.0.0.1:0", "--data-dir"])
+            .args([
+                "--listen=127.0.0.1:0",
+                "--management-listen=127.0.0.1:0",
+                "--data-dir",
+            ])
             .arg(data_dir)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        let mut line = String::new();
-        let stdout = process.stdout.take().ok_or("no output")?;
-        BufReader::new(stdout).read_line(&mut line)?;
-        let address = line
-            .trim()
-            .strip_prefix("broker listening on ")
-            .ok_or("the broker did not start")?
-            .to_owned();
-        Ok(Broker { process, address })
+        let mut lines = BufReader::new(process.stdout.take().ok_or("no output")?).lines();
+        let mut behind = |words: &str| -> Result<String> {
+            let line = lines.next().ok_or("the broker did not start")??;
+            Ok(line
+                .strip_prefix(words)
+                .ok_or("the broker did not start")?
+                .to_owned())
+        };
+        let management = behind("broker management listening on ")?;
+        let address = behind("broker listening on ")?;
+        Ok(Broker {
+            process,
+            management,
+            address,
+        })
     }
 
     fn resident_bytes(&self) -> Result<u64> {
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.process.id()))?;
         let pages: u64 = statm.split(' ').nth(1).ok_or("no statm")?.parse()?;
         Ok(pages * PAGE_BYTES)
+    }
+
+    /// Says how long a request takes, and how much it brings.
+    fn time(&self, path: &str) -> Result<()> {
+        let mut times = Vec::new();
+        let mut answer = Vec::new();
+        for _ in 0..REQUESTS {
+            answer.clear();
+            let start = Instant::now();
+            let mut stream = TcpStream::connect(&self.management)?;
+            // guest:guest
+            write!(
+                stream,
+                "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\nConnection: close\r\n\r\n"
+            )?;
+            stream.read_to_end(&mut answer)?;
+            times.push(start.elapsed());
+        }
+        if !answer.starts_with(b"HTTP/1.1 200") {
+            return Err(format!("{path}: no answer").into());
+        }
+        times.sort_unstable();
+        println!(
+            "GET {path}: {:.1} ms, {} KiB",
+            times[REQUESTS / 2].as_secs_f64() * 1e3,
+            answer.len() / 1024
+        );
+        Ok(())
     }
 
     /// Does something `count` times and says what each took.
