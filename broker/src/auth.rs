@@ -12,6 +12,7 @@ mod pattern;
 mod permissions;
 mod sasl;
 mod seed;
+mod usage;
 mod users;
 mod verifier;
 
@@ -23,7 +24,8 @@ use wire::ReplyCode;
 pub use self::password_hash::PasswordHash;
 pub use self::permissions::{Operation, Permissions, Resource};
 pub(crate) use self::seed::seeded;
-pub use self::users::{Account, Usage, UserShare, Users};
+pub use self::usage::{Usage, UserShare};
+pub use self::users::{Account, Users};
 
 /// The predeclared user, restricted to loopback addresses.
 pub const GUEST: &str = "guest";

@@ -11,7 +11,9 @@ use parking_lot::RwLock;
 use ring::{ChunkPool, PoolConfig};
 use seglog::{LogOptions, Storage};
 
+use crate::alarms::Alarms;
 use crate::auth::{Account, Refused, Users};
+use crate::census::Census;
 use crate::config::Config;
 use crate::connection::{ConnectionId, Peer, ReplyConsumers};
 use crate::definitions;
@@ -38,13 +40,17 @@ pub struct Broker {
     /// As started.
     pub config: Config,
     /// What of it may change meanwhile.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
+    /// How many queues, exchanges and bindings there are.
+    pub census: Arc<Census>,
     pub(crate) vhosts: RwLock<BTreeMap<String, Arc<VirtualHost>>>,
     pub(crate) maker: Arc<QueueMaker>,
     /// The memory budget.
     pub pool: Arc<ChunkPool>,
     /// Publishers that wait for it.
     pub starved: Arc<Starved>,
+    /// Whether the machine has room for more.
+    pub alarms: Alarms,
     /// Who waits for answers by direct reply-to.
     pub replies: ReplyConsumers,
     /// Users and their permissions.
@@ -92,6 +98,8 @@ impl Broker {
         let (store, starved) = (Arc::new(store), Arc::<Starved>::default());
         let inboxes: Vec<Arc<Inbox>> = (0..config.reactors.max(1)).map(|_| Arc::default()).collect();
         let tallies = Arc::<Tallies>::default();
+        let limits = Arc::new(Limits::new(&config));
+        let census = Arc::new(Census::new(Arc::clone(&limits)));
         let maker = QueueMaker::new(
             &config,
             Arc::clone(&pool),
@@ -99,12 +107,14 @@ impl Broker {
             Arc::clone(&store),
             inboxes.clone(),
             Arc::clone(&tallies),
+            Arc::clone(&census),
         );
         let broker = Arc::new(Broker {
             vhosts: RwLock::default(),
             maker: Arc::new(maker),
             pool,
             starved,
+            alarms: Alarms::default(),
             replies: ReplyConsumers::default(),
             users: Users::new(config.loopback_users.clone()),
             store,
@@ -114,7 +124,8 @@ impl Broker {
             connections: AtomicUsize::new(0),
             names: AtomicU64::new(0),
             name_seed: RandomState::new(),
-            limits: Limits::new(&config),
+            limits,
+            census,
             config,
         });
         restore::topology(&broker, entities)?;
@@ -155,6 +166,18 @@ impl Broker {
     /// Connections that are counted in.
     pub fn connection_count(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Channels that are open, on all connections.
+    pub fn channel_count(&self) -> usize {
+        let counts = self.inboxes.iter().map(|inbox| &inbox.counts);
+        let open = counts.map(|counts| {
+            counts
+                .channels_opened
+                .get()
+                .saturating_sub(counts.channels_closed.get())
+        });
+        usize::try_from(open.sum::<u64>()).unwrap_or(usize::MAX)
     }
 
     /// Checks a login. A refusal is told in the log at once, and to the client after the delay that is set for it.

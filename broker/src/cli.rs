@@ -16,6 +16,7 @@ mod config_command;
 mod example;
 mod file;
 mod layers;
+mod limit_flags;
 mod problem;
 #[cfg(test)]
 mod tests;
@@ -45,10 +46,11 @@ use crate::store::{CompactionRate, Durability};
 use crate::unix_socket;
 use config_command::ConfigCommand;
 pub(crate) use layers::{Loaded, Setting, Sources, shown};
+use limit_flags::LimitFlags;
 use problem::Problems;
 use tls_flags::TlsFlags;
-use values::{bytes, bytes_u32, bytes_u64, size_text, whole_seconds};
-pub(crate) use values::{duration, duration_text};
+use values::{bytes, bytes_u32, whole_seconds};
+pub(crate) use values::{bytes_u64, duration, duration_text, size_text};
 
 /// A single-node AMQP 0-9-1 broker.
 ///
@@ -106,6 +108,9 @@ struct Settings {
     #[arg(long, value_name = "THREADS", default_value_t = Config::default().reactors as u32,
           value_parser = clap::value_parser!(u32).range(1..=1024))]
     reactors: u32,
+
+    #[command(flatten)]
+    limits: LimitFlags,
 
     /// Most connections at the same time.
     #[arg(long, value_name = "COUNT", default_value_t = Config::default().connections_max as u32,
@@ -309,6 +314,7 @@ impl Settings {
             management: self.management.into(),
             data_dir: self.data_dir,
             reactors: self.reactors as usize,
+            limits: self.limits.into(),
             connections_max: self.connections_max as usize,
             consumers_per_channel_max: match self.consumers_per_channel_max {
                 0 => usize::MAX,

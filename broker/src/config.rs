@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::auth::{GUEST, User};
 use crate::definitions::Definitions;
 use crate::http::ManagementConfig;
+use crate::limits::LimitSettings;
 use crate::store::{CompactionRate, Durability};
 use crate::tls::{TlsSettings, Verify};
 
@@ -42,6 +43,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Reactor threads.
     pub reactors: usize,
+    /// Further limits.
+    pub limits: LimitSettings,
     /// Consumers of one channel.
     pub consumers_per_channel_max: usize,
     /// Connections open at the same time; more are closed right after accept.
@@ -104,6 +107,7 @@ impl Default for Config {
             tls: TlsSettings::default(),
             data_dir: PathBuf::from("./data"),
             reactors: (cores / 2).max(1),
+            limits: LimitSettings::default(),
             consumers_per_channel_max: usize::MAX,
             connections_max: 10_000,
             channel_max: 2047,

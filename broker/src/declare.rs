@@ -12,7 +12,7 @@ use crate::queue::{ArgumentError, DELAYED_EXCHANGE, Declaration, Queue, QueueKin
 use crate::restore::{description, durability_of};
 use crate::store::metadata::Entity;
 use crate::store::{Durability, Job, Store, Ticket};
-use crate::topology::DELAY_QUEUE_PREFIX;
+use crate::topology::{DELAY_QUEUE_PREFIX, Topology};
 use crate::vhost::VirtualHost;
 
 /// Arguments that a second declaration must give the same values; others are labels.
@@ -122,7 +122,7 @@ impl VirtualHost {
         durability: Durability,
         generated: bool,
     ) -> Result<Declared, Failure> {
-        let declare = |topology: &mut crate::topology::Topology<Arc<Queue>>| -> Result<Declared, Failure> {
+        let declare = |topology: &mut Topology<Arc<Queue>>| -> Result<Declared, Failure> {
             if let Some(queue) = topology.queue(name) {
                 if is_locked(queue, declaration.owner) {
                     return Err(locked(self.name(), name));
@@ -137,7 +137,7 @@ impl VirtualHost {
                     ticket,
                 });
             }
-            self.check_room(topology.queue_count(), name)?;
+            self.check_room(topology, name)?;
             let options = declaration.options().and_then(|options| {
                 options.kind.check_foreign(&declaration.arguments)?;
                 Ok(options)
@@ -168,21 +168,24 @@ impl VirtualHost {
         self.change_topology(declare).0
     }
 
-    fn check_room(&self, queues: usize, name: &str) -> Result<(), Failure> {
+    fn check_room(&self, topology: &Topology<Arc<Queue>>, name: &str) -> Result<(), Failure> {
         if self.is_deleted() {
             let text = format!("vhost '{}' is deleted", self.name());
             return Err(Failure::new(ReplyCode::ConnectionForced, text));
         }
-        match self.limits().queues_max {
-            Some(max) if queues as u64 >= max => {
-                let text = format!(
-                    "cannot declare queue '{name}': queue limit in vhost '{}' ({max}) is reached",
-                    self.name()
-                );
-                Err(Failure::new(ReplyCode::PreconditionFailed, text))
+        let (queues, of_vhost) = (topology.queue_count() as u64, self.limits().queues_max);
+        let text = match (of_vhost.filter(|&max| queues >= max), topology.full().queues) {
+            (Some(max), _) => format!(
+                "cannot declare queue '{name}': queue limit in vhost '{}' ({max}) is reached",
+                self.name()
+            ),
+            // The broker is all of its cluster.
+            (None, Some(max)) => {
+                format!("cannot declare queue '{name}': queue limit in cluster ({max}) is reached")
             }
-            _ => Ok(()),
-        }
+            (None, None) => return Ok(()),
+        };
+        Err(Failure::new(ReplyCode::PreconditionFailed, text))
     }
 
     /// Deletes a queue unless what `only` asks for is not so.

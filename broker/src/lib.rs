@@ -6,6 +6,8 @@
 //! |---|---|
 //! | [`cli`], [`config`], [`logging`], [`data_dir`] | starting: flags and files, their checks, logs, the locked data directory |
 //! | [`limits`], `reload` | what changes while it runs, when SIGHUP comes |
+//! | [`census`] | how many queues, exchanges and bindings there are |
+//! | [`alarms`], [`meter`] | memory or disk is nearly used up, or somebody publishes too much: publishers wait |
 //! | [`server`], `descriptors`, [`shutdown`] | listening, accepting, what they take of the operating system, stopping |
 //! | `notify`, [`pulse`] | what a service manager is told; whether threads go on |
 //! | [`reactor`], [`inbox`] | one thread's turn: read, dispatch, write; what other threads leave for it |
@@ -29,9 +31,11 @@
 
 pub mod access;
 pub mod administration;
+pub mod alarms;
 pub mod auth;
 mod backup;
 pub mod broker;
+pub mod census;
 pub mod cli;
 pub mod config;
 pub mod connection;
@@ -46,6 +50,7 @@ pub mod inbox;
 pub mod limits;
 pub mod log_command;
 pub mod logging;
+pub mod meter;
 pub mod node;
 mod notify;
 pub mod observe;

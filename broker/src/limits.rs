@@ -3,9 +3,16 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use parking_lot::RwLock;
+
 use crate::config::Config;
 
-/// See the module documentation. Every value stands for itself, so relaxed loads and stores do.
+mod settings;
+
+pub use settings::LimitSettings;
+
+/// See the module documentation. Every value stands for itself, so relaxed loads and stores do; what is not looked at often is behind
+/// a lock.
 #[derive(Debug)]
 pub struct Limits {
     connections_max: AtomicUsize,
@@ -14,6 +21,8 @@ pub struct Limits {
     consumer_timeout_ms: AtomicU64,
     heartbeat_s: AtomicU64,
     auth_failure_delay_ms: AtomicU64,
+    disk_free_min: AtomicU64,
+    settings: RwLock<LimitSettings>,
 }
 
 impl Limits {
@@ -26,6 +35,8 @@ impl Limits {
             consumer_timeout_ms: AtomicU64::new(0),
             heartbeat_s: AtomicU64::new(0),
             auth_failure_delay_ms: AtomicU64::new(0),
+            disk_free_min: AtomicU64::new(0),
+            settings: RwLock::default(),
         };
         limits.set(config);
         limits
@@ -44,6 +55,8 @@ impl Limits {
         self.heartbeat_s.store(config.heartbeat_s().into(), relaxed);
         self.auth_failure_delay_ms
             .store(milliseconds(config.auth_failure_delay), relaxed);
+        self.disk_free_min.store(config.disk_free_min, relaxed);
+        *self.settings.write() = config.limits;
     }
 
     /// Connections open at the same time.
@@ -69,6 +82,16 @@ impl Limits {
     /// Time from a login to the answer that refuses it.
     pub fn auth_failure_delay(&self) -> Duration {
         Duration::from_millis(self.auth_failure_delay_ms.load(Ordering::Relaxed))
+    }
+
+    /// Those that are looked at once a second, or when something is declared or opened.
+    pub fn settings(&self) -> LimitSettings {
+        *self.settings.read()
+    }
+
+    /// Free bytes on the disk below which publishers wait.
+    pub fn disk_free_min(&self) -> u64 {
+        self.disk_free_min.load(Ordering::Relaxed)
     }
 
     /// The heartbeat as `connection.tune` carries it.

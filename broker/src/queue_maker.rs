@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use ring::{ChunkPool, RingConfig};
 use seglog::SeglogError;
 
+use crate::census::Census;
 use crate::config::Config;
 use crate::inbox::Inbox;
 use crate::observe::Tallies;
@@ -29,6 +30,7 @@ pub struct QueueMaker {
     store: Arc<Store>,
     inboxes: Vec<Arc<Inbox>>,
     tallies: Arc<Tallies>,
+    census: Arc<Census>,
     queues_made: AtomicU64,
     /// Makes ids differ between restarts.
     id_seed: RandomState,
@@ -54,6 +56,7 @@ impl QueueMaker {
         store: Arc<Store>,
         inboxes: Vec<Arc<Inbox>>,
         tallies: Arc<Tallies>,
+        census: Arc<Census>,
     ) -> QueueMaker {
         let ring = RingConfig {
             messages_max: config.ring_messages,
@@ -72,9 +75,15 @@ impl QueueMaker {
             store,
             inboxes,
             tallies,
+            census,
             queues_made: AtomicU64::new(0),
             id_seed: RandomState::new(),
         }
+    }
+
+    /// How much there is of everything.
+    pub(crate) fn census(&self) -> &Census {
+        &self.census
     }
 
     /// What is durable.

@@ -19,7 +19,19 @@ use crate::store::metadata::Entity;
 use crate::tls::Handshakes;
 
 /// Keys of what takes effect at once. Users and definitions that are gone from the configuration stay, as at a start.
-const LIVE_KEYS: [&str; 21] = [
+const LIVE_KEYS: [&str; 33] = [
+    "memory_high_watermark",
+    "write_timeout",
+    "publish_rate_max",
+    "publish_bytes_rate_max",
+    "user_publish_rate_max",
+    "user_publish_bytes_rate_max",
+    "unacked_bytes_max",
+    "channels_max",
+    "queues_max",
+    "exchanges_max",
+    "bindings_max",
+    "disk_free_min",
     "auth_failure_delay",
     "connections_max",
     "consumers_per_channel_max",

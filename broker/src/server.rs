@@ -291,6 +291,8 @@ fn start_reactors(broker: &Arc<Broker>) -> anyhow::Result<(Arc<Handovers>, Vec<J
         let thread = std::thread::Builder::new().name(format!("reactor-{index}"));
         threads.push(thread.spawn(move || {
             LocalSet::new().block_on(&runtime, run_reactor(broker, inbox, accepted));
+            // A password that is still being hashed has nobody who waits for it.
+            runtime.shutdown_background();
         })?);
         reactors.push(handover);
     }

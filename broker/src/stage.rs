@@ -10,6 +10,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::alarms::Alarm;
 use crate::broker::Broker;
 use crate::reload::Reloaded;
 
@@ -165,18 +166,28 @@ impl Stage {
         if let Some(reason) = broker.store.poison_reason() {
             obstacles.push(("log", format!("the message log has failed: {reason}")));
         }
-        if broker.store.has_alarm() {
-            let limit = broker.config.disk_free_min;
+        let alarms = &broker.alarms;
+        if alarms.has(Alarm::Disk) {
+            let limit = broker.limits.disk_free_min();
             obstacles.push((
                 "disk",
                 format!("less than {limit} bytes are free on the disk: publishers wait"),
             ));
         }
-        if broker.starved.any() {
+        if alarms.has(Alarm::Memory) {
+            let (used, limit) = (alarms.memory_used(), alarms.memory_limit().unwrap_or(0));
+            obstacles.push((
+                "memory",
+                format!(
+                    "the process has {used} bytes of memory, {limit} is the high watermark: publishers wait"
+                ),
+            ));
+        }
+        if alarms.has(Alarm::Budget) {
             let budget = broker.pool.bytes_budget();
             obstacles.push((
                 "memory",
-                format!("the memory budget of {budget} bytes is spent: publishers wait"),
+                format!("the memory budget of {budget} bytes has been spent for seconds: publishers wait"),
             ));
         }
         obstacles

@@ -20,7 +20,7 @@ use crate::record::Content;
 use crate::restore;
 use crate::store::metadata::{Entity, UserRecord, VhostLimits, VhostRecord};
 use crate::store::{Durability, Job, QueueEnd, Ticket};
-use crate::topology::{DelayChange, Topology, delay_queue};
+use crate::topology::{DelayChange, Sizes, Topology, delay_queue};
 
 /// The virtual host that is there from the start.
 pub const DEFAULT_VHOST: &str = "/";
@@ -36,6 +36,8 @@ pub struct VirtualHost {
     /// Changes when a route may have changed, so that publishers can check a remembered one without the lock.
     generation: AtomicU64,
     maker: Arc<QueueMaker>,
+    /// What of it is in the census; taken under `topology`.
+    counted: Mutex<Sizes>,
     /// For its queues.
     this: Weak<VirtualHost>,
     /// Connections that have opened it.
@@ -65,9 +67,13 @@ struct Visitor {
 impl VirtualHost {
     /// One with the predeclared exchanges only.
     pub fn new(record: VhostRecord, maker: Arc<QueueMaker>) -> Arc<VirtualHost> {
+        let topology = Topology::new(&record.name);
+        let mut counted = Sizes::default();
+        maker.census().recount(&mut counted, topology.sizes());
         Arc::new_cyclic(|this| VirtualHost {
             this: this.clone(),
-            topology: RwLock::new(Topology::new(&record.name)),
+            topology: RwLock::new(topology),
+            counted: Mutex::new(counted),
             name: record.name.clone(),
             record: Mutex::new(record),
             generation: AtomicU64::new(0),
@@ -134,6 +140,7 @@ impl VirtualHost {
     ) -> (R, Option<Ticket>) {
         let mut topology = self.topology.write();
         let (before, was_deleted) = (topology.generation(), self.is_deleted());
+        topology.set_full(self.maker.census().full());
         let result = change(&mut topology);
         let delays = topology.take_delays();
         let delayed = delays
@@ -143,6 +150,9 @@ impl VirtualHost {
         if topology.generation() != before {
             self.generation.fetch_add(1, Ordering::Release);
         }
+        self.maker
+            .census()
+            .recount(&mut self.counted.lock(), topology.sizes());
         // Under the lock, so that the store sees changes in the order in which they were made.
         let changes = topology.take_changes().into_iter();
         let jobs = changes

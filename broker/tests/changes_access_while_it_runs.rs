@@ -175,8 +175,8 @@ fn limits_count_from_when_they_are_set() {
     });
     let mut ada = ada.unwrap();
     ada.limits = Some(UserLimits {
-        connections_max: None,
         channels_max: Some(1),
+        ..UserLimits::default()
     });
     broker.put_user(ada);
     client.open_channel(2);

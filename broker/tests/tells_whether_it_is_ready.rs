@@ -3,6 +3,10 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
 use support::http::{Answer, Http};
 use support::{BrokerProcess, Client, free_bytes, wait_for};
 
@@ -56,6 +60,61 @@ fn a_nearly_full_disk_makes_it_unready_and_it_stays_alive() {
 }
 
 #[test]
+fn a_process_above_its_memory_mark_makes_it_unready_and_it_stays_alive() {
+    let broker = BrokerProcess::start(&[MANAGED, "--memory-high-watermark=1MiB"]);
+    let http = Http::anonymous(&broker);
+    let answer = wait_for("the alarm", || {
+        let answer = http.get("/readyz");
+        (answer.status == 503).then_some(answer)
+    });
+    assert_eq!(failed_checks(&answer), ["memory"]);
+    assert!(
+        answer.body.contains("1048576 is the high watermark"),
+        "{answer:?}"
+    );
+    assert_eq!(http.get("/healthz").status, 200);
+}
+
+#[test]
+fn a_start_that_takes_long_is_alive_and_not_ready() {
+    let mut broker = BrokerProcess::start(&[]);
+    Client::connect(&broker).declare_durable(1, "q", &wire::FieldTable::new());
+    // Each stop leaves a checkpoint, so that there is an older one.
+    broker.stop();
+    broker.restart(&[]);
+    broker.stop();
+    // The newer one becomes a pipe: whoever opens it waits until somebody writes.
+    let offsets = std::fs::read_dir(broker.data_dir().join("offsets")).unwrap();
+    let mut paths = offsets.map(|entry| entry.unwrap().path());
+    let checkpoint = paths.find(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let checkpoint = checkpoint.unwrap();
+    std::fs::remove_file(&checkpoint).unwrap();
+    let made = Command::new("mkfifo").arg(&checkpoint).status().unwrap();
+    assert!(made.success());
+
+    let mut starting = Command::new(env!("CARGO_BIN_EXE_broker"))
+        .args(["--listen=127.0.0.1:0", MANAGED, "--data-dir"])
+        .arg(broker.data_dir())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(starting.stdout.take().unwrap()).lines();
+    let mut address_behind = |words: &str| -> SocketAddr {
+        let line = lines.next().unwrap().unwrap();
+        line.strip_prefix(words).unwrap().parse().unwrap()
+    };
+    let http = Http::at(address_behind("broker management listening on "));
+    assert_eq!(http.get("/healthz").status, 200);
+    assert_eq!(failed_checks(&http.get("/readyz")), ["started"]);
+    // An empty checkpoint is none to believe: the start goes on with the older one.
+    drop(std::fs::OpenOptions::new().write(true).open(&checkpoint).unwrap());
+    address_behind("broker listening on ");
+    assert_eq!(http.get("/readyz").status, 200);
+    starting.kill().unwrap();
+    starting.wait().unwrap();
+}
+
+#[test]
 fn a_broker_that_stops_is_not_ready() {
     let mut broker = BrokerProcess::start(&[MANAGED]);
     let http = Http::anonymous(&broker);
@@ -77,7 +136,7 @@ fn an_address_that_is_taken_ends_the_start() {
     let broker = BrokerProcess::start(&[MANAGED]);
     let taken = format!("--management-listen={}", broker.management.unwrap());
     let directory = tempfile::tempdir().unwrap();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_broker"))
+    let output = Command::new(env!("CARGO_BIN_EXE_broker"))
         .args(["--listen=127.0.0.1:0", &taken, "--data-dir"])
         .arg(directory.path())
         .output()

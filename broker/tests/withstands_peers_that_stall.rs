@@ -6,7 +6,7 @@ mod support;
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
-use support::{BrokerProcess, Client, Witness, consume, encode_publish, wait_for};
+use support::{BrokerProcess, Client, Witness, consume, encode_publish, passive, wait_for};
 use wire::{BasicProperties, FieldTable, Method, PROTOCOL_HEADER, TableRef};
 
 /// Little memory for each connection, so that a test soon meets its limits.
@@ -154,16 +154,7 @@ fn a_client_that_asks_and_never_reads_is_read_no_more() {
     let mut client = Client::connect(&broker);
     client.declare(1, "q");
     let mut question = Vec::new();
-    let passive = Method::QueueDeclare {
-        queue: "q",
-        passive: true,
-        durable: false,
-        exclusive: false,
-        auto_delete: false,
-        no_wait: false,
-        arguments: TableRef::EMPTY,
-    };
-    (0..1000).for_each(|_| passive.encode(1, &mut question));
+    (0..1000).for_each(|_| passive("q").encode(1, &mut question));
     is_stopped(&broker, &mut witness, &mut client, &question);
 }
 

@@ -111,7 +111,7 @@ mod tests {
                 user.tags = vec!["monitoring".to_owned()];
                 user.limits = Some(UserLimits {
                     connections_max: Some(1),
-                    channels_max: None,
+                    ..UserLimits::default()
                 });
             }
         }

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
 use super::permissions::Permissions;
+use super::usage::Usage;
 use super::verifier::Verifier;
 use super::{EXTERNAL, PasswordHash, Refused, sasl};
 use crate::connection::Peer;
-use crate::store::metadata::{Entity, PermissionRecord, TopicPermissionRecord, UserLimits, UserRecord};
+use crate::store::metadata::{Entity, PermissionRecord, TopicPermissionRecord, UserRecord};
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -42,27 +43,6 @@ pub struct Account {
     pub record: Arc<UserRecord>,
     /// Shared by all logins.
     pub usage: Arc<Usage>,
-}
-
-/// What a user has open, over all virtual hosts.
-#[derive(Debug, Default)]
-pub struct Usage {
-    limits: Mutex<UserLimits>,
-    connections: AtomicU64,
-    channels: AtomicU64,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Counted {
-    Connections,
-    Channels,
-}
-
-/// A place among what a user may have open; it is free again when this is dropped.
-#[derive(Debug)]
-pub struct UserShare {
-    usage: Arc<Usage>,
-    counted: Counted,
 }
 
 impl Users {
@@ -161,7 +141,7 @@ impl Users {
         self.change(|state| {
             let usage = state.users.get(&record.name).map(|old| Arc::clone(&old.usage));
             let usage = usage.unwrap_or_default();
-            *usage.limits.lock() = record.limits.unwrap_or_default();
+            usage.set_limits(record.limits.unwrap_or_default());
             let account = Account {
                 usage,
                 record: Arc::new(record),
@@ -262,52 +242,13 @@ fn permissions_as_stored(permissions: &Permissions) -> impl Iterator<Item = Enti
     general.into_iter().chain(topics)
 }
 
-impl Usage {
-    /// A place for one more connection, or how many there may be.
-    pub(crate) fn admit_connection(self: &Arc<Self>) -> Result<UserShare, u64> {
-        self.admit(Counted::Connections, self.limits.lock().connections_max)
-    }
-
-    /// A place for one more channel, or how many there may be.
-    pub(crate) fn admit_channel(self: &Arc<Self>) -> Result<UserShare, u64> {
-        self.admit(Counted::Channels, self.limits.lock().channels_max)
-    }
-
-    fn admit(self: &Arc<Self>, counted: Counted, max: Option<u64>) -> Result<UserShare, u64> {
-        let max = max.unwrap_or(u64::MAX);
-        let admit = |count| (count < max).then_some(count + 1);
-        match self
-            .count(counted)
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, admit)
-        {
-            Ok(_) => Ok(UserShare {
-                usage: Arc::clone(self),
-                counted,
-            }),
-            Err(_) => Err(max),
-        }
-    }
-
-    fn count(&self, counted: Counted) -> &AtomicU64 {
-        match counted {
-            Counted::Connections => &self.connections,
-            Counted::Channels => &self.channels,
-        }
-    }
-}
-
-impl Drop for UserShare {
-    fn drop(&mut self) {
-        self.usage.count(self.counted).fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
     use super::*;
     use crate::auth::{GUEST, Operation, Resource, User, seeded};
+    use crate::store::metadata::UserLimits;
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
     const AWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
@@ -430,7 +371,7 @@ mod tests {
         let mut limited = (*account.record).clone();
         limited.limits = Some(UserLimits {
             connections_max: Some(2),
-            channels_max: None,
+            ..UserLimits::default()
         });
         let (first, channel) = (account.usage.admit_connection(), account.usage.admit_channel());
         users.put(limited);

@@ -1,8 +1,12 @@
 //! Flags, one by one.
 
 use super::*;
+use crate::alarms::Watermark;
 use crate::http::ManagementConfig;
+use crate::limits::LimitSettings;
+use crate::meter::PublishRate;
 use crate::tls::{LoginFrom, MinimumVersion, SanType, TlsSettings, Verify};
+use crate::topology::Sizes;
 
 fn parsed(flags: &[&str]) -> Result<Config, String> {
     let args = ["broker"].iter().chain(flags).map(OsString::from);
@@ -72,6 +76,17 @@ fn every_flag_reaches_the_configuration() {
         "--tls-login-san-index=1",
         "--data-dir=/x",
         "--reactors=3",
+        "--memory-high-watermark=40%",
+        "--write-timeout=15s",
+        "--publish-rate-max=1000",
+        "--publish-bytes-rate-max=1MiB",
+        "--user-publish-rate-max=2000",
+        "--user-publish-bytes-rate-max=2MiB",
+        "--unacked-bytes-max=3MiB",
+        "--channels-max=4",
+        "--queues-max=5",
+        "--exchanges-max=6",
+        "--bindings-max=7",
         "--connections-max=7",
         "--consumers-per-channel-max=9",
         "--channel-max=8",
@@ -121,6 +136,25 @@ fn every_flag_reaches_the_configuration() {
         },
         data_dir: PathBuf::from("/x"),
         reactors: 3,
+        limits: LimitSettings {
+            memory_high_watermark: Watermark::Percent(40),
+            write_timeout: Duration::from_secs(15),
+            publish_rate: PublishRate {
+                messages: 1000,
+                bytes: 1 << 20,
+            },
+            user_publish_rate: PublishRate {
+                messages: 2000,
+                bytes: 2 << 20,
+            },
+            unacked_bytes_max: 3 << 20,
+            channels_max: 4,
+            sizes: Sizes {
+                queues: 5,
+                exchanges: 6,
+                bindings: 7,
+            },
+        },
         connections_max: 7,
         consumers_per_channel_max: 9,
         channel_max: 8,
@@ -179,6 +213,26 @@ fn wrong_values_name_the_flag_and_what_is_allowed() {
         ("--ring-bytes=1GiB", "--ring-bytes 1073741824", "--memory-budget"),
         ("--outbox-bytes=4KiB", "--outbox-bytes 4096", "--frame-max"),
         ("--spill-above=0", "--spill-above <PERCENT>", "1..=95"),
+        (
+            "--memory-high-watermark=120%",
+            "--memory-high-watermark <SIZE|PERCENT%>",
+            "1% to 100%",
+        ),
+        (
+            "--memory-high-watermark=much",
+            "--memory-high-watermark <SIZE|PERCENT%>",
+            "a percentage such as 60%, or 0 for none",
+        ),
+        (
+            "--write-timeout=2h",
+            "--write-timeout <TIME>",
+            "whole seconds from 0s to 3600s",
+        ),
+        (
+            "--publish-rate-max=2000000000",
+            "--publish-rate-max <COUNT>",
+            "0..=1000000000",
+        ),
         (
             "--durability=disk",
             "--durability <none|write|sync>",

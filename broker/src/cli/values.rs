@@ -16,7 +16,7 @@ const SIZES: [(&str, u64); 7] = [
 const TIMES: [(&str, u64); 4] = [("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)];
 
 /// A size in bytes.
-pub(super) fn bytes_u64(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes_u64(text: &str) -> Result<u64, String> {
     let expected = || {
         format!(
             "expected a size such as 4096, 64KiB or 16MiB (units {})",
@@ -60,7 +60,7 @@ pub(super) fn whole_seconds(time: Duration, min_s: u64, max_s: u64) -> Result<Du
 }
 
 /// A size in the largest unit that divides it.
-pub(super) fn size_text(bytes: u64) -> String {
+pub(crate) fn size_text(bytes: u64) -> String {
     let divides = |&&(_, unit): &&(&str, u64)| bytes > 0 && bytes.is_multiple_of(unit);
     let (name, unit) = SIZES.iter().find(divides).unwrap_or(&SIZES[SIZES.len() - 1]);
     format!("{}{name}", bytes / unit)

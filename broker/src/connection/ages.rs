@@ -53,7 +53,11 @@ impl Connection {
         let tick = self.reactor.ticks();
         let mut late = Vec::new();
         let mut oldest = 0;
-        let outbound = self.link.outbound();
+        let mut outbound = self.link.outbound();
+        outbound
+            .unacked
+            .set_max(self.broker.limits.settings().unacked_bytes_max);
+        let unstalled = outbound.unacked.take_unstalled();
         for (&id, channel) in self.channels.iter_mut().filter(|(_, channel)| !channel.closing) {
             let window = &outbound.windows[channel.window];
             channel.ages.note(tick, window);
@@ -69,6 +73,10 @@ impl Connection {
             late.extend(timeouts.take(1).map(|timeout| (id, timeout)));
         }
         drop(outbound);
+        if unstalled {
+            // There was less room when a delivery was refused.
+            self.resume_consumers();
+        }
         self.link.observed().oldest_unsettled_s.set(oldest);
         for (id, timeout) in late {
             let text = format!(

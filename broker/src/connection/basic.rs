@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wire::{Method, ReplyCode, TableRef};
 
 use super::channel::{ChannelConsumer, Confirms};
-use super::delivery::ConsumerTarget;
+use super::delivery::{ConsumerTarget, delivery_bytes};
 use super::failure::Failure;
 use super::replies::REPLY_TO;
 use super::task::Connection;
@@ -195,13 +195,16 @@ impl Connection {
             no_ack,
             self.reactor.now_ms(),
             |offset, redelivered, record, remaining| {
-                let mut outbound = self.link.outbound();
+                let mut locked = self.link.outbound();
+                let outbound = &mut *locked;
                 let frame_bytes_max = outbound.frame_bytes_max;
                 let window = &mut outbound.windows[window];
                 let delivery_tag = if no_ack {
                     window.next_tag()
                 } else {
-                    window.push(source, offset)
+                    let bytes = delivery_bytes(record);
+                    outbound.unacked.bytes += bytes as u64;
+                    window.push(source, offset, bytes as u32)
                 };
                 window.note_redelivered(redelivered);
                 again = redelivered;

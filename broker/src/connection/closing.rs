@@ -6,6 +6,7 @@ use super::channel::Channel;
 use super::failure::Failure;
 use super::task::{Connection, Stage};
 use super::window::DeliveryWindow;
+use crate::node::node_name;
 
 impl Connection {
     pub(super) fn open_channel(&mut self, id: u16) -> Result<(), Failure> {
@@ -16,6 +17,14 @@ impl Connection {
                 self.channel_max
             );
             return Err(Failure::new(ReplyCode::NotAllowed, text));
+        }
+        let max = self.broker.limits.settings().channels_max;
+        if max > 0 && self.broker.channel_count() >= max {
+            let text = format!(
+                "number of channels opened on node '{}' has reached the maximum allowed limit of ({max})",
+                node_name()
+            );
+            return Err(Failure::new(ReplyCode::NotAllowed, text).during(&Method::ChannelOpen));
         }
         let share = self.account().usage.admit_channel().map_err(|max| {
             let text = format!(

@@ -175,13 +175,17 @@ impl DeliverySession for ConsumerSession<'_> {
     fn deliver(&mut self, offset: Offset, redelivered: bool, record: &Record<'_>) -> Accepted {
         let target = self.target;
         let outbound = &mut *self.outbound;
-        if !target.link.admit(outbound, delivery_bytes(record)) {
+        let bytes = delivery_bytes(record);
+        if !target.link.admit(outbound, bytes) {
             return Accepted::Full;
         }
         let window = &mut outbound.windows[target.window];
         let tag = match target.source {
             None => window.next_tag(),
-            Some(source) if window.admit() => window.push(source, offset),
+            Some(source) if window.admit() && outbound.unacked.admit() => {
+                outbound.unacked.bytes += bytes as u64;
+                window.push(source, offset, bytes as u32)
+            }
             Some(_) => return Accepted::Full,
         };
         window.note_redelivered(redelivered);
@@ -192,6 +196,6 @@ impl DeliverySession for ConsumerSession<'_> {
 
 /// What a delivery takes of an outbox, roughly.
 #[inline]
-fn delivery_bytes(record: &Record<'_>) -> usize {
+pub(super) fn delivery_bytes(record: &Record<'_>) -> usize {
     DELIVERY_OVERHEAD_BYTES + record.names.len() + record.content.frames().len()
 }

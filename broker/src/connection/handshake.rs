@@ -189,6 +189,9 @@ impl Connection {
         self.deadline = None;
         // Signals that came during the handshake meant nothing yet.
         self.on_alarm();
+        self.refresh_throttle();
+        let unacked_bytes_max = self.broker.limits.settings().unacked_bytes_max;
+        self.link.outbound().unacked.set_max(unacked_bytes_max);
         Ok(())
     }
 }

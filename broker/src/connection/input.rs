@@ -65,6 +65,9 @@ impl Connection {
             let Some(frame) = decode_frame(rest, self.frame_bytes_max)? else {
                 break;
             };
+            if self.is_tight && !self.passes(&frame) {
+                break;
+            }
             at += frame.payload.len() + wire::FRAME_OVERHEAD;
             self.flush_settles();
             self.on_frame(frame, &input[..at])?;
@@ -109,7 +112,7 @@ impl Connection {
             return false;
         };
         !channel.closing
-            && !self.alarmed
+            && !self.frame_by_frame
             && channel.content.is_none()
             && !channel.is_blocked()
             && body_bytes as u64 <= self.broker.config.message_bytes_max

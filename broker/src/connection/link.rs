@@ -8,7 +8,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -16,6 +16,7 @@ use ring::ChunkPool;
 use slab::Slab;
 
 use super::socket::Writer as SocketWriter;
+use super::unacked::Unacked;
 use super::window::DeliveryWindow;
 use crate::observe::LinkObserved;
 
@@ -47,7 +48,7 @@ pub enum Signal {
     Kept = 1 << 5,
     /// Declarations and deletions that this connection asked for are stored.
     Stored = 1 << 6,
-    /// The disk is nearly full, or no longer: publishers wait, or go on.
+    /// An alarm was raised or cleared: publishers wait, or go on.
     Alarm = 1 << 7,
     /// The broker is about to stop: read nothing more.
     Quiesce = 1 << 8,
@@ -98,6 +99,8 @@ pub struct Outbound {
     pub pending: Vec<u8>,
     /// One window a channel.
     pub windows: Slab<DeliveryWindow>,
+    /// What of all windows together is unsettled.
+    pub unacked: Unacked,
     /// Largest frame that the peer accepts, overhead included.
     pub frame_bytes_max: usize,
     /// The peer understands a server-sent `basic.cancel`.
@@ -136,6 +139,8 @@ pub struct Link {
     writer: Mutex<Writer>,
     /// The socket took less than it was given; the connection's task waits until it is writable.
     write_blocked: AtomicBool,
+    /// Times that the socket could be written again after that.
+    relieved: AtomicU64,
     /// In some reactor's flush list.
     flush_queued: AtomicBool,
     signals: AtomicU32,
@@ -166,6 +171,7 @@ impl Link {
             outbound: Mutex::new(Outbound {
                 pending: Vec::new(),
                 windows: Slab::new(),
+                unacked: Unacked::default(),
                 frame_bytes_max: wire::FRAME_MIN_SIZE,
                 consumer_cancel_notify: false,
                 cancelled: Vec::new(),
@@ -178,6 +184,7 @@ impl Link {
             }),
             writer: Mutex::new(Writer::default()),
             write_blocked: AtomicBool::new(false),
+            relieved: AtomicU64::new(0),
             flush_queued: AtomicBool::new(false),
             signals: AtomicU32::new(0),
             waker: Mutex::new(None),
@@ -305,11 +312,23 @@ impl Link {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(())) => {
                     self.write_blocked.store(false, Ordering::Relaxed);
+                    self.relieved.fetch_add(1, Ordering::Relaxed);
                     self.flush();
                 }
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// While the socket is full: a number that stays the same until the peer has made room.
+    pub fn stuck(&self) -> Option<u64> {
+        let is_full = self.write_blocked.load(Ordering::Relaxed);
+        is_full.then(|| self.relieved.load(Ordering::Relaxed))
+    }
+
+    /// Gives up what the operating system holds for a peer that does not take it.
+    pub fn abandon(&self) {
+        self.socket.abandon();
     }
 
     /// True when everything encoded has been written.

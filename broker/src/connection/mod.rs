@@ -19,9 +19,11 @@
 //! | `basic` | qos, consume, cancel, get |
 //! | `entities` | exchange and queue methods |
 //! | `access` | what the connection's user may do |
-//! | `alarm` | publishes while the disk is nearly full |
+//! | `throttle` | a connection that may publish only so much a second |
+//! | `patience` | peers that take nothing |
+//! | `alarm` | publishes while memory or disk is nearly used up |
 //! | `closing` | channel and connection close, teardown |
-//! | `delivery`, `window`, `link` | the way out |
+//! | `delivery`, `window`, `unacked`, `link` | the way out |
 //! | `socket`, `peer` | what is at the other end: TCP, TLS or Unix domain |
 
 mod access;
@@ -39,6 +41,7 @@ mod inspect;
 mod link;
 mod login;
 mod parking;
+mod patience;
 mod peer;
 mod publish;
 mod queues;
@@ -48,7 +51,9 @@ mod settle;
 mod socket;
 mod stored;
 mod task;
+mod throttle;
 mod transaction;
+mod unacked;
 mod window;
 
 pub use delivery::{ConsumerSession, ConsumerTarget};
@@ -59,4 +64,5 @@ pub use peer::Peer;
 pub use replies::ReplyConsumers;
 pub use socket::{CIPHERTEXT_BYTES_MAX, Socket};
 pub use task::Connection;
+pub use unacked::Unacked;
 pub use window::{DeliveryWindow, SettledRun, Source, SourceId, UnknownDeliveryTag, WindowObserved};

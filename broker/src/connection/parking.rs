@@ -48,9 +48,11 @@ impl Connection {
         // What waits for the store waits for more than room: nothing may overtake.
         channel.parked.strict |= !is_publish || channel.awaits_answer();
         channel.parked.bytes.extend_from_slice(raw);
+        let waits_for_room = channel.waits_for_room();
         self.hold(raw.len());
-        if self.alarmed && is_publish {
-            self.note_alarmed_publish();
+        if is_publish && waits_for_room {
+            self.blocked = true;
+            self.tell_blocked();
         }
     }
 
@@ -104,6 +106,11 @@ impl Connection {
 }
 
 impl Channel {
+    /// Nothing stands in the way of what is parked, which begins with a publish.
+    pub(super) fn waits_for_the_alarm(&self) -> bool {
+        self.blocked.is_empty() && !self.awaits_answer() && is_basic_publish(&self.parked.bytes)
+    }
+
     /// Bytes of blocked publishes and parked frames.
     pub(super) fn held_bytes(&self) -> usize {
         self.parked.bytes.len()
@@ -122,6 +129,6 @@ fn is_basic_publish(raw: &[u8]) -> bool {
 }
 
 /// The same for the frame's payload.
-fn starts_basic_publish(payload: &[u8]) -> bool {
+pub(super) fn starts_basic_publish(payload: &[u8]) -> bool {
     payload.starts_with(&[0, 60, 0, 40])
 }

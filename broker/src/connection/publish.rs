@@ -236,6 +236,7 @@ impl Connection {
         if held > 0 {
             self.blocked = true;
             self.hold(held);
+            self.tell_blocked();
         }
         Ok(())
     }
@@ -329,6 +330,10 @@ impl Connection {
             .map(|(&id, _)| id)
             .collect();
         for id in blocked {
+            // The first publish would only be parked again, with all that is behind it.
+            if self.alarmed && self.channels[&id].waits_for_the_alarm() {
+                continue;
+            }
             if !self.send_deferred(id) || !self.retry_channel(id) {
                 continue;
             }

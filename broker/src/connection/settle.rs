@@ -81,7 +81,9 @@ impl Connection {
         let Some(channel) = self.channels.get(&id) else {
             return;
         };
-        self.link.outbound().windows[channel.window].settle_all(&mut self.runs);
+        let mut outbound = self.link.outbound();
+        outbound.settle_in(channel.window, |window| window.settle_all(&mut self.runs));
+        drop(outbound);
         self.hand_over(id, Fate::Requeue);
     }
 
@@ -89,10 +91,11 @@ impl Connection {
     pub(super) fn settle_tags(&mut self, id: u16, tags: &[u64], fate: Fate) {
         let key = self.channel_mut(id).window;
         let mut outbound = self.link.outbound();
-        let window = &mut outbound.windows[key];
-        for &tag in tags {
-            let _settled_already = window.settle(tag, false, &mut self.runs);
-        }
+        outbound.settle_in(key, |window| {
+            for &tag in tags {
+                let _settled_already = window.settle(tag, false, &mut self.runs);
+            }
+        });
         drop(outbound);
         self.hand_over(id, fate);
     }
@@ -103,7 +106,9 @@ impl Connection {
             .get(&id)
             .expect("acknowledging on an open channel")
             .window;
-        let taken = self.link.outbound().windows[window].settle(tag, multiple, &mut self.runs);
+        let mut outbound = self.link.outbound();
+        let taken = outbound.settle_in(window, |window| window.settle(tag, multiple, &mut self.runs));
+        drop(outbound);
         taken.map_err(|UnknownDeliveryTag| unknown_delivery_tag(tag))
     }
 
@@ -132,10 +137,14 @@ impl Connection {
         let mut outbound = self.link.outbound();
         let window = &mut outbound.windows[window_key];
         window.release_runs(&runs);
-        let unstalled = window.take_unstalled();
+        let (channel_unstalled, all_unstalled) = (window.take_unstalled(), outbound.unacked.take_unstalled());
         drop(outbound);
-        if unstalled {
+        if channel_unstalled || all_unstalled {
             self.flush_settles();
+        }
+        if all_unstalled {
+            self.resume_consumers();
+        } else if channel_unstalled {
             self.resume_consumers_of(id);
         }
         self.runs = runs;

@@ -110,7 +110,10 @@ impl Reader {
             Reader::Tcp(half) => ready!(Pin::new(half).poll_read(context, buffer))?,
             Reader::Unix(half) => ready!(Pin::new(half).poll_read(context, buffer))?,
             Reader::Tls(half, session) => {
-                return session.poll_read(half, context, buffer, &mut reactor.ciphertext());
+                // As much as fits when it is decrypted, with the rest of a record that was there before.
+                let ciphertext_max = CIPHERTEXT_BYTES_MAX.min(buffer.capacity() / 2);
+                let mut ciphertext = reactor.ciphertext();
+                return session.poll_read(half, context, buffer, &mut ciphertext[..ciphertext_max]);
             }
         }
         Poll::Ready(Ok(buffer.remaining() == 0))
@@ -139,6 +142,15 @@ impl Writer {
         match self {
             Writer::Tcp(half) | Writer::Tls(half, _) => half.as_ref().poll_write_ready(context),
             Writer::Unix(half) => half.as_ref().poll_write_ready(context),
+        }
+    }
+
+    /// Has the operating system forget what is not sent when the socket closes, which resets the connection. What a Unix-domain
+    /// socket holds goes with it anyway.
+    pub(super) fn abandon(&self) {
+        if let Writer::Tcp(half) | Writer::Tls(half, _) = self {
+            // At worst it is kept for as long as the operating system goes on trying.
+            let _ = socket2::SockRef::from(half.as_ref()).set_linger(Some(Duration::ZERO));
         }
     }
 

@@ -16,16 +16,18 @@ use super::channel::Channel;
 use super::failure::Failure;
 use super::link::{ConnectionId, Link, Signal, Signals};
 use super::login::Login;
+use super::patience::Stuck;
 use super::peer::Peer;
 use super::routes::RouteBudget;
 use super::settle::PendingSettles;
 use super::socket::{Reader, Socket};
+use super::throttle::Throttle;
 use super::window::SettledRun;
 use crate::auth::{Account, UserShare};
 use crate::broker::Broker;
 use crate::observe::{Client, Opened, now_ms};
 use crate::queue::Queue;
-use crate::reactor::{READ_BYTES_MAX, Reactor, remainder_bytes_max};
+use crate::reactor::{Reactor, remainder_bytes_max};
 use crate::store::metadata::UserRecord;
 use crate::vhost::VirtualHost;
 
@@ -100,8 +102,14 @@ pub struct Connection {
     pub(super) held_bytes: usize,
     pub(super) held_charged: usize,
     pub(super) budget_spent: bool,
-    /// The disk is nearly full: publishes wait.
+    /// Memory or disk is nearly used up: publishes wait.
     pub(super) alarmed: bool,
+    /// Its publishes are near their limit; see [`Throttle`].
+    pub(super) is_tight: bool,
+    /// Either of both: nothing takes the fast path of publishes.
+    pub(super) frame_by_frame: bool,
+    /// What it may publish, where that is limited.
+    pub(super) throttle: Option<Box<Throttle>>,
     /// The peer was told `connection.blocked`.
     pub(super) told_blocked: bool,
     /// The broker is about to stop: nothing more is read.
@@ -109,6 +117,8 @@ pub struct Connection {
     read_tick: u64,
     write_calls_seen: u64,
     write_tick: u64,
+    /// Whether the peer takes what is written.
+    pub(super) stuck: Stuck,
     reads: u64,
 }
 
@@ -162,12 +172,16 @@ impl Connection {
             held_bytes: 0,
             held_charged: 0,
             budget_spent: false,
-            alarmed: broker.store.has_alarm(),
+            alarmed: broker.alarms.stops_publishers(),
+            is_tight: false,
+            frame_by_frame: broker.alarms.stops_publishers(),
+            throttle: None,
             told_blocked: false,
             quiet: false,
             read_tick: now,
             write_calls_seen: 0,
             write_tick: now,
+            stuck: Stuck::default(),
             reads: 0,
             broker,
             reactor: Rc::clone(&reactor),
@@ -213,6 +227,7 @@ impl Connection {
             };
         }
         loop {
+            ready!(self.poll_pause(context));
             ready!(self.poll_login(context));
             if self.stage == Stage::Closed {
                 context.waker().wake_by_ref();
@@ -240,7 +255,8 @@ impl Connection {
         // The read lands behind the headroom, and the remainder, once there is something to join it with,
         // right before the read: it is moved only when there is news.
         let headroom = remainder_bytes_max(self.broker.config.frame_max as usize);
-        let mut buffer = ReadBuf::new(&mut scratch[headroom..headroom + READ_BYTES_MAX]);
+        let read_max = self.read_bytes_max();
+        let mut buffer = ReadBuf::new(&mut scratch[headroom..headroom + read_max]);
         let more = ready!(self.reader.poll_read(context, &mut buffer, &reactor))?;
         let read = buffer.filled().len();
         if read == 0 {
@@ -257,7 +273,10 @@ impl Connection {
         let start = headroom - self.remainder.len();
         scratch[start..headroom].copy_from_slice(&self.remainder);
         let input = &scratch[start..headroom + read];
-        let consumed = self.take_input(input);
+        let consumed = match self.throttle {
+            None => self.take_input(input),
+            Some(_) => self.take_metered_input(input),
+        };
         self.remainder.clear();
         self.remainder.extend_from_slice(&input[consumed..]);
         Poll::Ready(Ok((read, more)))
@@ -297,6 +316,9 @@ impl Connection {
         }
         // Whatever the stage: it holds for all that is still to come.
         self.quiet |= signals.has(Signal::Quiesce);
+        if signals.has(Signal::Alarm) {
+            self.on_alarm();
+        }
         if self.stage == Stage::Open
             && let Err(failure) = self.on_open_signals(signals)
         {
@@ -326,9 +348,6 @@ impl Connection {
 
     /// Signals that mean something only while the connection is open.
     fn on_open_signals(&mut self, signals: Signals) -> Result<(), Failure> {
-        if signals.has(Signal::Alarm) {
-            self.on_alarm();
-        }
         let retry = [Signal::RetryPublish, Signal::Stored, Signal::Alarm];
         if retry.into_iter().any(|signal| signals.has(signal)) || (self.blocked && signals.has(Signal::Tick))
         {
@@ -358,10 +377,11 @@ impl Connection {
             tracing::info!(connection = %self.link.id(), peer = %self.peer, "{text}");
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
+        self.check_patience()?;
         if self.stage == Stage::Open {
-            let waits = self.blocked && self.channels.values().any(Channel::waits_for_room);
-            self.link.observed().blocked.set(waits.into());
             self.check_consumer_timeouts();
+            self.refresh_throttle();
+            self.note_state();
         }
         if self.heartbeat_ticks == 0 || self.stage != Stage::Open {
             return Ok(());
@@ -377,9 +397,9 @@ impl Connection {
             self.write_calls_seen = calls + 1;
             self.write_tick = now;
         }
-        // A connection that we do not read because its publishes are blocked cannot be missed.
+        // A connection that we do not read because its publishes are blocked or too many cannot be missed.
         let silent = now - self.read_tick;
-        if silent > 2 * self.heartbeat_ticks && self.may_read() {
+        if silent > 2 * self.heartbeat_ticks && self.may_read() && !self.is_paused() {
             let text = format!(
                 "missed heartbeats from client, timeout: {}s",
                 self.heartbeat_ticks

@@ -47,7 +47,14 @@ struct Entry {
     tag: u64,
     offset: Offset,
     source: SourceId,
-    live: bool,
+    /// What it took of the outbox; 0 once it is settled.
+    bytes: u32,
+}
+
+impl Entry {
+    fn is_live(&self) -> bool {
+        self.bytes > 0
+    }
 }
 
 /// What can be seen of a window.
@@ -85,6 +92,8 @@ pub struct DeliveryWindow {
     redelivered: u64,
     entries: VecDeque<Entry>,
     live: usize,
+    /// Of those entries.
+    live_bytes: u64,
     sources: Slab<SourceSlot>,
     /// Limit on `live` over all consumers of the channel (`basic.qos` global); 0 = none.
     prefetch_global: u16,
@@ -126,6 +135,11 @@ impl DeliveryWindow {
         self.live
     }
 
+    /// What the unsettled deliveries took of the outbox.
+    pub fn unsettled_bytes(&self) -> u64 {
+        self.live_bytes
+    }
+
     /// Sets the channel-wide limit; 0 = none.
     pub fn set_prefetch_global(&mut self, prefetch: u16) {
         self.prefetch_global = prefetch;
@@ -154,17 +168,19 @@ impl DeliveryWindow {
         self.tag_last
     }
 
-    /// The tag of a delivery that awaits its acknowledgement.
+    /// The tag of a delivery of so many bytes, at least one, that awaits its acknowledgement.
     #[inline]
-    pub fn push(&mut self, source: SourceId, offset: Offset) -> u64 {
+    pub fn push(&mut self, source: SourceId, offset: Offset, bytes: u32) -> u64 {
+        debug_assert!(bytes > 0, "0 says that a delivery is settled");
         let tag = self.next_tag();
         self.entries.push_back(Entry {
             tag,
             offset,
             source,
-            live: true,
+            bytes,
         });
         self.live += 1;
+        self.live_bytes += u64::from(bytes);
         self.pushed += 1;
         self.sources[source.0 as usize].unsettled += 1;
         tag
@@ -215,7 +231,7 @@ impl DeliveryWindow {
         } else {
             let index = self.find(tag).ok_or(UnknownDeliveryTag)?;
             let entry = self.entries[index];
-            self.entries[index].live = false;
+            self.entries[index].bytes = 0;
             self.take(entry, runs);
         }
         self.trim();
@@ -233,7 +249,7 @@ impl DeliveryWindow {
         self.entries
             .range(start..)
             .take_while(move |entry| entry.tag <= last)
-            .filter(|entry| entry.live)
+            .filter(|entry| entry.is_live())
             .map(|entry| entry.tag)
     }
 
@@ -246,13 +262,13 @@ impl DeliveryWindow {
     pub fn oldest_tag(&self) -> Option<u64> {
         self.entries
             .iter()
-            .find(|entry| entry.live)
+            .find(|entry| entry.is_live())
             .map(|entry| entry.tag)
     }
 
     /// Unsettled deliveries among the `max` oldest entries: tag and source.
     pub fn unsettled(&self, max: usize) -> impl Iterator<Item = (u64, &Source)> {
-        let entries = self.entries.iter().take(max).filter(|entry| entry.live);
+        let entries = self.entries.iter().take(max).filter(|entry| entry.is_live());
         entries.map(|entry| (entry.tag, self.source(entry.source)))
     }
 
@@ -277,10 +293,11 @@ impl DeliveryWindow {
     }
 
     fn take(&mut self, entry: Entry, runs: &mut Vec<SettledRun>) {
-        if !entry.live {
+        if !entry.is_live() {
             return;
         }
         self.live -= 1;
+        self.live_bytes -= u64::from(entry.bytes);
         match runs.last_mut() {
             Some(run)
                 if run.source == entry.source && run.first.advance(run.count as u64) == entry.offset =>
@@ -302,15 +319,15 @@ impl DeliveryWindow {
             Some(entry) if entry.tag == tag => guess,
             _ => self.entries.binary_search_by_key(&tag, |entry| entry.tag).ok()?,
         };
-        self.entries[index].live.then_some(index)
+        self.entries[index].is_live().then_some(index)
     }
 
     /// Drops settled entries from the front, and from everywhere when they outnumber the live ones: one
     /// message that is never acknowledged must not make the window grow.
     fn trim(&mut self) {
-        while self.entries.pop_front_if(|entry| !entry.live).is_some() {}
+        while self.entries.pop_front_if(|entry| !entry.is_live()).is_some() {}
         if self.entries.len() > 64 && self.entries.len() > 2 * self.live {
-            self.entries.retain(|entry| entry.live);
+            self.entries.retain(Entry::is_live);
         }
     }
 }

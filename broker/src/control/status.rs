@@ -142,7 +142,7 @@ fn disk(broker: &Broker) -> Value {
     let (checkpoints, last_ms) = broker.tallies.checkpoints();
     json!({
         "free_bytes": store.storage().free_bytes(store.directory()).ok(),
-        "free_min_bytes": broker.config.disk_free_min,
+        "free_min_bytes": broker.limits.disk_free_min(),
         "log_bytes": logs.bytes_on_disk + spill.bytes_on_disk,
         "log_segments": logs.segments + spill.segments,
         "checkpoints": checkpoints,

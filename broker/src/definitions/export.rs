@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::parse::{ARGON2ID, VHOST_LIMITS, hashing_name};
+use super::parse::{ARGON2ID, PUBLISH_BYTES_RATE, PUBLISH_LIMITS, PUBLISH_RATE, VHOST_LIMITS, hashing_name};
 use super::{arguments, elsewhere};
 use crate::broker::Broker;
 use crate::config::Config;
@@ -194,6 +194,10 @@ pub(crate) fn user_object(user: &UserRecord) -> Value {
     if user.password_hash.is_slow() {
         value[ARGON2ID] = json!(user.password_hash);
     }
+    let publish_limits = publish_limits(user.limits.unwrap_or_default());
+    if !publish_limits.is_empty() {
+        value[PUBLISH_LIMITS] = publish_limits.into();
+    }
     value
 }
 
@@ -217,6 +221,14 @@ pub(crate) fn user_limits(limits: UserLimits) -> Map<String, Value> {
     ])
 }
 
+/// The limits of a user that RabbitMQ does not have.
+pub(crate) fn publish_limits(limits: UserLimits) -> Map<String, Value> {
+    set([
+        (PUBLISH_RATE, limits.publish_rate_max),
+        (PUBLISH_BYTES_RATE, limits.publish_bytes_rate_max),
+    ])
+}
+
 fn set(limits: [(&str, Option<u64>); 2]) -> Map<String, Value> {
     let set = limits.into_iter();
     set.filter_map(|(name, limit)| Some((name.to_owned(), limit?.into())))
@@ -235,7 +247,7 @@ mod tests {
         "vhosts": [{"name": "/"}, {"name": "tenant", "metadata": {"description": "d", "tags": ["t"]}}],
         "users": [{"name": "ada", "password_hash": "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR",
             "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator,monitoring",
-            "limits": {"max-connections": 5, "max-channels": -1}}],
+            "limits": {"max-connections": 5, "max-channels": -1}, "publish_limits": {"max-publish-rate": 9}}],
         "permissions": [{"user": "ada", "vhost": "tenant", "configure": "", "write": "^x", "read": ".*"}],
         "topic_permissions": [{"user": "ada", "vhost": "tenant", "exchange": "x", "write": "^a", "read": ""}],
         "parameters": [
@@ -293,7 +305,15 @@ mod tests {
             exported["users"][0]["tags"],
             json!(["administrator", "monitoring"])
         );
-        assert_eq!(exported["users"][0]["limits"], json!({"max-connections": 5}));
+        assert_eq!(
+            exported["users"][0]["limits"],
+            json!({"max-connections": 5}),
+            "nothing that RabbitMQ would refuse"
+        );
+        assert_eq!(
+            exported["users"][0]["publish_limits"],
+            json!({"max-publish-rate": 9})
+        );
         assert_eq!(exported["exchanges"].as_array().unwrap().len(), 1);
         assert_eq!(exported["bindings"].as_array().unwrap().len(), 1);
         assert_eq!(exported["bindings"][0]["arguments"], json!({"n": 1}));

@@ -22,6 +22,12 @@ const HASHINGS: [(&str, PasswordHashing); 2] = [
 ];
 /// Field of a user whose password RabbitMQ cannot check: the hash in its usual text form.
 pub(super) const ARGON2ID: &str = "password_hash_argon2id";
+/// Limits of a user that RabbitMQ does not know, and would refuse among `limits`.
+pub(super) const PUBLISH_LIMITS: &str = "publish_limits";
+/// Messages published in a second.
+pub(crate) const PUBLISH_RATE: &str = "max-publish-rate";
+/// Bytes published in a second.
+pub(crate) const PUBLISH_BYTES_RATE: &str = "max-publish-bytes-rate";
 /// Component of the parameters that are limits of virtual hosts.
 pub(super) const VHOST_LIMITS: &str = "vhost-limits";
 /// Fields about the broker that wrote the document.
@@ -284,6 +290,7 @@ fn user(fields: &mut Fields, left_out: &mut Vec<String>) -> Result<UserRecord, S
     };
     let tags = fields.tags("tags")?;
     let mut limits = fields.object("limits")?;
+    let mut publish_limits = fields.object(PUBLISH_LIMITS)?;
     let record = UserRecord {
         name,
         hashing: PasswordHashing::of(&password_hash),
@@ -292,9 +299,12 @@ fn user(fields: &mut Fields, left_out: &mut Vec<String>) -> Result<UserRecord, S
         limits: Some(UserLimits {
             connections_max: limits.limit("max-connections")?,
             channels_max: limits.limit("max-channels")?,
+            publish_rate_max: publish_limits.limit(PUBLISH_RATE)?,
+            publish_bytes_rate_max: publish_limits.limit(PUBLISH_BYTES_RATE)?,
         }),
     };
     left_out.extend(limits.unknown());
+    left_out.extend(publish_limits.unknown());
     Ok(record)
 }
 

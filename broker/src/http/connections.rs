@@ -1,5 +1,7 @@
 //! Accepting, and one connection's HTTP/1.1.
 
+use std::error::Error as _;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use super::shared::Shared;
+use super::slow_reader::Impatient;
 use crate::descriptors::Reserve;
 
 /// Connections served at a time; further ones wait to be accepted.
@@ -29,7 +33,7 @@ const HEAD_BYTES_MAX: usize = 32 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts for ever.
-pub(super) async fn accept(listener: TcpListener, router: Router) {
+pub(super) async fn accept(listener: TcpListener, router: Router, shared: Shared) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut reserve = Reserve::new();
     loop {
@@ -39,9 +43,11 @@ pub(super) async fn accept(listener: TcpListener, router: Router) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let router = router.clone();
+                let stream = Impatient::new(stream, shared.write_timeout());
+                let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
                     let _place = place;
-                    serve(stream, peer, router).await;
+                    serve(stream, peer, router, &shared).await;
                 });
             }
             Err(error) if Reserve::is_wanted(&error) => {
@@ -57,7 +63,7 @@ pub(super) async fn accept(listener: TcpListener, router: Router) {
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router) {
+async fn serve(stream: Impatient<TcpStream>, peer: SocketAddr, router: Router, shared: &Shared) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -69,7 +75,20 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router) {
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .await;
-    if let Err(error) = served {
-        tracing::debug!(%peer, %error, "management connection ended");
+    match served {
+        Err(error) if is_write_timeout(&error) => {
+            tracing::warn!(%peer, "management connection closed: its peer does not take the answer");
+            if let Some(broker) = shared.opened() {
+                broker.tallies.http.write_timeouts.add(1);
+            }
+        }
+        Err(error) => tracing::debug!(%peer, %error, "management connection ended"),
+        Ok(()) => {}
     }
+}
+
+/// True for what an [`Impatient`] socket fails with; a head that comes too slowly has no error of the socket.
+fn is_write_timeout(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }

@@ -53,7 +53,10 @@ impl Listener {
             let serving = serve(listeners, shared, Arc::clone(&stopped));
             let spawned = std::thread::Builder::new()
                 .name("http".to_owned())
-                .spawn(move || runtime.block_on(serving));
+                .spawn(move || {
+                    runtime.block_on(serving);
+                    runtime.shutdown_background();
+                });
             thread = Some(spawned?);
         }
         Ok(Listener {
@@ -82,7 +85,7 @@ impl Listener {
 async fn serve(listeners: Vec<TcpListener>, shared: Shared, stopped: Arc<Notify>) {
     let router = router(Arc::clone(&shared));
     for listener in listeners {
-        tokio::spawn(accept(listener, router.clone()));
+        tokio::spawn(accept(listener, router.clone(), Arc::clone(&shared)));
     }
     tokio::spawn(async move { shared.sampler.run(&shared).await });
     stopped.notified().await;

@@ -32,6 +32,7 @@ mod routes;
 mod sampler;
 mod settings;
 mod shared;
+mod slow_reader;
 
 pub(crate) use connections::CONNECTIONS_MAX;
 pub use listener::Listener;

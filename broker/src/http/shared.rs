@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::answer::Refusal;
 use super::sampler::Sampler;
@@ -35,6 +36,13 @@ impl Service {
             sampler: Sampler::default(),
             stage,
         })
+    }
+
+    /// How long a peer may leave its socket full.
+    pub(super) fn write_timeout(&self) -> Duration {
+        let limits = self.opened().map(|broker| broker.limits.settings());
+        // While the broker starts, answers are a line.
+        limits.unwrap_or_default().write_timeout
     }
 
     /// The broker, or 503.

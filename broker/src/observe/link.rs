@@ -42,17 +42,52 @@ pub struct Opened {
     pub client: Client,
 }
 
+/// How a connection's publishes fare, in RabbitMQ's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// They are taken.
+    Running,
+    /// They wait for room, or are too many, or were a moment ago.
+    Flow,
+    /// They would wait for the end of an alarm; there were none since it was raised.
+    Blocking,
+    /// They wait for the end of an alarm.
+    Blocked,
+}
+
+impl LinkState {
+    const ALL: [LinkState; 4] = [
+        LinkState::Running,
+        LinkState::Flow,
+        LinkState::Blocking,
+        LinkState::Blocked,
+    ];
+
+    /// RabbitMQ's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            LinkState::Running => "running",
+            LinkState::Flow => "flow",
+            LinkState::Blocking => "blocking",
+            LinkState::Blocked => "blocked",
+        }
+    }
+}
+
 /// Written by the connection's task.
 #[derive(Debug, Default)]
 pub struct LinkObserved {
     opened: OnceLock<Opened>,
     channels: Mutex<BTreeMap<u16, Arc<ChannelObserved>>>,
+    state: Gauge,
     /// Bytes read from the socket.
     pub bytes_in: Count,
     /// Socket calls that read something.
     pub reads: Count,
     /// 1 while some channel's publishes wait for room, as of the last second.
     pub blocked: Gauge,
+    /// 1 while it is read more slowly than it publishes, because it may publish only so much, or was in the last seconds.
+    pub throttled: Gauge,
     /// Seconds since the oldest delivery that is not settled went out, as of the last second.
     pub oldest_unsettled_s: Gauge,
 }
@@ -70,6 +105,8 @@ pub struct LinkView {
     pub writes: u64,
     /// Bytes that wait to be written.
     pub pending_bytes: usize,
+    /// Bytes of deliveries that are not settled.
+    pub unacked_bytes: u64,
     /// Its channels, by number.
     pub channels: Vec<ChannelView>,
 }
@@ -79,6 +116,17 @@ impl LinkObserved {
     pub fn open(&self, opened: Opened) {
         // Set once: a connection is opened once.
         let _ = self.opened.set(opened);
+    }
+
+    /// Sets what [`LinkObserved::state`] says.
+    pub fn set_state(&self, state: LinkState) {
+        self.state.set(state as u64);
+    }
+
+    /// As of the last second.
+    pub fn state(&self) -> LinkState {
+        let state = LinkState::ALL.get(self.state.get() as usize);
+        state.copied().unwrap_or(LinkState::Running)
     }
 
     /// What is known since the connection is open.
@@ -129,6 +177,7 @@ impl LinkView {
             bytes_out,
             writes,
             pending_bytes: outbound.unsent_bytes(),
+            unacked_bytes: outbound.unacked.bytes(),
             channels: views,
             observed,
         }

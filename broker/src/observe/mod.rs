@@ -15,6 +15,7 @@
 mod channel;
 mod count;
 mod histogram;
+mod limited;
 mod link;
 mod look;
 mod overview;
@@ -30,8 +31,9 @@ mod waits;
 pub use channel::{ChannelObserved, ChannelShare, ChannelView};
 pub use count::{Count, Gauge};
 pub use histogram::{BUCKETS_LOG2, Histogram, HistogramView};
+pub use limited::{Limited, limited};
 pub(crate) use link::now_ms;
-pub use link::{Client, LinkObserved, LinkView, Opened};
+pub use link::{Client, LinkObserved, LinkState, LinkView, Opened};
 pub(crate) use look::{Earlier, Look, QueueLook, Views};
 pub use overview::{GlobalCounts, Overview, QueueTotals, consumers, links, overview, queue_views};
 pub use process::Process;

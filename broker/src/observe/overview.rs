@@ -27,7 +27,8 @@ macro_rules! global_counts {
 global_counts! {
     received, received_confirm, confirmed, routed, unroutable_returned, unroutable_dropped, delivered_auto,
     delivered_manual, got_auto, got_manual, got_empty, redelivered, acknowledged, connections_opened,
-    connections_closed, channels_opened, channels_closed, queues_declared, bytes_in, reads, turns, route_lookups,
+    connections_closed, channels_opened, channels_closed, queues_declared, publish_pauses, write_timeouts, bytes_in,
+    reads, turns, route_lookups,
 }
 
 impl GlobalCounts {

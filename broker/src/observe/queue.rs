@@ -137,6 +137,8 @@ pub struct ConsumerView {
 pub enum ConsumerWait {
     /// It holds as many as it may: it, or its channel.
     Prefetch,
+    /// Its connection leaves as many bytes unacknowledged as it may.
+    Unacked,
     /// Its client does not read as fast as it is written to.
     Outbox,
     /// Another one is the single active consumer.
@@ -148,6 +150,7 @@ impl ConsumerWait {
     pub fn name(self) -> &'static str {
         match self {
             ConsumerWait::Prefetch => "prefetch",
+            ConsumerWait::Unacked => "unacked",
             ConsumerWait::Outbox => "outbox",
             ConsumerWait::Turn => "turn",
         }
@@ -169,9 +172,10 @@ impl ConsumerView {
         let outbound = self.link.outbound();
         let window = outbound.windows.get(self.window)?.observed();
         let is_full = window.prefetch_global > 0 && window.unsettled >= window.prefetch_global;
-        Some(match is_full {
-            true => ConsumerWait::Prefetch,
-            false => ConsumerWait::Outbox,
+        Some(match (is_full, outbound.unacked.is_full()) {
+            (true, _) => ConsumerWait::Prefetch,
+            (false, true) => ConsumerWait::Unacked,
+            (false, false) => ConsumerWait::Outbox,
         })
     }
 }

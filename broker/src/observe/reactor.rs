@@ -45,6 +45,10 @@ pub struct ReactorCounts {
     pub channels_closed: Count,
     /// Queue declarations, passive ones left out.
     pub queues_declared: Count,
+    /// Times that a connection was not read for a while because it published too much.
+    pub publish_pauses: Count,
+    /// Connections given up because their peer took nothing.
+    pub write_timeouts: Count,
     /// Bytes read from sockets.
     pub bytes_in: Count,
     /// Socket calls that read something.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::link::{LinkView, Opened};
 use super::queue::{ConsumerWait, QueueView};
+use crate::alarms::Alarm;
 use crate::broker::Broker;
 use crate::queue::Queue;
 
@@ -20,7 +21,7 @@ const SLOW_ACKNOWLEDGEMENT_S: u64 = 10;
 pub(crate) struct Wait {
     /// `publishers`, `consumers` or `messages`.
     pub(crate) who: &'static str,
-    /// A word: `disk`, `memory`, `log`, `prefetch`, `outbox`, `acknowledgements`, `consumers`.
+    /// A word: `disk`, `memory`, `log`, `rate`, `prefetch`, `unacked`, `outbox`, `acknowledgements`, `consumers`.
     pub(crate) cause: &'static str,
     /// How many of them, or of their queues.
     pub(crate) count: usize,
@@ -37,6 +38,8 @@ pub(crate) struct Waits {
     publishers: Vec<String>,
     /// What memory is used for: the largest first, in bytes.
     holders: Vec<(u64, String)>,
+    /// Names of connections that publish more than they may.
+    throttled: Vec<String>,
     /// Names of connections that hold a delivery for long, and for how many seconds.
     slow: Vec<(String, u64)>,
 }
@@ -82,6 +85,9 @@ impl Waits {
             });
             if link.observed.blocked.get() > 0 {
                 waits.publishers.push(name());
+            }
+            if link.observed.throttled.get() > 0 {
+                waits.throttled.push(name());
             }
             let oldest_s = link.observed.oldest_unsettled_s.get();
             if oldest_s >= SLOW_ACKNOWLEDGEMENT_S {
@@ -141,6 +147,20 @@ impl Waits {
             "outbox",
             "messages are ready, and no consumer's client reads as fast as it is written to",
         );
+        add(
+            "consumers",
+            "unacked",
+            "messages are ready, and connections leave as many bytes unacknowledged as they may",
+        );
+        if !self.throttled.is_empty() {
+            let names: Vec<&str> = self.throttled.iter().map(String::as_str).collect();
+            found.push(Wait {
+                who: "publishers",
+                cause: "rate",
+                count: names.len(),
+                text: format!("connections publish more than they may: {}", examples(&names)),
+            });
+        }
         if !self.slow.is_empty() {
             let names: Vec<String> = self
                 .slow
@@ -194,9 +214,17 @@ impl Waits {
                 format!("the log has failed, nothing persistent is taken until a restart ({reason})"),
             );
         }
-        if broker.store.has_alarm() {
-            let limit = broker.config.disk_free_min;
+        let alarms = &broker.alarms;
+        if alarms.has(Alarm::Disk) {
+            let limit = broker.limits.disk_free_min();
             add("disk", format!("less than {limit} bytes are free on the disk"));
+        }
+        if alarms.has(Alarm::Memory) {
+            let (used, limit) = (alarms.memory_used(), alarms.memory_limit().unwrap_or(0));
+            add(
+                "memory",
+                format!("the process has {used} bytes of memory, {limit} is the high watermark"),
+            );
         }
         if broker.starved.any() {
             let (used, budget) = (broker.pool.bytes_used(), broker.pool.bytes_budget());

@@ -18,6 +18,8 @@ const PRESSED_RATIO: f64 = 0.8;
 pub struct Starved {
     /// `waiters` is not empty: a look without the lock.
     any: AtomicBool,
+    /// The machine is short of memory, whatever the budget says.
+    pressed: AtomicBool,
     waiters: Mutex<Vec<Waiter>>,
 }
 
@@ -27,8 +29,18 @@ impl Starved {
         self.any.load(Ordering::Relaxed)
     }
 
-    /// True when the memory of all queues together is short.
+    /// The machine is short of memory, or no longer: queues spill what they can meanwhile.
+    pub(crate) fn set_pressed(&self, pressed: bool) {
+        self.pressed.store(pressed, Ordering::Relaxed);
+    }
+
+    /// True when queues are to spill what they can: the memory of all of them together is short, or the machine's.
     pub fn is_pressed(&self, pool: &ChunkPool) -> bool {
+        self.pressed.load(Ordering::Relaxed) || self.is_short(pool)
+    }
+
+    /// True when the memory of all queues together is short.
+    pub fn is_short(&self, pool: &ChunkPool) -> bool {
         self.any() || pool.bytes_used() as f64 > pool.bytes_budget() as f64 * PRESSED_RATIO
     }
 

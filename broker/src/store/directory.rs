@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use parking_lot::Mutex;
@@ -54,8 +54,6 @@ pub struct Store {
     awaiting: Mutex<Vec<(Ticket, Arc<Link>)>>,
     /// As `awaiting`, for those who are no connection.
     futures: Mutex<Vec<(Ticket, oneshot::Sender<()>)>>,
-    /// The disk is nearly full.
-    alarm: AtomicBool,
 }
 
 impl Store {
@@ -93,7 +91,6 @@ impl Store {
             done: AtomicU64::new(0),
             awaiting: Mutex::default(),
             futures: Mutex::default(),
-            alarm: AtomicBool::new(false),
             directory: config.directory,
         };
         Ok((store, receiver))
@@ -239,16 +236,6 @@ impl Store {
             }
             !called
         });
-    }
-
-    /// True while the disk is nearly full.
-    pub fn has_alarm(&self) -> bool {
-        self.alarm.load(Ordering::Relaxed)
-    }
-
-    /// Sets or clears the alarm; true when that changes it.
-    pub(super) fn set_alarm(&self, alarm: bool) -> bool {
-        self.alarm.swap(alarm, Ordering::Relaxed) != alarm
     }
 
     /// Says that all checkpoints are final.

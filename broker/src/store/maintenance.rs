@@ -1,7 +1,7 @@
 //! The maintenance thread: what must reach the disk, and nobody's message waits for.
 //!
 //! Jobs (descriptions of entities, ends of queues) are done in the order in which they came; a client's answer waits for its
-//! own. In between, by the clock: checkpoints, compaction, free space, memory pressure, figures.
+//! own. In between, by the clock: checkpoints, compaction, alarms, memory pressure, figures.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -13,14 +13,14 @@ use seglog::{Checkpoint, SeglogError, Settled};
 use super::metadata::Entity;
 use super::queue_log::QueueLog;
 use super::statistics::Statistics;
+use crate::alarms::{Alarm, Watch};
 use crate::broker::Broker;
-use crate::connection::Signal;
 use crate::observe::now_ms;
 use crate::queue::{Queue, Snapshot};
 
 /// How often the thread looks at the clock.
 const TICK: Duration = Duration::from_millis(20);
-/// How often it looks at free space and at what may be compacted.
+/// How often it looks at the alarms and at what may be compacted.
 const CARE_INTERVAL: Duration = Duration::from_secs(1);
 /// Jobs whose files are made durable together.
 const JOBS_MAX: usize = 256;
@@ -91,6 +91,7 @@ struct Worker {
     care_due: Instant,
     checkpoint_due: Option<Instant>,
     statistics: Statistics,
+    watch: Watch,
 }
 
 impl Worker {
@@ -99,9 +100,11 @@ impl Worker {
         let interval = broker.config.checkpoint_interval;
         Worker {
             tick_due: now + TICK,
-            care_due: now + CARE_INTERVAL,
+            // Clients are to meet the alarms that there are.
+            care_due: now,
             checkpoint_due: (!interval.is_zero()).then(|| now + interval),
             statistics: Statistics::new(&broker.config),
+            watch: Watch::default(),
             broker,
             jobs,
         }
@@ -206,7 +209,9 @@ impl Worker {
     fn tick(&mut self) {
         let now = Instant::now();
         self.tick_due = now + TICK;
-        self.relieve_memory();
+        if self.broker.starved.is_short(&self.broker.pool) {
+            self.relieve_memory();
+        }
         let interval = self.broker.config.checkpoint_interval;
         if self.checkpoint_due.is_some_and(|due| now >= due) {
             checkpoint_changed(&self.broker, false);
@@ -214,7 +219,10 @@ impl Worker {
         }
         if now >= self.care_due {
             self.care_due = now + CARE_INTERVAL;
-            self.watch_disk();
+            self.watch.look(&self.broker);
+            if self.broker.alarms.has(Alarm::Memory) {
+                self.relieve_memory();
+            }
             self.compact();
             self.statistics.log_when_due(&self.broker);
         }
@@ -222,37 +230,8 @@ impl Worker {
 
     /// Under pressure a queue spills when it is dispatched; those that stand still are dispatched here.
     fn relieve_memory(&self) {
-        if self.broker.starved.is_pressed(&self.broker.pool) {
-            for queue in self.broker.queues() {
-                queue.dispatch_at_home();
-            }
-        }
-    }
-
-    fn watch_disk(&self) {
-        let store = &self.broker.store;
-        let free = match store.storage().free_bytes(store.directory()) {
-            Ok(free) => free,
-            Err(error) => {
-                tracing::warn!(%error, path = %store.directory().display(), "cannot tell the free space of the disk");
-                return;
-            }
-        };
-        let low = free < self.broker.config.disk_free_min;
-        if store.set_alarm(low) {
-            let limit = self.broker.config.disk_free_min;
-            if low {
-                tracing::error!(
-                    free,
-                    limit,
-                    "the disk is nearly full: publishers wait until there is room"
-                );
-            } else {
-                tracing::info!(free, limit, "the disk has room again: publishers go on");
-            }
-            for inbox in self.broker.inboxes() {
-                inbox.raise(Signal::Alarm);
-            }
+        for queue in self.broker.queues() {
+            queue.dispatch_at_home();
         }
     }
 

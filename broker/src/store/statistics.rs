@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::alarms::Alarm;
 use crate::broker::Broker;
 use crate::config::Config;
 
@@ -45,7 +46,9 @@ impl Statistics {
             spill_bytes_written = spill.bytes_written,
             spill_bytes_on_disk = spill.bytes_on_disk,
             mappings = logs.mappings + spill.mappings,
-            disk_alarm = broker.store.has_alarm(),
+            resident_bytes = broker.alarms.memory_used(),
+            memory_alarm = broker.alarms.is_short_of_memory(),
+            disk_alarm = broker.alarms.has(Alarm::Disk),
             poisoned = broker.store.poison_reason().is_some(),
             "store statistics"
         );

@@ -3,6 +3,7 @@
 use wire::FieldTable;
 
 use super::exchange::{ExchangeKind, ExchangeSpec};
+use super::graph::Topology;
 
 /// A binding by the names of its ends.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,5 +60,26 @@ impl DelayChange {
             exchange: spec.name.clone(),
             durable: spec.durable,
         })
+    }
+}
+
+impl<Q: Clone> Topology<Q> {
+    /// Delayed exchanges that came or went since the last call, in order.
+    pub fn take_delays(&mut self) -> Vec<DelayChange> {
+        std::mem::take(&mut self.delays)
+    }
+
+    /// Has `take_delays` name every delayed exchange as one that came.
+    pub fn renew_delays(&mut self) {
+        let came = self
+            .exchanges
+            .iter()
+            .filter_map(|(_, exchange)| DelayChange::came(&exchange.spec));
+        self.delays = came.collect();
+    }
+
+    /// What has changed of the durable part since the last call, in order.
+    pub fn take_changes(&mut self) -> Vec<TopologyChange> {
+        std::mem::take(&mut self.changes)
     }
 }

@@ -62,6 +62,21 @@ impl TopologyError {
         )
     }
 
+    pub(super) fn too_many_exchanges(vhost: &str, name: &str, limit: usize) -> TopologyError {
+        let text = format!(
+            "cannot declare exchange '{name}' in vhost '{vhost}': exchange limit of {limit} is reached"
+        );
+        Self::new(ReplyCode::PreconditionFailed, text)
+    }
+
+    /// RabbitMQ has no such limit.
+    pub(super) fn too_many_bindings(vhost: &str, source: &str, limit: usize) -> TopologyError {
+        let text = format!(
+            "cannot bind to exchange '{source}' in vhost '{vhost}': binding limit of {limit} is reached"
+        );
+        Self::new(ReplyCode::PreconditionFailed, text)
+    }
+
     pub(super) fn unknown_kind(kind: &str) -> TopologyError {
         Self::new(
             ReplyCode::PreconditionFailed,

@@ -10,6 +10,7 @@ use super::binding::{Binding, BindingId, Destination, ExchangeId, QueueId, Targe
 use super::change::{BindingSpec, DelayChange, DestinationName, TopologyChange};
 use super::error::TopologyError;
 use super::exchange::{Exchange, ExchangeKind, ExchangeSpec};
+use super::sizes::Full;
 
 /// Name of the default exchange.
 pub(super) const DEFAULT_EXCHANGE: &str = "";
@@ -43,10 +44,12 @@ pub struct Topology<Q> {
     /// Those of the bindings that are durable.
     pub(super) durable_bindings: FxHashMap<BindingId, BindingSpec>,
     /// See `take_changes`.
-    changes: Vec<TopologyChange>,
+    pub(super) changes: Vec<TopologyChange>,
     /// See `take_delays`.
-    delays: Vec<DelayChange>,
+    pub(super) delays: Vec<DelayChange>,
     generation: u64,
+    /// What may not come any more.
+    pub(super) full: Full,
 }
 
 #[derive(Debug)]
@@ -72,6 +75,7 @@ impl<Q: Clone> Topology<Q> {
             changes: Vec::new(),
             delays: Vec::new(),
             generation: 0,
+            full: Full::default(),
         };
         for (name, kind) in PREDECLARED {
             let mut spec = ExchangeSpec::predeclared(name, kind);
@@ -85,25 +89,6 @@ impl<Q: Clone> Topology<Q> {
         topology
     }
 
-    /// Delayed exchanges that came or went since the last call, in order.
-    pub fn take_delays(&mut self) -> Vec<DelayChange> {
-        std::mem::take(&mut self.delays)
-    }
-
-    /// Has `take_delays` name every delayed exchange as one that came.
-    pub fn renew_delays(&mut self) {
-        let came = self
-            .exchanges
-            .iter()
-            .filter_map(|(_, exchange)| DelayChange::came(&exchange.spec));
-        self.delays = came.collect();
-    }
-
-    /// What has changed of the durable part since the last call, in order.
-    pub fn take_changes(&mut self) -> Vec<TopologyChange> {
-        std::mem::take(&mut self.changes)
-    }
-
     /// Changes whenever a route may have changed.
     pub fn generation(&self) -> u64 {
         self.generation
@@ -112,7 +97,7 @@ impl<Q: Clone> Topology<Q> {
     /// Declares an exchange, or checks that it exists just so.
     ///
     /// # Errors
-    /// 403 for the default exchange and new names that begin with `amq.`; 406 when it exists otherwise.
+    /// 403 for the default exchange and new names that begin with `amq.`; 406 when it exists otherwise, or is one too many.
     pub fn declare_exchange(&mut self, spec: ExchangeSpec) -> Result<(), TopologyError> {
         if spec.name == DEFAULT_EXCHANGE {
             return Err(TopologyError::default_exchange());
@@ -122,6 +107,9 @@ impl<Q: Clone> Topology<Q> {
         }
         if spec.name.starts_with(RESERVED_PREFIX) {
             return Err(TopologyError::reserved_name(&spec.name));
+        }
+        if let Some(limit) = self.full.exchanges {
+            return Err(TopologyError::too_many_exchanges(&self.vhost, &spec.name, limit));
         }
         self.insert_exchange(spec)
     }
@@ -200,11 +188,6 @@ impl<Q: Clone> Topology<Q> {
         }
     }
 
-    /// Number of queues.
-    pub fn queue_count(&self) -> usize {
-        self.queues.len()
-    }
-
     /// True when it exists and routes by topics.
     pub fn is_topic_exchange(&self, name: &str) -> bool {
         self.exchange(name)
@@ -224,7 +207,8 @@ impl<Q: Clone> Topology<Q> {
     /// Binds a queue to an exchange; a second binding just like the first changes nothing.
     ///
     /// # Errors
-    /// 404 for an unknown queue or exchange, 403 for the default exchange, 406 for arguments the exchange cannot use.
+    /// 404 for an unknown queue or exchange, 403 for the default exchange, 406 for arguments the exchange cannot use and for one
+    /// binding too many.
     pub fn bind_queue(
         &mut self,
         queue: &str,
@@ -326,6 +310,10 @@ impl<Q: Clone> Topology<Q> {
         let binding = Arc::new(Binding::new(source, destination, key, arguments));
         if self.binding_ids.contains_key(&binding) {
             return Ok(());
+        }
+        if let Some(limit) = self.full.bindings {
+            let source = &self.exchange_at(source).spec.name;
+            return Err(TopologyError::too_many_bindings(&self.vhost, source, limit));
         }
         self.generation += 1;
         let id = BindingId(small(self.bindings.insert(Arc::clone(&binding))));

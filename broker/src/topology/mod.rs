@@ -34,6 +34,7 @@ mod life_tests;
 mod listing;
 mod matcher;
 mod route;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod topic;
@@ -44,3 +45,4 @@ pub use exchange::{DELAY_QUEUE_PREFIX, ExchangeKind, ExchangeSpec, delay_queue};
 pub use graph::Topology;
 pub use listing::BindingsOf;
 pub use route::{DELAY_HEADER, Route, delay_ms};
+pub use sizes::{Full, Sizes};

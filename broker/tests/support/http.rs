@@ -25,6 +25,14 @@ pub struct Answer {
 }
 
 impl Http {
+    /// Without a password, of a broker that has come no further than to serve HTTP.
+    pub fn at(address: SocketAddr) -> Http {
+        Http {
+            address,
+            authorization: None,
+        }
+    }
+
     /// Without a password.
     pub fn anonymous(broker: &BrokerProcess) -> Http {
         Http {

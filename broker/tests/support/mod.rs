@@ -125,8 +125,17 @@ impl BrokerProcess {
 
     /// Resident memory now, in bytes.
     pub fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The same without pages of files, such as segments that are read back.
+    pub fn anonymous_bytes(&self) -> u64 {
+        self.memory("RssAnon:")
+    }
+
+    fn memory(&self, kind: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(kind)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 }
@@ -198,6 +207,19 @@ pub fn free_bytes(path: &std::path::Path) -> u64 {
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().nth(1).unwrap().trim().parse().unwrap()
+}
+
+/// A connection whose operating system keeps next to nothing for a reader that does not come.
+pub fn narrow_stream(address: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        Some(socket2::Protocol::TCP),
+    )
+    .unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.into()
 }
 
 /// Polls until `probe` gives something.
@@ -284,7 +306,10 @@ impl Client {
 
     /// The same, to any broker.
     pub fn raw_to(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
+        Client::over(TcpStream::connect(address).unwrap())
+    }
+
+    fn over(stream: TcpStream) -> Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
@@ -293,6 +318,14 @@ impl Client {
             input: Vec::new(),
             frame_bytes_max: 131_072,
         }
+    }
+
+    /// As `connect`, with so little room in the operating system that a client which does not read is soon noticed.
+    pub fn connect_narrowly(broker: &BrokerProcess) -> Client {
+        let mut client = Client::over(narrow_stream(broker.address));
+        client.handshake("guest", "guest");
+        client.open_channel(1);
+        client
     }
 
     /// An open connection as guest, with channel 1 open.
@@ -642,16 +675,7 @@ impl Client {
 
     /// Messages ready in a queue.
     pub fn ready(&mut self, channel: u16, queue: &str) -> u32 {
-        let passive = Method::QueueDeclare {
-            queue,
-            passive: true,
-            durable: false,
-            exclusive: false,
-            auto_delete: false,
-            no_wait: false,
-            arguments: TableRef::EMPTY,
-        };
-        match self.call(channel, passive).method() {
+        match self.call(channel, passive(queue)).method() {
             Method::QueueDeclareOk { message_count, .. } => message_count,
             other => panic!("{other:?}"),
         }
@@ -672,6 +696,19 @@ pub fn declare(queue: &str) -> Method<'_> {
     Method::QueueDeclare {
         queue,
         passive: false,
+        durable: false,
+        exclusive: false,
+        auto_delete: false,
+        no_wait: false,
+        arguments: TableRef::EMPTY,
+    }
+}
+
+/// A question about a queue.
+pub fn passive(queue: &str) -> Method<'_> {
+    Method::QueueDeclare {
+        queue,
+        passive: true,
         durable: false,
         exclusive: false,
         auto_delete: false,

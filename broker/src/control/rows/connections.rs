@@ -91,10 +91,7 @@ impl Row for ConnectionRow {
         })
         .shown(),
         column("state", |row: &ConnectionRow| {
-            match row.view.observed.blocked.get() {
-                0 => "running".into(),
-                _ => "blocked".into(),
-            }
+            row.view.observed.state().name().into()
         })
         .shown(),
         column("protocol", |_: &ConnectionRow| "AMQP 0-9-1".into()),

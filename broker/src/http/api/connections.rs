@@ -143,18 +143,13 @@ fn render(session: &Session, view: &LinkView) -> Value {
         .add("recv_oct", in_then, bytes_in)
         .add("send_oct", out_then, view.bytes_out)
         .into_value();
-    let state = match (session.broker.store.has_alarm(), view.observed.blocked.get()) {
-        (true, 1..) => "blocked",
-        (false, 1..) => "flow",
-        _ => "running",
-    };
     let properties = &opened.client.properties;
     let mut document = json!({
         "name": opened.name(),
         "node": node_name(),
         "type": "network",
         "protocol": "AMQP 0-9-1",
-        "state": state,
+        "state": view.observed.state().name(),
         "user": opened.user,
         "user_who_performed_action": opened.user,
         "vhost": opened.vhost,
@@ -167,6 +162,7 @@ fn render(session: &Session, view: &LinkView) -> Value {
         "channel_max": opened.channel_max, "frame_max": opened.frame_max, "timeout": opened.heartbeat_s,
         "channels": view.channels.len(),
         "recv_cnt": view.observed.reads.get(), "send_cnt": view.writes, "send_pend": view.pending_bytes,
+        "unacked_bytes": view.unacked_bytes,
     });
     if let (Value::Object(document), Value::Object(rates)) = (&mut document, rates) {
         document.extend(rates);

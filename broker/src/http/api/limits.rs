@@ -2,10 +2,10 @@
 
 use axum::extract::Path;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::gone;
-use crate::definitions::{user_limits, vhost_limits};
+use crate::definitions::{PUBLISH_BYTES_RATE, PUBLISH_RATE, publish_limits, user_limits, vhost_limits};
 use crate::http::answer::{Json, Refusal};
 use crate::http::body::Object;
 use crate::http::listing::Listing;
@@ -86,7 +86,7 @@ async fn list_users(session: Session, listing: Listing) -> Result<Json, Refusal>
             crate::store::metadata::Entity::User(user) => Some(user),
             _ => None,
         })
-        .filter(|user| !user_limits(user.limits.unwrap_or_default()).is_empty())
+        .filter(|user| !all_limits(user).is_empty())
         .collect();
     listing.answer(users, |user| user.name.clone(), render_user)
 }
@@ -102,7 +102,15 @@ async fn show_user(session: Session, Path(user): Path<String>) -> Result<Json, R
 }
 
 fn render_user(user: &UserRecord) -> Value {
-    json!({"user": user.name, "value": user_limits(user.limits.unwrap_or_default())})
+    json!({"user": user.name, "value": all_limits(user)})
+}
+
+/// RabbitMQ's, and those that only this broker has.
+fn all_limits(user: &UserRecord) -> Map<String, Value> {
+    let limits = user.limits.unwrap_or_default();
+    let mut all = user_limits(limits);
+    all.extend(publish_limits(limits));
+    all
 }
 
 async fn put_user(
@@ -139,7 +147,12 @@ async fn change_user(
     match name {
         "max-connections" => limits.connections_max = value,
         "max-channels" => limits.channels_max = value,
-        other => return Err(unknown(other, "max-connections or max-channels")),
+        PUBLISH_RATE => limits.publish_rate_max = value,
+        PUBLISH_BYTES_RATE => limits.publish_bytes_rate_max = value,
+        other => {
+            let known = "max-connections, max-channels, max-publish-rate or max-publish-bytes-rate";
+            return Err(unknown(other, known));
+        }
     }
     record.limits = Some(limits);
     let ticket = session.broker.put_user(record);

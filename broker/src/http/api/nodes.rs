@@ -4,13 +4,14 @@ use axum::extract::Path;
 use serde_json::{Map, Value, json};
 
 use super::overview::exchange_types;
+use crate::alarms::Alarm;
 use crate::auth::MECHANISMS;
 use crate::http::answer::{Json, Refusal};
 use crate::http::listing::Listing;
 use crate::http::login::Session;
 use crate::http::routes::Routes;
 use crate::node::Node;
-use crate::observe::{HistogramView, Process, QueueTotals, Stage, now_ms, queue_views};
+use crate::observe::{HistogramView, Process, QueueTotals, Stage, limited, now_ms, queue_views};
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.get("/api/nodes", list).get("/api/nodes/{name}", show)
@@ -49,11 +50,11 @@ fn document(session: &Session) -> Value {
         "fd_used": process.open_files,
         "fd_total": process.open_files_max,
         "mem_used": process.resident_bytes,
-        "mem_limit": broker.pool.bytes_budget(),
-        "mem_alarm": broker.starved.any(),
+        "mem_limit": broker.alarms.memory_limit(),
+        "mem_alarm": broker.alarms.is_short_of_memory(),
         "disk_free": store.storage().free_bytes(store.directory()).ok(),
-        "disk_free_limit": broker.config.disk_free_min,
-        "disk_free_alarm": store.has_alarm(),
+        "disk_free_limit": broker.limits.disk_free_min(),
+        "disk_free_alarm": broker.alarms.has(Alarm::Disk),
         "db_dir": store.directory().display().to_string(),
         "exchange_types": exchange_types(),
         "auth_mechanisms": mechanisms,
@@ -81,8 +82,14 @@ fn own(session: &Session) -> Value {
         })
         .collect();
     let (checkpoints, last_ms) = tallies.checkpoints();
+    let limits: Map<String, Value> = limited(broker)
+        .into_iter()
+        .map(|row| (row.name.to_owned(), json!({"used": row.used, "max": row.max})))
+        .collect();
     json!({
+        "limits": limits,
         "reactors": broker.inboxes().len(),
+        "memory_counted": broker.alarms.memory_used(),
         "memory_budget": broker.pool.bytes_budget(),
         "memory_used": broker.pool.bytes_used(),
         "memory_pressed": broker.starved.is_pressed(&broker.pool),

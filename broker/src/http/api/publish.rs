@@ -67,10 +67,11 @@ async fn publish(
         counts.unroutable_returned.add(1);
         return Ok(Json(json!({"routed": false})));
     }
-    if session.broker.store.has_alarm() {
-        return Err(Refusal::unavailable(
-            "the disk is nearly full: nothing is published",
-        ));
+    let alarms = &session.broker.alarms;
+    if alarms.stops_publishers()
+        && let Some(reason) = alarms.reason()
+    {
+        return Err(Refusal::unavailable(format!("{reason}: nothing is published")));
     }
     let deadline = Instant::now() + DEADLINE;
     let mut placed = Vec::new();

@@ -61,7 +61,12 @@ async fn show(session: Session, listing: Listing, Path(name): Path<String>) -> R
 async fn put(session: Session, Path(name): Path<String>, object: Object) -> Result<StatusCode, Refusal> {
     session.administrator()?;
     check_name(&name)?;
-    let mut record = user_record(name, object.0).map_err(Refusal::bad_request)?;
+    // A password is hashed slowly, which no other request is to wait for.
+    let hashed = tokio::task::spawn_blocking(move || user_record(name, object.0));
+    let hashed = hashed
+        .await
+        .map_err(|error| Refusal::unavailable(error.to_string()))?;
+    let mut record = hashed.map_err(Refusal::bad_request)?;
     let known = session.broker.users.account(&record.name);
     if let Some(known) = &known {
         record.limits = known.record.limits;

@@ -2,7 +2,7 @@
 
 use super::Scrape;
 use super::exposition::{Exposition, Kind};
-use crate::observe::{Stage, overview};
+use crate::observe::{Stage, limited, overview};
 
 /// Both are the same queue here; RabbitMQ's dashboards expect the label.
 const QUEUE_TYPE: (&str, &str) = ("queue_type", "rabbit_classic_queue");
@@ -91,8 +91,19 @@ pub(super) fn write(scrape: &Scrape<'_>, out: &mut Exposition) {
             .sample(&[PROTOCOL, QUEUE_TYPE], value);
     }
     write_dead_letters(scrape, out);
+    write_limits(scrape, out);
     write_objects(scrape, out);
     for (name, help, value) in [
+        (
+            "broker_publish_pauses_total",
+            "Times that a connection was not read for a while because it published more than it may.",
+            counts.publish_pauses,
+        ),
+        (
+            "broker_write_timeouts_total",
+            "Connections given up because their peer took nothing.",
+            counts.write_timeouts,
+        ),
         (
             "broker_incoming_bytes_total",
             "Bytes read from clients' sockets.",
@@ -124,6 +135,29 @@ pub(super) fn write(scrape: &Scrape<'_>, out: &mut Exposition) {
     for stage in Stage::ALL {
         let view = scrape.broker.tallies.stages.histogram(stage).view();
         out.histogram(&[("stage", stage.name())], &view, 1e-6, (0, 26));
+    }
+}
+
+/// What is counted against limits: an alert can be one line for all of them.
+fn write_limits(scrape: &Scrape<'_>, out: &mut Exposition) {
+    let all = limited(scrape.broker);
+    out.family(
+        Kind::Gauge,
+        "broker_limited_used",
+        "How many there are of what may be limited.",
+    );
+    for row in all {
+        out.sample(&[("what", row.name)], row.used);
+    }
+    out.family(
+        Kind::Gauge,
+        "broker_limited_max",
+        "How many there may be, where that is limited.",
+    );
+    for row in all {
+        if let Some(max) = row.max {
+            out.sample(&[("what", row.name)], max);
+        }
     }
 }
 
@@ -210,6 +244,11 @@ fn write_objects(scrape: &Scrape<'_>, out: &mut Exposition) {
     let pending: usize = scrape.links.iter().map(|link| link.pending_bytes).sum();
     let sent: u64 = scrape.links.iter().map(|link| link.bytes_out).sum();
     let blocked: u64 = scrape.links.iter().map(|link| link.observed.blocked.get()).sum();
+    let throttled: u64 = scrape
+        .links
+        .iter()
+        .map(|link| link.observed.throttled.get())
+        .sum();
     let oldest = scrape
         .links
         .iter()
@@ -220,6 +259,11 @@ fn write_objects(scrape: &Scrape<'_>, out: &mut Exposition) {
         pending,
     );
     out.gauge(
+        "broker_unacked_bytes",
+        "Bytes of deliveries that are not settled, on connections that are open now.",
+        scrape.links.iter().map(|link| link.unacked_bytes).sum::<u64>(),
+    );
+    out.gauge(
         "broker_outgoing_bytes",
         "Bytes written to connections that are open now.",
         sent,
@@ -228,6 +272,11 @@ fn write_objects(scrape: &Scrape<'_>, out: &mut Exposition) {
         "broker_connections_blocked",
         "Connections whose publishes wait for room.",
         blocked,
+    );
+    out.gauge(
+        "broker_connections_throttled",
+        "Connections that publish more than they may, as of the last seconds.",
+        throttled,
     );
     out.gauge(
         "broker_oldest_unacked_age_seconds",

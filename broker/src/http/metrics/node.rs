@@ -2,6 +2,7 @@
 
 use super::Scrape;
 use super::exposition::{Exposition, Kind};
+use crate::alarms::Alarm;
 use crate::node::Node;
 use crate::observe::{Process, now_ms};
 
@@ -34,8 +35,13 @@ pub(super) fn write(scrape: &Scrape<'_>, out: &mut Exposition) {
     );
     out.gauge(
         "rabbitmq_resident_memory_limit_bytes",
-        "Memory budget for messages and buffers.",
-        broker.pool.bytes_budget(),
+        "Memory above which publishers wait; 0 where there is no limit.",
+        broker.alarms.memory_limit().unwrap_or(0),
+    );
+    out.gauge(
+        "broker_memory_counted_bytes",
+        "Resident memory without pages of files, which is what that limit is for.",
+        broker.alarms.memory_used(),
     );
     out.gauge_if(
         "rabbitmq_process_open_fds",
@@ -55,7 +61,7 @@ pub(super) fn write(scrape: &Scrape<'_>, out: &mut Exposition) {
     out.gauge(
         "rabbitmq_disk_space_available_limit_bytes",
         "Free space below which publishers wait.",
-        broker.config.disk_free_min,
+        broker.limits.disk_free_min(),
     );
     let flag = |alarm: bool| u8::from(alarm);
     let files_left = process
@@ -65,12 +71,12 @@ pub(super) fn write(scrape: &Scrape<'_>, out: &mut Exposition) {
     out.gauge(
         "rabbitmq_alarms_memory_used_watermark",
         "1 while publishers wait for memory.",
-        flag(broker.starved.any()),
+        flag(broker.alarms.is_short_of_memory()),
     );
     out.gauge(
         "rabbitmq_alarms_free_disk_space_watermark",
         "1 while publishers wait for disk space.",
-        flag(store.has_alarm()),
+        flag(broker.alarms.has(Alarm::Disk)),
     );
     out.gauge(
         "rabbitmq_alarms_file_descriptor_limit",

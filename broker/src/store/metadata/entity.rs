@@ -53,6 +53,12 @@ pub struct UserLimits {
     /// Open channels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels_max: Option<u64>,
+    /// Messages published in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish_rate_max: Option<u64>,
+    /// Bytes published in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish_bytes_rate_max: Option<u64>,
 }
 
 /// What a user may do in a virtual host: regular expressions that a name must match somewhere.

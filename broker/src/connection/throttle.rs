@@ -1,0 +1,216 @@
+//! A connection that may publish only so much a second; others have no [`Throttle`] and pay a look at that for each read.
+//!
+//! While the meters hold more than a read can bring, publishes take the fast path, and what they were is counted afterwards. When it
+//! gets tight, reads are small and each publish asks first. One that may not pass stays where it is, in the
+//! connection's unparsed input, with everything behind it, and the socket is not read until it may: so order is kept, nothing is
+//! buffered, and an acknowledgement waits for no more than the publishes that its own client has sent before it.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::time::{Sleep, sleep};
+use wire::{Frame, FrameKind};
+
+use super::parking::starts_basic_publish;
+use super::task::{Connection, Stage};
+use crate::meter::{Meter, PublishRate};
+use crate::reactor::READ_BYTES_MAX;
+
+/// Octets of one read when the meters hold less than a full read could bring. A record of TLS fits.
+const READ_BYTES_TIGHT: usize = 32 << 10;
+/// Shortest pause: a timer is not worth a message or two.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// Seconds after a pause in which the connection still counts as one in flow; RabbitMQ's number.
+const FLOW_TICKS: u64 = 5;
+
+/// See the module documentation.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    own: Meter,
+    /// The user's connections share a meter.
+    by_user: bool,
+    /// Each publish asks first.
+    is_tight: bool,
+    /// Octets that came since the last publish, while it was not tight.
+    uncharged: u64,
+    pause: Option<Pin<Box<Sleep>>>,
+    /// Reactor tick of the last pause.
+    paused_tick: Option<u64>,
+}
+
+impl Connection {
+    /// Looks at what this connection may publish. When it is open, and once a second.
+    pub(super) fn refresh_throttle(&mut self) {
+        let (settings, now) = (self.broker.limits.settings(), Instant::now());
+        let by_user = self.account().usage.refresh_rate(settings.user_publish_rate, now);
+        let is_limited = by_user || !settings.publish_rate.is_unlimited();
+        match &mut self.throttle {
+            None if is_limited => {
+                self.throttle = Some(Box::new(Throttle {
+                    own: Meter::new(settings.publish_rate, now),
+                    by_user,
+                    is_tight: false,
+                    uncharged: 0,
+                    pause: None,
+                    paused_tick: None,
+                }));
+            }
+            None => {}
+            // What was paused has to be handled before it can be forgotten.
+            Some(throttle) if !is_limited && throttle.pause.is_none() => self.throttle = None,
+            Some(throttle) => {
+                throttle.by_user = by_user;
+                throttle.set_rate(settings.publish_rate, now);
+                if !is_limited {
+                    throttle.pause = Some(Box::pin(sleep(Duration::ZERO)));
+                }
+            }
+        }
+        let tick = self.reactor.ticks();
+        let in_flow = self
+            .throttle
+            .as_ref()
+            .is_some_and(|throttle| throttle.is_in_flow(tick));
+        self.link.observed().throttled.set(in_flow.into());
+    }
+
+    /// True while the socket is not read because its publishes are too many.
+    pub(super) fn is_paused(&self) -> bool {
+        self.throttle
+            .as_ref()
+            .is_some_and(|throttle| throttle.pause.is_some())
+    }
+
+    /// Octets that one read may bring.
+    #[inline]
+    pub(super) fn read_bytes_max(&mut self) -> usize {
+        if self.throttle.is_none() {
+            return READ_BYTES_MAX;
+        }
+        match self.covers(READ_BYTES_MAX) {
+            true => READ_BYTES_MAX,
+            false => READ_BYTES_TIGHT,
+        }
+    }
+
+    /// Handles input of a connection with a throttle; how much of it need not be kept.
+    #[cold]
+    pub(super) fn take_metered_input(&mut self, input: &[u8]) -> usize {
+        let is_tight = !self.covers(input.len());
+        self.set_tight(is_tight);
+        let received = self.reactor.counts().received.get();
+        let consumed = self.take_input(input);
+        self.set_tight(false);
+        let published = self.reactor.counts().received.get() - received;
+        if let Some(throttle) = &mut self.throttle
+            && !is_tight
+        {
+            // What acknowledgements took, beyond the longest message, is nobody's publish.
+            let message_max = self.broker.config.message_bytes_max + READ_BYTES_MAX as u64;
+            throttle.uncharged = (throttle.uncharged + consumed as u64).min(message_max);
+            if published > 0 {
+                let bytes = std::mem::take(&mut throttle.uncharged);
+                self.charge(published, bytes);
+            }
+        }
+        consumed
+    }
+
+    /// Goes on with what was paused, once its time has come.
+    pub(super) fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while let Some(throttle) = &mut self.throttle
+            && let Some(pause) = &mut throttle.pause
+        {
+            if self.stage == Stage::Open {
+                ready!(pause.as_mut().poll(context));
+                if self.quiet {
+                    return Poll::Pending;
+                }
+            }
+            throttle.pause = None;
+            let mut input = std::mem::take(&mut self.remainder);
+            let consumed = self.take_metered_input(&input);
+            input.drain(..consumed);
+            self.remainder = input;
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether a frame may pass while it is tight. One that may not is the first of those that wait, and the pause begins.
+    pub(super) fn passes(&mut self, frame: &Frame<'_>) -> bool {
+        let bytes = (frame.payload.len() + wire::FRAME_OVERHEAD) as u64;
+        match frame.kind {
+            FrameKind::Method if starts_basic_publish(frame.payload) => {
+                let wait = self.wait();
+                if wait > Duration::ZERO {
+                    self.pause(wait);
+                    return false;
+                }
+                self.charge(1, bytes);
+            }
+            FrameKind::Header | FrameKind::Body => self.charge(0, bytes),
+            _ => {}
+        }
+        true
+    }
+
+    fn set_tight(&mut self, is_tight: bool) {
+        if let Some(throttle) = &mut self.throttle {
+            throttle.is_tight = is_tight;
+        }
+        self.is_tight = is_tight;
+        self.note_frame_by_frame();
+    }
+
+    fn pause(&mut self, wait: Duration) {
+        let tick = self.reactor.ticks();
+        self.reactor.counts().publish_pauses.add(1);
+        self.link.observed().throttled.set(1);
+        if let Some(throttle) = &mut self.throttle {
+            throttle.pause = Some(Box::pin(sleep(wait.max(PAUSE_MIN))));
+            throttle.paused_tick = Some(tick);
+        }
+        self.note_state();
+    }
+
+    fn covers(&mut self, bytes: usize) -> bool {
+        let (bytes, now) = (bytes as u64, Instant::now());
+        self.all_meters(|meter| meter.covers(bytes, now), true, |one, other| one && other)
+    }
+
+    fn wait(&mut self) -> Duration {
+        let now = Instant::now();
+        self.all_meters(|meter| meter.wait(now), Duration::ZERO, Duration::max)
+    }
+
+    fn charge(&mut self, messages: u64, bytes: u64) {
+        let now = Instant::now();
+        self.all_meters(|meter| meter.take(messages, bytes, now), (), |(), ()| ());
+    }
+
+    /// Asks its own meter and its user's; `none` where there is none.
+    fn all_meters<R>(&mut self, ask: impl Fn(&mut Meter) -> R, none: R, both: impl Fn(R, R) -> R) -> R {
+        let Some(throttle) = &mut self.throttle else {
+            return none;
+        };
+        let (own, by_user) = (ask(&mut throttle.own), throttle.by_user);
+        match by_user.then(|| self.account().usage.metered(ask)).flatten() {
+            Some(shared) => both(own, shared),
+            None => own,
+        }
+    }
+}
+
+impl Throttle {
+    fn set_rate(&mut self, rate: PublishRate, now: Instant) {
+        if self.own.rate() != rate {
+            self.own = Meter::new(rate, now);
+        }
+    }
+
+    fn is_in_flow(&self, tick: u64) -> bool {
+        self.pause.is_some() || self.paused_tick.is_some_and(|paused| tick - paused < FLOW_TICKS)
+    }
+}
