@@ -330,3 +330,37 @@ fn a_publisher_that_waits_for_the_memory_budget_for_seconds_is_told() {
     );
     wait_for("readiness", || (http.get("/readyz").status == 200).then_some(()));
 }
+
+#[test]
+fn a_publish_that_has_come_in_part_is_completed_when_publishers_go_on() {
+    const BODY_BYTES: usize = 100_000;
+    let configured = Configured::start("memory_high_watermark = '1B'\n");
+    let broker = &configured.broker;
+    let mut client = Client::connect(broker);
+    client.declare(1, "orders");
+    let mut publish = Vec::new();
+    support::encode_publish(
+        &mut publish,
+        1,
+        "",
+        "orders",
+        false,
+        &[7; BODY_BYTES],
+        client.frame_bytes_max,
+    );
+    // Method, header and most of the body: more than is left lying for the rest to come.
+    let (begin, rest) = publish.split_at(BODY_BYTES - 1_000);
+    let http = Http::anonymous(broker);
+    wait_for("the alarm", || (http.get("/readyz").status == 503).then_some(()));
+    client.write(begin);
+    assert!(matches!(
+        client.frame().method(),
+        Method::ConnectionBlocked { .. }
+    ));
+    configured.reload("memory_high_watermark = '0B'\n");
+    client.expect(0, Method::ConnectionUnblocked);
+    client.write(rest);
+    let mut other = Client::connect(broker);
+    other.consume(1, "orders", "c", true);
+    assert_eq!(other.message().body, [7; BODY_BYTES]);
+}

@@ -27,6 +27,17 @@ const HEADER_BYTES_FREE: usize = 4096;
 impl Connection {
     /// Handles every complete frame in `input`; returns how many bytes that were.
     pub(super) fn process(&mut self, input: &[u8]) -> Result<usize, Failure> {
+        self.handle_frames(input, true)
+    }
+
+    /// The same for whole frames that were parked: none is left for a read that would complete its publish, because what follows
+    /// them comes by itself.
+    pub(super) fn process_parked(&mut self, frames: &[u8]) -> Result<(), Failure> {
+        self.handle_frames(frames, false).map(|_| ())
+    }
+
+    /// `more_follows`: what is not handled is kept, and handled with the next read.
+    fn handle_frames(&mut self, input: &[u8], more_follows: bool) -> Result<usize, Failure> {
         let mut at = 0;
         while self.stage == Stage::Open && at < input.len() {
             let rest = &input[at..];
@@ -40,7 +51,9 @@ impl Connection {
                     continue;
                 }
                 Scan::Incomplete
-                    if rest.len() < INCOMPLETE_PUBLISH_BYTES_MAX && !self.awaits_content(rest) =>
+                    if more_follows
+                        && rest.len() < INCOMPLETE_PUBLISH_BYTES_MAX
+                        && !self.awaits_content(rest) =>
                 {
                     break;
                 }

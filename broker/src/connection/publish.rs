@@ -350,7 +350,7 @@ impl Connection {
             };
             let parked = std::mem::take(&mut channel.parked);
             self.release_held(parked.bytes.len());
-            self.process(&parked.bytes)?;
+            self.process_parked(&parked.bytes)?;
         }
         self.blocked = self.channels.values().any(Channel::is_blocked);
         self.send_confirms();
