@@ -12,7 +12,20 @@ packaging=broker/packaging
 exposure_max=1.1
 
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+# What runs now: a broker, or who traces one.
+started=
+end() {
+    local child children=()
+    if [ -n "$started" ]; then
+        # A broker outlives its tracer.
+        read -ra children <"/proc/$started/task/$started/children" || true
+        for child in "${children[@]}" "$started"; do kill -KILL "$child" 2>/dev/null || true; done
+        wait "$started" 2>/dev/null || true
+    fi
+    rm -rf "$scratch"
+}
+trap end EXIT
+trap 'exit 130' INT TERM
 
 fail() {
     echo "packaging: $*" >&2
@@ -43,11 +56,11 @@ system_calls() {
         echo "skipped: system calls, without systemd-analyze, curl or strace"
         return
     fi
-    local pid line api=
+    local line api=
     mkfifo "$scratch/out"
     strace -f -qq -o "$scratch/calls" "$BROKER_BIN" --listen 127.0.0.1:0 --listen-unix "$scratch/amqp.sock" --management-listen 127.0.0.1:0 \
         --data-dir "$scratch/data" --log warn >"$scratch/out" &
-    pid=$!
+    started=$!
     exec 3<"$scratch/out"
     while read -r line <&3; do
         case $line in
@@ -64,7 +77,8 @@ system_calls() {
     "$BROKER_BIN" reload --data-dir "$scratch/data" >/dev/null
     # strace passes the signal on to nobody: the broker is its child.
     kill -TERM "$(cat "$scratch/data/LOCK")"
-    wait "$pid" || fail "the broker has ended with $?"
+    wait "$started" || fail "the broker has ended with $?"
+    started=
     local allow deny
     read -ra allow < <(sed -n 's/^SystemCallFilter=\([^~]\)/\1/p' "$packaging/broker.service")
     read -ra deny < <(sed -n 's/^SystemCallFilter=~//p' "$packaging/broker.service")
@@ -94,7 +108,7 @@ expand() {
 
 # What needs no container engine: the build's context is complete, and the broker lives and dies as the image has it.
 image() {
-    local dockerfile=$packaging/Dockerfile pinned context=$scratch/context path
+    local dockerfile=$packaging/Dockerfile pinned context=$scratch/context path from
     pinned=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
     grep -q "^FROM rust:$pinned-slim-bookworm AS build$" "$dockerfile" || fail "Dockerfile: not built with the pinned Rust $pinned"
     grep -q "^ENV RUSTUP_TOOLCHAIN=$pinned$" "$dockerfile" || fail "Dockerfile: RUSTUP_TOOLCHAIN is not $pinned"
@@ -102,17 +116,27 @@ image() {
     sed -n 's/^!//p' .dockerignore | while read -r path; do cp -r "$path" "$context"; done
     sed -n '/^[a-z]/p' .dockerignore | while read -r path; do rm -r "${context:?}/$path"; done
     (cd "$context" && cargo metadata --locked --offline --format-version 1 >/dev/null) || fail ".dockerignore leaves out what the build needs"
+    while read -r from; do
+        [ -e "$context/$from" ] || fail ".dockerignore leaves out $from, which the Dockerfile copies"
+    done < <(sed -n 's/^COPY \([^-.][^ ]*\) .*/\1/p' "$dockerfile")
     echo "image: the context is complete"
     as_the_image_does "$dockerfile"
 }
 
 as_the_image_does() {
-    local dockerfile=$1 user line pid health data=$scratch/image
+    local dockerfile=$1 user line health place from data=$scratch/image
     local environment=() run=()
     user=$(sed -n 's/^USER //p' "$dockerfile")
     [[ $user =~ ^[1-9][0-9]*:[1-9][0-9]*$ ]] || fail "Dockerfile: USER $user is not a number over 0"
-    mapfile -t environment < <(sed -n 's/^\(ENV\|   \) \(BROKER_[A-Z_]*=[^ ]*\).*/\2/p' "$dockerfile")
-    [ "${#environment[@]}" -gt 0 ] || fail "Dockerfile: no BROKER_ variable found"
+    # A variable beats a file: with another one than the file's place, a file that somebody mounts there would not count.
+    mapfile -t environment < <(grep -v '^#' "$dockerfile" | grep -o 'BROKER_[A-Z_]*=[^ ]*')
+    place=${environment[0]#BROKER_CONFIG=}
+    [ "${environment[*]}" = "BROKER_CONFIG=$place" ] || fail "Dockerfile: sets ${environment[*]:-nothing}, not BROKER_CONFIG alone"
+    from=$(sed -n "s|^COPY \(.*\) $place\$|\1|p" "$dockerfile")
+    [ -n "$from" ] || fail "Dockerfile: copies nothing to $place"
+    sed "s|^data_dir = \"$(sed -n 's/^VOLUME //p' "$dockerfile")\"\$|data_dir = \"$data\"|" "$from" >"$scratch/image.toml"
+    grep -qF "\"$data\"" "$scratch/image.toml" || fail "$from: data_dir is not the Dockerfile's VOLUME"
+    environment=("BROKER_CONFIG=$scratch/image.toml")
     if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
         run=(setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-groups)
         install -d -o "${user%:*}" -g "${user#*:}" -m 700 "$data"
@@ -125,9 +149,9 @@ as_the_image_does() {
     fi
     mkfifo "$scratch/image-out"
     # Elsewhere than in the image, as far as the outside can tell.
-    "${run[@]}" env -i "${environment[@]}" "BROKER_DATA_DIR=$data" "$scratch/broker" --listen 127.0.0.1:0 --management-listen 127.0.0.1:0 \
+    "${run[@]}" env -i "${environment[@]}" "$scratch/broker" --listen 127.0.0.1:0 --management-listen 127.0.0.1:0 \
         >"$scratch/image-out" 2>"$scratch/image-log" &
-    pid=$!
+    started=$!
     exec 4<"$scratch/image-out"
     while read -r line <&4; do
         [[ $line == "broker listening on "* ]] && break
@@ -135,10 +159,11 @@ as_the_image_does() {
     health=$(sed -n 's/^HEALTHCHECK .*CMD //p' "$dockerfile")
     mapfile -t health < <(node -p "$health.join('\n')" 2>/dev/null || python3 -c 'import json, sys; print("\n".join(json.loads(sys.argv[1])))' "$health")
     [ "${health[0]}" = broker ] || fail "Dockerfile: the health check is not the broker's"
-    asked() { "${run[@]}" env -i "BROKER_DATA_DIR=$data" "$scratch/broker" "${health[@]:1}" >/dev/null 2>"$scratch/health-errors"; }
+    asked() { "${run[@]}" env -i "${environment[@]}" "$scratch/broker" "${health[@]:1}" >/dev/null 2>"$scratch/health-errors"; }
     asked || fail "the health check fails on a broker that serves: $(cat "$scratch/health-errors")"
-    kill -TERM "$pid"
-    wait "$pid" || fail "the broker has ended with $?: $(cat "$scratch/image-log")"
+    kill -TERM "$started"
+    wait "$started" || fail "the broker has ended with $?: $(cat "$scratch/image-log")"
+    started=
     asked && fail "the health check succeeds on a broker that has ended"
     [ "$(stat -c %u "$data/LOCK")" = "$([ "$(id -u)" = 0 ] && echo "${user%:*}" || id -u)" ] || fail "its files are somebody else's"
     echo "image: starts, is healthy and stops as user $user"
