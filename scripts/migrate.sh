@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From this broker to a cluster of three RabbitMQ nodes, step by step as broker/OPERATIONS.md tells it ("Growing past one machine"):
-# definitions, then the backlog by `broker shovel` with a list of nodes, one of which is killed on the way. Counts at the end.
+# definitions, then the backlog by `broker shovel` with a list of nodes, one of which is killed before the last shovel. Counts at the end.
 #
 #   scripts/migrate.sh
 #
@@ -80,7 +80,7 @@ move() {
         --to-queue "$queue" "$@"
 }
 move tenant%2fone q-1 --delete-after queue-length
-say "a node is lost on the way: the rest goes by way of the others"
+say "a node is lost after a part of a queue: the rest goes by way of the others"
 move %2f quorum --delete-after $((BACKLOG / 5))
 "$server" kill "$scratch/cluster/1"
 move %2f quorum --delete-after queue-length
