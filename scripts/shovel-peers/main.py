@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import pika
@@ -108,9 +109,16 @@ def wait_for(what, condition):
         time.sleep(0.02)
 
 
-def shovel(source, destination, *flags, **options):
+@contextmanager
+def shovel(source, destination, *flags):
+    """A shovel that ends with the block, however that does."""
     sides = ["--from", source.uri, "--from-queue", QUEUE, "--to", destination.uri, "--to-queue", QUEUE]
-    return subprocess.Popen([os.environ["BROKER_BIN"], "shovel", *sides, *flags], stderr=subprocess.PIPE, text=True, **options)
+    process = subprocess.Popen([os.environ["BROKER_BIN"], "shovel", *sides, *flags], stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def move(source, destination, count):
@@ -120,19 +128,19 @@ def move(source, destination, count):
     source.publish(count)
     wait_for("message in the source", lambda: source.ready() == count)
     print(f"== {source.kind} -> {destination.kind}: {count} messages", flush=True)
-    moving = shovel(source, destination, "--prefetch=100", "--reconnect-delay=200ms", "--quiet")
-    for share, victim in KILLS:
-        wait_for("progress", lambda share=share: (destination.ready() or 0) >= share * count)
-        side = source if victim == "source" else destination
-        side.kill()
-        print(f"killed and started again: {victim} ({side.kind})", flush=True)
-    wait_for("empty source", lambda: source.ready() == 0)
-    moving.terminate()
-    if moving.wait() != 0:
-        sys.exit(f"FAILED: the shovel ended with {moving.returncode}: {moving.stderr.read()}")
+    with shovel(source, destination, "--prefetch=100", "--reconnect-delay=200ms", "--quiet") as moving:
+        for share, victim in KILLS:
+            wait_for("progress", lambda share=share: (destination.ready() or 0) >= share * count)
+            side = source if victim == "source" else destination
+            side.kill()
+            print(f"killed and started again: {victim} ({side.kind})", flush=True)
+        wait_for("empty source", lambda: source.ready() == 0)
+        moving.terminate()
+        if moving.wait() != 0:
+            sys.exit(f"FAILED: the shovel ended with {moving.returncode}: {moving.stderr.read()}")
     # What it held at the end may be back in the source.
-    last = shovel(source, destination, "--delete-after=queue-length")
-    told = last.communicate()[1]
+    with shovel(source, destination, "--delete-after=queue-length") as last:
+        told = last.communicate()[1]
     if last.returncode != 0 or source.ready() != 0:
         sys.exit(f"FAILED: the last shovel ended with {last.returncode}, {source.ready()} left: {told}")
     taken = destination.take_all()
