@@ -5,6 +5,7 @@
 mod support;
 
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 use support::http::Http;
@@ -14,6 +15,8 @@ use wire::Method;
 const MANAGED: &str = "--management-listen=127.0.0.1:0";
 /// How far the limit lies below what is free, and what a file takes to cross it.
 const MARGIN_BYTES: u64 = 512 << 20;
+/// Held by whoever fills the disk by hundreds of megabytes, or counts on nobody doing that.
+static DISK: Mutex<()> = Mutex::new(());
 
 /// Publishes until a publish has to wait: how many there were, and the reason that the client was told.
 fn publish_until_blocked(client: &mut Client, queue: &str, body: &[u8]) -> (u64, String) {
@@ -31,6 +34,7 @@ fn publish_until_blocked(client: &mut Client, queue: &str, body: &[u8]) -> (u64,
 
 #[test]
 fn publishers_wait_and_consumers_go_on_while_the_disk_is_nearly_full() {
+    let _disk = DISK.lock().unwrap_or_else(PoisonError::into_inner);
     let free = free_bytes(&std::env::temp_dir());
     let limit = format!("--disk-free-min={}B", free.saturating_sub(MARGIN_BYTES));
     let broker = BrokerProcess::start(&[&limit]);
@@ -98,13 +102,15 @@ impl Configured {
     }
 }
 
-/// The state of the connection whose client's end is this.
-fn state_of(http: &Http, client: &Client) -> String {
+/// Waits until the connection whose client's end is this has a state.
+fn wait_for_state(http: &Http, client: &Client, state: &str) {
     let port = client.stream.local_addr().unwrap().port();
-    let list = http.json("/api/connections");
-    let is_it = |connection: &&Value| connection["peer_port"] == port;
-    let found = list.as_array().unwrap().iter().find(is_it).cloned();
-    found.map_or_else(String::new, |found| found["state"].as_str().unwrap().to_owned())
+    wait_for("the connection's state", || {
+        let list = http.json("/api/connections");
+        let mut all = list.as_array().unwrap().iter();
+        all.any(|connection| connection["peer_port"] == port && connection["state"] == state)
+            .then_some(())
+    });
 }
 
 #[test]
@@ -119,7 +125,7 @@ fn a_process_that_cannot_get_below_its_mark_still_consumes_gets_acknowledges_and
     (0..4).for_each(|_| client.publish(1, "q", b"before"));
     client.await_confirms(4);
     let mut idle = Client::connect(broker);
-    assert_eq!(state_of(&http, &idle), "running");
+    wait_for_state(&http, &idle, "running");
 
     configured.reload("memory_high_watermark = '1MiB'\n");
     let raised = broker.expect_log(&["ERROR", "memory is nearly used up", "watermark=1MiB"]);
@@ -159,10 +165,8 @@ fn a_process_that_cannot_get_below_its_mark_still_consumes_gets_acknowledges_and
     idle.expect(1, Method::QueueDeleteOk { message_count: 0 });
 
     // Whoever looks finds it.
-    wait_for("the connection's state", || {
-        (state_of(&http, &client) == "blocked").then_some(())
-    });
-    assert_eq!(state_of(&http, &idle), "blocking");
+    wait_for_state(&http, &client, "blocked");
+    wait_for_state(&http, &idle, "blocking");
     let ready = http.get("/readyz");
     assert_eq!(ready.status, 503);
     assert_eq!(ready.json()["reasons"][0]["check"], "memory", "{ready:?}");
@@ -190,7 +194,7 @@ fn a_process_that_cannot_get_below_its_mark_still_consumes_gets_acknowledges_and
     client.expect(0, Method::ConnectionUnblocked);
     client.await_confirms(4 + during);
     wait_for("readiness", || (http.get("/readyz").status == 200).then_some(()));
-    assert_eq!(state_of(&http, &idle), "running");
+    wait_for_state(&http, &idle, "running");
     assert_eq!(http.json("/api/nodes")[0]["mem_alarm"], false);
 }
 
@@ -223,6 +227,7 @@ fn memory_and_disk_are_told_together() {
 
 #[test]
 fn what_a_backlog_has_taken_is_given_back_to_the_machine() {
+    let _disk = DISK.lock().unwrap_or_else(PoisonError::into_inner);
     // Rings that would hold all of it: without the alarm nothing would be spilled.
     let flags = [
         "--memory-high-watermark=100MiB",
@@ -312,9 +317,7 @@ fn a_publisher_that_waits_for_the_memory_budget_for_seconds_is_told() {
     );
     assert_eq!(http.get("/readyz").json()["reasons"][0]["check"], "memory");
     assert_eq!(http.json("/api/nodes")[0]["mem_alarm"], true);
-    wait_for("the connection's state", || {
-        (state_of(&http, &client) == "blocked").then_some(())
-    });
+    wait_for_state(&http, &client, "blocked");
     // Nobody else is held up by it: what finds room is taken.
     let mut other = Client::connect(&broker);
     other.confirm_select(1);

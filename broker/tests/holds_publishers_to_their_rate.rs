@@ -46,19 +46,22 @@ fn a_connection_publishes_no_more_messages_than_it_may_and_others_do_not_wait() 
     let broker = BrokerProcess::start(&[MANAGED, "--publish-rate-max=50"]);
     let http = Http::guest(&broker);
     let mut client = publisher(&broker, "q");
+    // More than the test would wait for.
+    let mut flood = publisher(&broker, "flood");
+    flood.write(&numbered("flood", 10_000));
     let start = Instant::now();
     client.write(&numbered("q", MESSAGES));
     wait_for("flow", || (state_of(&http, &client) == "flow").then_some(()));
     // Another connection has a rate of its own.
     let mut witness = Witness::of(&broker);
     (0..20).for_each(|_| witness.works());
-    assert!(start.elapsed() < FOUR_SECONDS, "the others were waited for");
+    let mut reader = Client::connect(&broker);
+    assert!(reader.ready(1, "flood") < 10_000, "the others were waited for");
     client.await_confirms(MESSAGES);
     assert!(start.elapsed() >= FOUR_SECONDS, "{:?}", start.elapsed());
     let metrics = http.get("/metrics");
     assert!(metrics.value("broker_publish_pauses_total") > 1.0);
     assert!(metrics.value("broker_connections_throttled") >= 1.0);
-    let mut reader = Client::connect(&broker);
     reader.consume(1, "q", "c", true);
     for number in 1..=MESSAGES {
         assert_eq!(reader.message().body, number.to_be_bytes());
@@ -78,7 +81,6 @@ fn acknowledgements_wait_only_for_what_their_own_client_has_published_before() {
     // Three more than pass at once, and the acknowledgement behind them.
     worker.write(&numbered("out", 23));
     worker.ack(1, tag, false);
-    let start = Instant::now();
     worker.await_confirms(23);
     worker.send(1, consume("in", "another", false));
     worker.expect(
@@ -87,7 +89,6 @@ fn acknowledgements_wait_only_for_what_their_own_client_has_published_before() {
             consumer_tag: "another",
         },
     );
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     drop(worker);
     // It was acknowledged: nothing comes back.
     wait_for("the end of the connection", || {
@@ -141,12 +142,12 @@ fn nobody_is_missed_by_heartbeats_that_are_not_read() {
     client.open_channel(1);
     client.declare(1, "q");
     // The next publish has to wait for four seconds, and the question behind it.
+    let start = Instant::now();
     client.publish(1, "q", &vec![7; 5 << 20]);
     assert_eq!(client.ready(1, "q"), 1);
-    let start = Instant::now();
     client.publish(1, "q", b"x");
     assert_eq!(client.ready(1, "q"), 2);
-    assert!(start.elapsed() > Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= FOUR_SECONDS, "{:?}", start.elapsed());
 }
 
 #[test]
@@ -163,7 +164,8 @@ fn the_connections_of_a_user_share_a_rate_that_the_user_may_be_given() {
     ada.confirm_select(1);
     ada.write(&numbered("one", 40));
     ada.await_confirms(40);
-    assert!(start.elapsed() < FOUR_SECONDS, "she was made to wait");
+    // Whoever is made to wait is in flow for seconds afterwards.
+    assert_eq!(state_of(&http, &ada), "running", "she was made to wait");
     for client in &mut both {
         client.await_confirms(MESSAGES / 2);
     }

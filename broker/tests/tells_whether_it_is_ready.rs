@@ -5,6 +5,7 @@ mod support;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Command, Stdio};
 
 use support::http::{Answer, Http};
@@ -107,7 +108,15 @@ fn a_start_that_takes_long_is_alive_and_not_ready() {
     assert_eq!(http.get("/healthz").status, 200);
     assert_eq!(failed_checks(&http.get("/readyz")), ["started"]);
     // An empty checkpoint is none to believe: the start goes on with the older one.
-    drop(std::fs::OpenOptions::new().write(true).open(&checkpoint).unwrap());
+    wait_for("the broker to read it", || {
+        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits();
+        let mut options = std::fs::OpenOptions::new();
+        options
+            .write(true)
+            .custom_flags(nonblocking as i32)
+            .open(&checkpoint)
+            .ok()
+    });
     address_behind("broker listening on ");
     assert_eq!(http.get("/readyz").status, 200);
     starting.kill().unwrap();
