@@ -99,6 +99,8 @@ pub struct QueueView {
     pub publishers_waiting: u64,
     /// When the oldest message that is not settled was published: Unix time, milliseconds; unknown when it lies in the log only.
     pub oldest_ms: Option<u64>,
+    /// Messages could not be read back from its log: nothing from there on is delivered.
+    pub unreadable: bool,
     /// It is gone.
     pub deleted: bool,
     /// First offset that no message has yet.

@@ -50,6 +50,10 @@ pub(crate) fn queue_waits(view: &QueueView) -> Vec<(&'static str, &'static str)>
     if view.publishers_waiting > 0 {
         waits.push(("publishers", "log"));
     }
+    if view.unreadable {
+        waits.push(("messages", "log"));
+        return waits;
+    }
     if view.ready == 0 || view.consumers_able > 0 {
         return waits;
     }
@@ -135,6 +139,11 @@ impl Waits {
             "publishers",
             "log",
             "rings are full, because the log is not written as fast as messages come",
+        );
+        add(
+            "messages",
+            "log",
+            "messages could not be read back, and nothing from there on is delivered (see `broker log verify`)",
         );
         add(
             "consumers",

@@ -73,7 +73,7 @@ pub(super) struct Inner {
     /// Somebody else wanted to, meanwhile: the queue is dispatched once more when that read has ended.
     pub(super) wants_read: bool,
     /// The log could not be read: nothing cold is delivered any more.
-    unreadable: bool,
+    pub(super) unreadable: bool,
     /// See [`Queue::note_stored`].
     pub(super) stored: bool,
     /// What the last checkpoint says.

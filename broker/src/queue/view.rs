@@ -37,6 +37,7 @@ impl Queue {
             consumers_able: state.roster.able_len() as u64,
             publishers_waiting: inner.waiting.len() as u64,
             oldest_ms: oldest.map(|record| record.timestamp_ms),
+            unreadable: inner.unreadable,
             deleted: inner.deleted,
             next: state.next_offset(),
         }

@@ -98,6 +98,7 @@ impl Row for QueueRow {
         column("publishers_waiting", |row: &QueueRow| {
             row.view.publishers_waiting.into()
         }),
+        column("unreadable", |row: &QueueRow| row.view.unreadable.into()),
         column("published", |row: &QueueRow| row.view.published.into()),
         column("delivered", |row: &QueueRow| row.view.counts.delivered().into()),
         column("redelivered", |row: &QueueRow| {

@@ -170,6 +170,7 @@ fn render(vhost: &str, view: &QueueView, earlier: Option<&Earlier>) -> Value {
             "ring_fill": view.fill,
             "messages_dead": view.dead,
             "publishers_waiting": view.publishers_waiting,
+            "unreadable": view.unreadable,
             "oldest_message_age_ms": view.oldest_ms.map(|ms| now_ms().saturating_sub(ms)),
             "durability": queue.log().durability().name(),
         },
