@@ -6,9 +6,14 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Name of the lock file.
 pub const LOCK_FILE: &str = "LOCK";
+/// How often the lock is tried, because [`owner`] may look at it just then.
+const TRIES_MAX: u32 = 5;
+/// Time between two tries.
+const TRY_PAUSE: Duration = Duration::from_millis(10);
 /// Every data directory has this from its first start on.
 const METADATA: &str = "metadata";
 
@@ -83,7 +88,7 @@ impl DataDir {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut lock = options.open(&lock_path).map_err(failed("open", &lock_path))?;
-        match lock.try_lock() {
+        match try_lock(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let owner = read_owner(&mut lock);
@@ -105,6 +110,23 @@ impl DataDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Pid of the process that owns a data directory, or `(unknown)`; none when nobody does, or it cannot be told.
+pub fn owner(directory: &Path) -> Option<String> {
+    let mut lock = File::open(directory.join(LOCK_FILE)).ok()?;
+    let looked = lock.try_lock_shared();
+    matches!(looked, Err(TryLockError::WouldBlock)).then(|| read_owner(&mut lock))
+}
+
+fn try_lock(lock: &File) -> Result<(), TryLockError> {
+    for _ in 1..TRIES_MAX {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(TRY_PAUSE),
+            other => return other,
+        }
+    }
+    lock.try_lock()
 }
 
 fn write_owner(lock: &mut File) -> io::Result<()> {

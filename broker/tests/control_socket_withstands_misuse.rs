@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use serde_json::json;
-use support::control::{ask, reply, socket, wait_of};
+use support::control::{ask, reply, socket, status, wait_of};
 use support::{BrokerProcess, Client, wait_for};
 
 #[test]
@@ -48,9 +48,9 @@ fn who_misuses_the_socket_keeps_nobody_from_it() {
     let mut endless = socket(&broker);
     let before = broker.resident_bytes();
     let piece = vec![b'x'; 1 << 20];
-    let sent = (0..80).take_while(|_| endless.write_all(&piece).is_ok()).count();
-    assert!((31..80).contains(&sent), "{sent}");
-    assert!(broker.resident_bytes() < before + (100 << 20));
+    let sent = (0..160).take_while(|_| endless.write_all(&piece).is_ok()).count();
+    assert!((63..160).contains(&sent), "{sent}");
+    assert!(broker.resident_bytes() < before + (200 << 20));
     drop(endless);
 
     // All places are taken by clients that say nothing, one of them in the middle of a word.
@@ -116,4 +116,18 @@ fn it_can_be_asked_when_no_descriptor_is_left() {
     });
     let text = wait_of(&broker, "clients", "file_descriptors");
     assert!(text.contains("of 40 file descriptors"), "{text}");
+    // Who takes a place for long keeps nobody out, and is counted.
+    let silent: Vec<UnixStream> = (0..3).map(|_| socket(&broker)).collect();
+    let asked = status(&broker);
+    assert!(asked["file_descriptors"]["open"].is_u64(), "{asked}");
+    assert_ne!(asked["threads"], json!([]));
+    // Not as many as there are places: those who cannot be served are told so.
+    let more: Vec<UnixStream> = (0..6).map(|_| socket(&broker)).collect();
+    ask(&broker, &["status"]).refused(1, "no file descriptor is left: try again");
+    drop((silent, more));
+    wait_for("room to look", || {
+        let said = ask(&broker, &["status", "--format=json", "--interval=100ms"]);
+        (said.code == 0).then_some(())
+    });
+    wait_of(&broker, "clients", "file_descriptors");
 }

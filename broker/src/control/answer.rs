@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::changes;
-use super::protocol::{Answer, INTERVAL_MAX, Kind, Listing, Refusal, Request};
+use super::kept_back::KeptBack;
+use super::protocol::{Answer, INTERVAL_MAX, Kind, Listing, REPLY_BYTES_MAX, Refusal, Request};
 use super::rows::{ChannelRow, ConnectionRow, ConsumerRow, List, QueueRow, vhost, vhosts};
 use super::status::{self, Moment};
 use super::table::{Row, Selection};
@@ -16,14 +18,14 @@ use crate::definitions;
 use crate::observe::{Earlier, Look};
 use crate::stage::{Phase, Stage};
 
-/// Time for what waits for the disk or for another thread.
-const CHANGE_DEADLINE: Duration = Duration::from_secs(60);
-
 /// Looks for answers.
 #[derive(Debug)]
 pub(super) struct Answering {
     directory: PathBuf,
     stage: Arc<Stage>,
+    kept_back: Arc<KeptBack>,
+    /// One import at a time, whoever still waits for it.
+    imports: Arc<Semaphore>,
 }
 
 /// What an answer is compared with.
@@ -35,10 +37,12 @@ pub(super) enum Before {
 }
 
 impl Answering {
-    pub(super) fn new(directory: &Path, stage: Arc<Stage>) -> Answering {
+    pub(super) fn new(directory: &Path, stage: Arc<Stage>, kept_back: Arc<KeptBack>) -> Answering {
         Answering {
             directory: directory.to_owned(),
             stage,
+            kept_back,
+            imports: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -69,7 +73,7 @@ impl Answering {
                 if interval.is_zero() {
                     return Ok(Before::Nothing);
                 }
-                let moment = Box::new(Moment::take(broker));
+                let moment = Box::new(Moment::take(broker, &self.kept_back));
                 tokio::time::sleep(interval).await;
                 Ok(Before::Moment(moment))
             }
@@ -94,11 +98,34 @@ impl Answering {
         Ok(Before::Look(look))
     }
 
-    /// Answers what was asked after [`Answering::look_before`].
+    /// Answers what was asked after [`Answering::look_before`]; a change within the client's patience.
     ///
     /// # Errors
-    /// When it cannot be done.
-    pub(super) async fn answer(&self, request: Request, before: Before) -> Result<Answer, Refusal> {
+    /// When it cannot be done, or would be longer than a reply may be.
+    pub(super) async fn answer(
+        &self,
+        request: Request,
+        before: Before,
+        patience: Duration,
+    ) -> Result<Answer, Refusal> {
+        let answer = self.look_for(request, before, patience).await?;
+        match answer.0.len() {
+            0..REPLY_BYTES_MAX => Ok(answer),
+            bytes => Err(Refusal::new(
+                Kind::Refused,
+                format!(
+                    "the answer has {bytes} bytes, and the control socket carries {REPLY_BYTES_MAX}: ask for less (--vhost, --limit), or by HTTP"
+                ),
+            )),
+        }
+    }
+
+    async fn look_for(
+        &self,
+        request: Request,
+        before: Before,
+        patience: Duration,
+    ) -> Result<Answer, Refusal> {
         match (&request, &before) {
             (Request::Status { .. }, before) => return Ok(self.status(before)),
             (Request::Queues(listing), _) => return self.list::<QueueRow>(listing, before),
@@ -121,13 +148,13 @@ impl Answering {
                 "the broker is stopping: nothing is changed any more",
             ));
         }
-        let change = changes::make(&self.stage, broker, request);
-        match tokio::time::timeout(CHANGE_DEADLINE, change).await {
+        let change = changes::make(&self.stage, broker, &self.imports, request);
+        match tokio::time::timeout(patience, change).await {
             Ok(answer) => answer,
             Err(_) => {
                 let text = format!(
-                    "it takes longer than {} s, and goes on",
-                    CHANGE_DEADLINE.as_secs()
+                    "it takes longer than {} s (--timeout), and goes on: the log tells what comes of it",
+                    patience.as_secs_f64()
                 );
                 Err(Refusal::new(Kind::Failed, text))
             }
@@ -140,7 +167,7 @@ impl Answering {
             _ => None,
         };
         let status = match self.broker() {
-            Ok(broker) => status::full(&self.stage, broker, &self.directory, then),
+            Ok(broker) => status::full(&self.stage, broker, &self.directory, then, &self.kept_back),
             Err(_) => status::brief(&self.stage, &self.directory),
         };
         status.into()
@@ -180,14 +207,14 @@ mod tests {
             .unwrap();
         runtime.block_on(async {
             let before = answering.look_before(&request).await?;
-            let answer = answering.answer(request, before).await?;
+            let answer = answering.answer(request, before, Duration::ZERO).await?;
             Ok(serde_json::from_slice(&answer.0).unwrap())
         })
     }
 
     #[test]
     fn while_it_starts_it_says_so() {
-        let answering = Answering::new("/data".as_ref(), Arc::default());
+        let answering = Answering::new("/data".as_ref(), Arc::default(), Arc::default());
         let status = asked(&answering, Request::Status { interval_ms: 1000 }).unwrap();
         let expected = (json!("starting"), json!(std::process::id()), json!("/data"));
         assert_eq!(

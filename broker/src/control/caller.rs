@@ -24,11 +24,13 @@ impl Caller {
     /// # Errors
     /// When it is somebody else.
     pub(super) fn of(stream: &UnixStream) -> Result<Caller, Refusal> {
-        let own = geteuid().as_raw();
         let credentials = stream
             .peer_cred()
             .map_err(|error| Refusal::new(Kind::Access, format!("cannot tell who asks: {error}")))?;
-        let (uid, pid) = (credentials.uid(), credentials.pid());
+        Caller::admit(credentials.uid(), credentials.pid(), geteuid().as_raw())
+    }
+
+    fn admit(uid: u32, pid: Option<i32>, own: u32) -> Result<Caller, Refusal> {
         if !may_ask(uid, own) {
             tracing::warn!(
                 uid,
@@ -73,5 +75,14 @@ mod tests {
         ];
         let may = asked.map(|(uid, own)| may_ask(uid, own));
         assert_eq!(may, [true, true, true, false, false, false]);
+    }
+
+    #[test]
+    fn somebody_else_is_refused_by_name() {
+        let refusal = Caller::admit(1001, Some(7), 1000).unwrap_err();
+        assert_eq!(refusal.kind, Kind::Access);
+        let expected = "user 1001 may not ask: the broker answers its own user, 1000, and root";
+        assert_eq!(refusal.text, expected);
+        assert!(Caller::admit(1000, None, 1000).is_ok());
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::protocol::{Answer, Kind, Refusal, Request};
 use super::rows::vhost;
@@ -21,12 +21,17 @@ const REASON_BYTES_MAX: usize = 200;
 ///
 /// # Errors
 /// When it cannot be made.
-pub(super) async fn make(stage: &Stage, broker: &Arc<Broker>, request: Request) -> Result<Answer, Refusal> {
+pub(super) async fn make(
+    stage: &Stage,
+    broker: &Arc<Broker>,
+    imports: &Arc<Semaphore>,
+    request: Request,
+) -> Result<Answer, Refusal> {
     match request {
         Request::Close { connection, reason } => close(broker, &connection, &reason),
         Request::Purge { vhost, queue } => purge(broker, &vhost, &queue),
         Request::Checkpoint {} => checkpoint(broker).await,
-        Request::Import { vhost, definitions } => import(broker, vhost, definitions).await,
+        Request::Import { vhost, definitions } => import(broker, imports, vhost, definitions).await,
         Request::Reload {} => reload(stage).await,
         other => Err(Refusal::new(
             Kind::Refused,
@@ -78,6 +83,7 @@ async fn checkpoint(broker: &Broker) -> Result<Answer, Refusal> {
 
 async fn import(
     broker: &Arc<Broker>,
+    imports: &Arc<Semaphore>,
     vhost_name: Option<String>,
     mut document: Map<String, Value>,
 ) -> Result<Answer, Refusal> {
@@ -85,19 +91,22 @@ async fn import(
         vhost(broker, name)?;
         definitions::move_into(&mut document, name);
     }
+    let turn = Arc::clone(imports).try_acquire_owned().map_err(|_| {
+        let text = "another import is under way: the log tells what comes of it";
+        Refusal::new(Kind::Unavailable, text)
+    })?;
     let applied = {
         let broker = Arc::clone(broker);
         // Hashes passwords and reads what is stored: not on the thread that answers.
         tokio::task::spawn_blocking(move || {
-            let mut definitions = Definitions::of(document.into()).map_err(anyhow::Error::msg)?;
-            definitions.note_source("the control socket");
-            definitions::apply(&broker, &definitions)?;
-            Ok::<_, anyhow::Error>(definitions.left_out().to_vec())
+            let _until_it_has_ended = turn;
+            let imported = apply(&broker, document);
+            // Whoever has asked may have gone.
+            imported.inspect_err(|refusal| tracing::error!(error = refusal.text, "control: cannot import"))
         })
     };
     let left_out = match applied.await {
-        Ok(Ok(left_out)) => left_out,
-        Ok(Err(error)) => return Err(Refusal::new(Kind::Refused, format!("{error:#}"))),
+        Ok(imported) => imported?,
         Err(_) => return Err(Refusal::new(Kind::Failed, "the import has failed")),
     };
     broker.store.stored(broker.store.ticket_last()).await;
@@ -108,6 +117,16 @@ async fn import(
             format!("the log has failed: {reason}"),
         )),
     }
+}
+
+/// Gives what was left out.
+fn apply(broker: &Broker, document: Map<String, Value>) -> Result<Vec<String>, Refusal> {
+    let definitions = Definitions::of(document.into());
+    let mut definitions = definitions.map_err(|text| Refusal::new(Kind::Request, text))?;
+    definitions.note_source("the control socket");
+    definitions::apply(broker, &definitions)
+        .map_err(|error| Refusal::new(Kind::Refused, format!("{error:#}")))?;
+    Ok(definitions.left_out().to_vec())
 }
 
 async fn reload(stage: &Stage) -> Result<Answer, Refusal> {

@@ -1,8 +1,10 @@
 //! The commands that ask a broker that runs, and what they print.
 //!
-//! Exit codes: 0 it is done, 1 the broker has refused it or it has failed, 2 wrong usage, 3 no broker runs there.
+//! Exit codes: 0 it is done, 1 the broker has refused it or it has failed, 2 wrong usage, 3 no broker runs there, 4 it
+//! was told to stop and is still about it.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,11 +16,11 @@ use serde_json::{Map, Value};
 use super::client::{Client, Trouble};
 use super::flags::{ControlCommand, Format, ListFlags, StatusFlags};
 use super::print;
-use super::protocol::{Kind, Listing, Request};
-use crate::definitions::{self, Definitions};
+use super::protocol::{Kind, Listing, PATIENCE, REPLY_BYTES_MAX, Request};
 
 const EXIT_USAGE: u8 = 2;
 const EXIT_NONE: u8 = 3;
+const EXIT_STILL_STOPPING: u8 = 4;
 /// Moves to the upper left corner and clears the rest.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
@@ -43,9 +45,15 @@ pub(crate) fn run(
         // Whoever reads has seen enough.
         Err(Trouble::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(trouble) => {
-            eprintln!("broker {}: {trouble}", command.name());
+            // Texts of the broker have names in them that clients have chosen.
+            eprintln!(
+                "broker {}: {}",
+                command.name(),
+                print::lines(&trouble.to_string())
+            );
             ExitCode::from(match &trouble {
                 Trouble::Nobody(_) => EXIT_NONE,
+                Trouble::StillStopping(_) => EXIT_STILL_STOPPING,
                 Trouble::Usage(_) => EXIT_USAGE,
                 Trouble::Refused(refusal) if refusal.kind == Kind::Request => EXIT_USAGE,
                 _ => 1,
@@ -55,10 +63,10 @@ pub(crate) fn run(
 }
 
 fn perform(command: &ControlCommand, directory: &Path) -> Result<(), Trouble> {
-    let timeout = command.common().timeout;
+    let timeout = command.common().timeout.unwrap_or(PATIENCE);
     // What is wrong with a file is told before anybody is asked.
     let import = match command {
-        ControlCommand::Import(flags) => Some(document(&flags.file, flags.vhost.as_deref())?),
+        ControlCommand::Import(flags) => Some(document(&flags.file)?),
         _ => None,
     };
     let mut client = Client::connect(directory, timeout)?;
@@ -77,7 +85,7 @@ fn perform(command: &ControlCommand, directory: &Path) -> Result<(), Trouble> {
         ControlCommand::Close(flags) => {
             let (connection, reason) = (flags.connection.clone(), flags.reason.clone());
             let answer = client.ask(&Request::Close { connection, reason })?;
-            say(format_args!("closed {}", text(&answer["closed"])))
+            say(format_args!("closed {}", print::lines(text(&answer["closed"]))))
         }
         ControlCommand::Purge(flags) => {
             let (vhost, queue) = (flags.vhost.clone(), flags.queue.clone());
@@ -92,17 +100,26 @@ fn perform(command: &ControlCommand, directory: &Path) -> Result<(), Trouble> {
             let vhost = flags.vhost.clone();
             let answer = client.ask(&Request::Export { vhost })?;
             for remark in answer["remarks"].as_array().into_iter().flatten() {
-                eprintln!("broker export: {}", text(remark));
+                eprintln!("broker export: {}", print::lines(text(remark)));
             }
             export(&answer["definitions"], flags.file.as_deref())
         }
         ControlCommand::Import(flags) => {
             let (vhost, definitions) = (flags.vhost.clone(), import.unwrap_or_default());
-            let answer = client.ask(&Request::Import { vhost, definitions })?;
+            let answer = match client.ask(&Request::Import { vhost, definitions }) {
+                Err(Trouble::Refused(refusal)) if refusal.kind == Kind::Request => {
+                    return Err(Trouble::Usage(format!(
+                        "{}: {}",
+                        flags.file.display(),
+                        refusal.text
+                    )));
+                }
+                answer => answer?,
+            };
             for place in answer["left_out"].as_array().into_iter().flatten() {
                 eprintln!(
                     "broker import: left out, because this broker has nothing like it: {}",
-                    text(place)
+                    print::lines(text(place))
                 );
             }
             say(format_args!("imported"))
@@ -123,7 +140,7 @@ fn perform(command: &ControlCommand, directory: &Path) -> Result<(), Trouble> {
             if !flags.wait {
                 return say(format_args!("stopping"));
             }
-            match client.last_word()?["clean"].as_bool() {
+            match client.last_word(flags.common.timeout)?["clean"].as_bool() {
                 Some(true) => say(format_args!("stopped")),
                 _ => Err(Trouble::Ended(
                     "it has stopped, and could not write everything: its log says what, and the next start treats this as a crash",
@@ -136,13 +153,13 @@ fn perform(command: &ControlCommand, directory: &Path) -> Result<(), Trouble> {
 fn status(client: &mut Client, flags: &StatusFlags) -> Result<(), Trouble> {
     let mut interval = flags.looks.interval;
     repeat(flags.looks.watch, |period| {
-        let status = client.ask(&Request::Status {
+        let status = client.ask_again(&Request::Status {
             interval_ms: milliseconds(std::mem::replace(&mut interval, period)),
         })?;
         Ok(match flags.looks.format {
             Format::Table => print::status(&status),
-            Format::Json if flags.looks.watch.is_some() => format!("{status}\n"),
-            Format::Json => format!("{status:#}\n"),
+            Format::Json if flags.looks.watch.is_some() => print::json(&status) + "\n",
+            Format::Json => print::json_at_length(&status),
         })
     })
 }
@@ -162,13 +179,13 @@ fn list(
             limit: flags.limit.map(|limit| limit as usize),
             interval_ms: milliseconds(std::mem::replace(&mut interval, period)),
         };
-        let answer = client.ask(&request(listing))?;
+        let answer = client.ask_again(&request(listing))?;
         Ok(match flags.looks.format {
             // One after the other, they are told apart by an empty line.
             Format::Table if flags.looks.watch.is_some() => print::table(&answer) + "\n",
             Format::Table => print::table(&answer),
-            Format::Json if flags.looks.watch.is_some() => format!("{}\n", print::objects(&answer)),
-            Format::Json => format!("{:#}\n", print::objects(&answer)),
+            Format::Json if flags.looks.watch.is_some() => print::json(&print::objects(&answer)) + "\n",
+            Format::Json => print::json_at_length(&print::objects(&answer)),
         })
     })
 }
@@ -196,7 +213,7 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 fn export(document: &Value, file: Option<&Path>) -> Result<(), Trouble> {
-    let text = format!("{document:#}\n");
+    let text = print::json_at_length(document);
     match file {
         None => out(&text),
         Some(path) => write_private(path, text.as_bytes())
@@ -214,6 +231,8 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let mut partial = OsString::from(path);
     partial.push(format!(".{}.part", std::process::id()));
+    // Of an interrupted process that had the same number, as in a container.
+    let _ = std::fs::remove_file(&partial);
     let mut file = options.write(true).create_new(true).mode(0o600).open(&partial)?;
     let written = file
         .write_all(bytes)
@@ -222,20 +241,25 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written.inspect_err(|_| {
         // Of no use.
         let _ = std::fs::remove_file(&partial);
-    })
+    })?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// The document in a file, if it is one: for `vhost`, where that is said.
-fn document(path: &Path, vhost: Option<&str>) -> Result<Map<String, Value>, Trouble> {
+/// The document in a file. What is in it, the broker looks at.
+fn document(path: &Path) -> Result<Map<String, Value>, Trouble> {
     let usage = |text: String| Trouble::Usage(format!("{}: {text}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| usage(format!("cannot read it: {error}")))?;
-    let mut document: Map<String, Value> =
-        serde_json::from_str(&text).map_err(|error| usage(error.to_string()))?;
-    if let Some(vhost) = vhost {
-        definitions::move_into(&mut document, vhost);
+    let document = serde_json::from_str(&text).map_err(|error| usage(error.to_string()))?;
+    // As it is sent, without the spaces between.
+    let bytes = serde_json::to_vec(&document).map_or(0, |bytes| bytes.len());
+    match bytes <= REPLY_BYTES_MAX {
+        true => Ok(document),
+        false => Err(usage(format!(
+            "{bytes} bytes of definitions are too much for the control socket, which takes {REPLY_BYTES_MAX}: name the file in the \
+             setting definitions"
+        ))),
     }
-    Definitions::of(document.clone().into()).map_err(usage)?;
-    Ok(document)
 }
 
 fn text(value: &Value) -> &str {

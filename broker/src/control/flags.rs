@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::protocol::INTERVAL_MAX;
+use super::protocol::{INTERVAL_MAX, PATIENCE_MAX};
 use super::rows::{ChannelRow, ConnectionRow, ConsumerRow, QueueRow};
 use super::table::Row;
 use crate::cli::duration;
@@ -54,9 +54,10 @@ pub(crate) struct CommonFlags {
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
-    /// Time to wait for the broker.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = patience)]
-    pub(super) timeout: Duration,
+    /// Time to wait for each answer of the broker, 60s when it is not given; also for its end with stop --wait, else as long as that
+    /// takes.
+    #[arg(long, value_name = "TIME", value_parser = patience)]
+    pub(super) timeout: Option<Duration>,
 }
 
 /// Flags of `status`.
@@ -208,7 +209,7 @@ pub(crate) struct StopFlags {
     #[command(flatten)]
     pub(super) common: CommonFlags,
 
-    /// Wait for the end of its process; exit code 1 when something could not be written.
+    /// Wait for the end of its process; exit code 1 when something could not be written, 4 when --timeout was over before.
     #[arg(long)]
     pub(super) wait: bool,
 }
@@ -281,7 +282,10 @@ fn period(text: &str) -> Result<Duration, String> {
 
 fn patience(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("expected a time above 0".to_owned()),
-        patience => Ok(patience),
+        patience if !patience.is_zero() && patience <= PATIENCE_MAX => Ok(patience),
+        _ => Err(format!(
+            "expected a time above 0, at most {} h",
+            PATIENCE_MAX.as_secs() / 3600
+        )),
     }
 }

@@ -76,7 +76,7 @@ impl Lines {
             }
             searched = self.input.len();
             if searched > REQUEST_BYTES_MAX {
-                return Next::Unruly("the request is longer than 32 MiB");
+                return Next::Unruly("the request is longer than 64 MiB");
             }
             if searched > PLAIN_BYTES_MAX && long.is_none() {
                 long = Arc::clone(&self.long).acquire_owned().await.ok();

@@ -11,6 +11,7 @@
 //! | `protocol` | requests and replies |
 //! | `place` | where the socket is |
 //! | `server`, `caller`, `line` | the thread; who asks; limits of size and time |
+//! | `kept_back` | descriptors for when there is no other left |
 //! | `answer`, `changes` | requests to answers |
 //! | `status` | how the broker is |
 //! | `table`, `rows` | lists and their columns |
@@ -22,6 +23,7 @@ mod changes;
 mod client;
 mod command;
 mod flags;
+mod kept_back;
 mod line;
 mod place;
 mod print;

@@ -9,6 +9,9 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::unix_socket::{self, PATH_BYTES_MAX};
 
@@ -81,12 +84,17 @@ impl Drop for Place {
     }
 }
 
-/// Connects to the broker that owns a data directory.
+/// Connects to the broker that owns a data directory; `timeout` is for that, and for each write.
 ///
 /// # Errors
-/// As the operating system tells them.
-pub(super) fn connect(directory: &Path) -> io::Result<UnixStream> {
-    UnixStream::connect(Reach::new(directory)?.path)
+/// As the operating system tells them: `WouldBlock` when others wait to be accepted, and it took too long.
+pub(super) fn connect(directory: &Path, timeout: Duration) -> io::Result<UnixStream> {
+    let reach = Reach::new(directory)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Of a Unix socket it counts for connecting, too.
+    socket.set_write_timeout(Some(timeout))?;
+    socket.connect(&SockAddr::unix(&reach.path)?)?;
+    Ok(socket.into())
 }
 
 #[cfg(test)]
@@ -96,16 +104,29 @@ mod tests {
 
     use super::*;
 
+    const SOON: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn a_broker_that_accepts_nobody_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_place, _listener) = Place::listen(directory.path()).unwrap();
+        let connected: Vec<_> = (0..=BACKLOG)
+            .map(|_| connect(directory.path(), SOON).unwrap())
+            .collect();
+        let refused = connect(directory.path(), SOON).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::WouldBlock, "after {}", connected.len());
+    }
+
     fn is_reached(directory: &Path) {
         let (place, listener) = Place::listen(directory).unwrap();
         listener.set_nonblocking(false).unwrap();
         let file = directory.join(CONTROL_SOCKET);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, MODE);
-        let mut client = connect(directory).unwrap();
+        let mut client = connect(directory, SOON).unwrap();
         client.write_all(b"!").unwrap();
         listener.accept().unwrap().0.read_exact(&mut [0]).unwrap();
         drop(listener);
-        let refused = connect(directory).unwrap_err();
+        let refused = connect(directory, SOON).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "as after a crash");
         drop(place);
         assert!(!file.exists());

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use crate::logging::{inert_json, push_printable};
+
 /// Rows as one object each.
 pub(super) fn objects(answer: &Value) -> Value {
     let columns = list(&answer["columns"]);
@@ -71,16 +73,27 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// Names are chosen by clients: without control characters.
+/// Names are chosen by clients: without what a terminal would obey, or would turn round.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character.is_control() {
-            true => out.extend(character.escape_default()),
-            false => out.push(character),
-        }
-    }
+    push_printable(&mut out, text);
     out
+}
+
+/// A text of several lines, each of them plain.
+pub(super) fn lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(plain).collect();
+    lines.join("\n")
+}
+
+/// JSON in one line, as harmless.
+pub(super) fn json(value: &Value) -> String {
+    inert_json(&value.to_string())
+}
+
+/// JSON for people, with the end of its last line.
+pub(super) fn json_at_length(value: &Value) -> String {
+    inert_json(&format!("{value:#}\n"))
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -282,6 +295,19 @@ mod tests {
             json!({"name": "orders", "messages": 12345678901u64, "rate": 1.5})
         );
         assert_eq!(table(&json!({"columns": ["name", "n"], "rows": []})), "name  n\n");
+    }
+
+    #[test]
+    fn nothing_turns_a_terminal_round() {
+        let name = "a\u{9b}2J\u{202e}b\u{2066}\u{7f}ö";
+        let shown = json(&json!({"name": name}));
+        assert_eq!(shown, r#"{"name":"a\u009b2J\u202eb\u2066\u007fö"}"#);
+        let read: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read["name"], name);
+        assert_eq!(
+            lines(&format!("x:\n{name}\n")),
+            "x:\na\\u{9b}2J\\u{202e}b\\u{2066}\\u{7f}ö\n"
+        );
     }
 
     #[test]

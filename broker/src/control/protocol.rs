@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A request of another version is refused with `version`, and that refusal is understood by all versions: `version`, `broker` and
-//! `error` stay as they are. `stop` with `wait` is answered twice: at once, and as the last thing that the broker does.
+//! `error` stay as they are. `patience_ms` may be in any request: how long the client waits for a change. `stop` with `wait` is answered twice: at once, and as the last thing that the broker does.
 
 use std::time::Duration;
 
@@ -16,12 +16,16 @@ use serde_json::{Map, Value};
 
 /// Of requests and replies.
 pub(super) const VERSION: u64 = 1;
-/// Longest request. One above [`PLAIN_BYTES_MAX`] waits until no other such is being read.
-pub(super) const REQUEST_BYTES_MAX: usize = 32 << 20;
+/// Longest request: what was exported can be imported. One above [`PLAIN_BYTES_MAX`] waits until no other such is being read.
+pub(super) const REQUEST_BYTES_MAX: usize = REPLY_BYTES_MAX + 4096;
 /// Longest request that is read beside others.
 pub(super) const PLAIN_BYTES_MAX: usize = 64 << 10;
 /// Longest reply.
 pub(super) const REPLY_BYTES_MAX: usize = 64 << 20;
+/// Longest time that a client may wait for a change.
+pub(super) const PATIENCE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Time that it waits where the request does not say so.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest time between the two looks of which rates are made.
 pub(super) const INTERVAL_MAX: Duration = Duration::from_secs(60);
 
@@ -148,11 +152,11 @@ impl From<Value> for Answer {
 }
 
 impl Request {
-    /// Reads a line.
+    /// Reads a line: what is asked, and how long the client waits for a change, `patience_ms`.
     ///
     /// # Errors
     /// What is wrong with it, the field among it.
-    pub(super) fn parse(line: &[u8]) -> Result<Request, Refusal> {
+    pub(super) fn parse(line: &[u8]) -> Result<(Request, Duration), Refusal> {
         let wrong = |text: String| Refusal::new(Kind::Request, text);
         let mut object: Map<String, Value> = serde_json::from_slice(line)
             .map_err(|error| wrong(format!("the request is no JSON object: {error}")))?;
@@ -171,12 +175,25 @@ impl Request {
                 return Err(Refusal::new(Kind::Version, text));
             }
         }
-        serde_json::from_value(Value::Object(object)).map_err(|error| wrong(error.to_string()))
+        let patience = match object.shift_remove("patience_ms") {
+            None => PATIENCE,
+            Some(value) => {
+                let patience = value.as_u64().map(Duration::from_millis);
+                let patience = patience.filter(|patience| *patience <= PATIENCE_MAX);
+                patience.ok_or_else(|| {
+                    let max = PATIENCE_MAX.as_millis();
+                    wrong(format!("patience_ms: expected 0 to {max}, found {value}"))
+                })?
+            }
+        };
+        let request = serde_json::from_value(Value::Object(object));
+        Ok((request.map_err(|error| wrong(error.to_string()))?, patience))
     }
 
     /// As a line.
-    pub(super) fn line(&self) -> Vec<u8> {
-        let mut line = format!("{{\"version\":{VERSION},").into_bytes();
+    pub(super) fn line(&self, patience: Duration) -> Vec<u8> {
+        let patience_ms = patience.as_millis();
+        let mut line = format!("{{\"version\":{VERSION},\"patience_ms\":{patience_ms},").into_bytes();
         let body = serde_json::to_vec(self).expect("a request has nothing that JSON cannot say");
         line.extend_from_slice(&body[1..]);
         line.push(b'\n');
@@ -282,9 +299,9 @@ mod tests {
                 definitions,
             },
         ] {
-            let line = request.line();
+            let line = request.line(PATIENCE_MAX);
             assert_eq!(line.iter().position(|&byte| byte == b'\n'), Some(line.len() - 1));
-            assert_eq!(Request::parse(&line), Ok(request));
+            assert_eq!(Request::parse(&line), Ok((request, PATIENCE_MAX)));
         }
     }
 
@@ -315,6 +332,11 @@ mod tests {
                 r#"{"version":1,"command":"reload","hard":1}"#,
                 Kind::Request,
                 "unknown field `hard`",
+            ),
+            (
+                r#"{"version":1,"command":"reload","patience_ms":86400001}"#,
+                Kind::Request,
+                "patience_ms: expected 0 to 86400000, found 86400001",
             ),
         ] {
             let refusal = Request::parse(line.as_bytes()).unwrap_err();

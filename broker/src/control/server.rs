@@ -1,6 +1,5 @@
 //! The thread that answers: a runtime of its own, so that neither reactors nor HTTP wait for it or make it wait.
 
-use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::IntoRawFd as _;
 use std::path::Path;
@@ -15,6 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Answering;
 use super::caller::Caller;
+use super::kept_back::KeptBack;
 use super::line::{Lines, Next};
 use super::place::{CONTROL_SOCKET, Place};
 use super::protocol::{Kind, Refusal, Request, reply_line};
@@ -23,8 +23,6 @@ use crate::stage::Stage;
 
 /// Clients served at a time; further ones are sent away.
 const CLIENTS_MAX: usize = 16;
-/// Descriptors kept back, so that the broker can be asked when there is no other left: one for the client, two to read from `/proc`.
-const KEPT_BACK: usize = 3;
 /// Pause of the accept loop after an error, which may repeat at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -38,6 +36,7 @@ pub(crate) struct Control {
 #[derive(Debug)]
 struct Shared {
     answering: Answering,
+    kept_back: Arc<KeptBack>,
     stopped: Notify,
     /// Who waits for the end of the broker.
     waiting: Mutex<Vec<std::os::unix::net::UnixStream>>,
@@ -52,8 +51,10 @@ impl Control {
     /// Listens in a data directory, which this process owns. A broker without a control socket is better than none: what is in the
     /// way is told in the log.
     pub(crate) fn start(directory: &Path, stage: Arc<Stage>) -> Control {
+        let kept_back = Arc::<KeptBack>::default();
         let shared = Arc::new(Shared {
-            answering: Answering::new(directory, stage),
+            answering: Answering::new(directory, stage, Arc::clone(&kept_back)),
+            kept_back,
             stopped: Notify::new(),
             waiting: Mutex::default(),
             places: Arc::new(Semaphore::new(CLIENTS_MAX)),
@@ -129,19 +130,18 @@ fn spawn(directory: &Path, shared: &Arc<Shared>) -> anyhow::Result<JoinHandle<()
 
 /// Never returns.
 async fn accept(listener: UnixListener, shared: &Arc<Shared>) {
-    let mut kept_back = keep_back();
     loop {
+        shared.kept_back.refill();
         match listener.accept().await {
             Ok((stream, _)) => begin(stream, shared),
             Err(error) if Reserve::is_wanted(&error) => {
-                // One at a time, with what was kept back.
-                kept_back.clear();
-                if let Ok((stream, _)) = listener.accept().await {
-                    serve(stream, shared).await;
-                } else {
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                shared.kept_back.give_up_one();
+                // It is there, has gone, or another thread has taken the descriptor.
+                match tokio::time::timeout(ACCEPT_PAUSE, listener.accept()).await {
+                    Ok(Ok((stream, _))) => begin(stream, shared),
+                    Ok(Err(_)) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                    Err(_) => {}
                 }
-                kept_back = keep_back();
             }
             Err(error) => {
                 tracing::error!(%error, "cannot accept a control connection");
@@ -151,17 +151,21 @@ async fn accept(listener: UnixListener, shared: &Arc<Shared>) {
     }
 }
 
-fn keep_back() -> Vec<File> {
-    let files = (0..KEPT_BACK).map_while(|_| File::open("/dev/null").ok());
-    files.collect()
+fn send_away(stream: &UnixStream, text: &str) {
+    // Into an empty buffer; a client that has gone does not hear it.
+    let _ = stream.try_write(&reply_line(Err(Refusal::new(Kind::Unavailable, text))));
 }
 
 /// Serves a client, or says that there is no place.
 fn begin(stream: UnixStream, shared: &Arc<Shared>) {
+    if !shared.kept_back.refill() {
+        return send_away(&stream, "no file descriptor is left: try again");
+    }
     let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
-        let text = format!("{CLIENTS_MAX} others are being answered: try again");
-        // Into an empty buffer; a client that has gone does not hear it.
-        let _ = stream.try_write(&reply_line(Err(Refusal::new(Kind::Unavailable, text))));
+        send_away(
+            &stream,
+            &format!("{CLIENTS_MAX} others are being answered: try again"),
+        );
         return;
     };
     let shared = Arc::clone(shared);
@@ -169,6 +173,8 @@ fn begin(stream: UnixStream, shared: &Arc<Shared>) {
         let place: OwnedSemaphorePermit = place;
         serve(stream, &shared).await;
         drop(place);
+        // Before another thread has what this client had.
+        shared.kept_back.refill();
     });
 }
 
@@ -197,12 +203,12 @@ async fn serve(stream: UnixStream, shared: &Arc<Shared>) {
         let request = Request::parse(&line.bytes);
         drop(line);
         let sent = match request {
-            Ok(Request::Stop { wait }) => {
+            Ok((Request::Stop { wait }, _)) => {
                 caller.note(&Request::Stop { wait });
                 stop(wait, lines, shared).await;
                 return;
             }
-            Ok(request) => answer(request, &caller, &mut lines, shared).await,
+            Ok(asked) => answer(asked, &caller, &mut lines, shared).await,
             Err(refusal) => lines.send(&reply_line(Err(refusal))).await,
         };
         if sent.is_err() {
@@ -226,7 +232,7 @@ async fn stop(wait: bool, mut lines: Lines, shared: &Shared) {
 }
 
 async fn answer(
-    request: Request,
+    (request, patience): (Request, Duration),
     caller: &Caller,
     lines: &mut Lines,
     shared: &Arc<Shared>,
@@ -239,7 +245,7 @@ async fn answer(
         false => None,
     };
     let answer = match before {
-        Ok(before) => shared.answering.answer(request, before).await,
+        Ok(before) => shared.answering.answer(request, before, patience).await,
         Err(refusal) => Err(refusal),
     };
     let sent = lines.send(&reply_line(answer)).await;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::kept_back::KeptBack;
 use crate::broker::Broker;
 use crate::node::Node;
 use crate::observe::{
@@ -35,12 +36,12 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    pub(super) fn take(broker: &Broker) -> Moment {
+    pub(super) fn take(broker: &Broker, kept_back: &KeptBack) -> Moment {
         let views = Views::take(broker);
         Moment {
             waits: Waits::of(&views.queues, &views.links),
             look: Arc::new(views.look()),
-            threads: Threads::read(),
+            threads: kept_back.lend(Threads::read),
             syncs: syncs(broker),
         }
     }
@@ -62,11 +63,19 @@ pub(super) fn brief(stage: &Stage, directory: &Path) -> Value {
 }
 
 /// All of it; compared with an earlier moment, if there is one.
-pub(super) fn full(stage: &Stage, broker: &Broker, directory: &Path, then: Option<&Moment>) -> Value {
+pub(super) fn full(
+    stage: &Stage,
+    broker: &Broker,
+    directory: &Path,
+    then: Option<&Moment>,
+    kept_back: &KeptBack,
+) -> Value {
     let views = Views::take(broker);
-    let (process, node) = (Process::read(), Node::of(broker));
+    let (process, node) = (kept_back.lend(Process::read), Node::of(broker));
     let earlier = then.map(|then| Earlier::since(Arc::clone(&then.look)));
-    let busy = then.map_or_else(Vec::new, |then| Threads::read().since(&then.threads));
+    let busy = then.map_or_else(Vec::new, |then| {
+        kept_back.lend(Threads::read).since(&then.threads)
+    });
     let now = Waits::of(&views.queues, &views.links);
     let mut waits = now.since(then.map_or(&now, |then| &then.waits), broker);
     let syncing = then.zip(earlier.as_ref());
@@ -260,6 +269,14 @@ fn thread_wait(name: &str, ran: f64, waited: f64) -> Option<Wait> {
 }
 
 fn descriptors_wait(process: &Process) -> Option<Wait> {
+    if process.open_files.is_none() && cfg!(target_os = "linux") {
+        return Some(Wait {
+            who: "clients",
+            cause: "file_descriptors",
+            count: 0,
+            text: "no file descriptor is left to count them with: new connections are refused".to_owned(),
+        });
+    }
     let (open, max) = (process.open_files?, process.open_files_max?);
     (open as f64 >= max as f64 * DESCRIPTORS).then(|| Wait {
         who: "clients",

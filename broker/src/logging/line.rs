@@ -163,19 +163,29 @@ impl Line<'_> {
             "message": self.parts.message,
             "fields": fields,
         });
-        let mut out = String::new();
-        // What JSON leaves as it is and a terminal or a line reader may obey. It stands in strings only.
-        for c in object.to_string().chars() {
-            match c {
-                '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
-                    let _ = write!(out, "\\u{:04x}", u32::from(c));
-                }
-                c => out.push(c),
-            }
-        }
+        let mut out = inert_json(&object.to_string());
         out.push('\n');
         out
     }
+}
+
+/// The same JSON, without what it leaves as it is and a terminal or a line reader may obey. That stands in strings only.
+pub(crate) fn inert_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// True for what cannot be taken for the beginning of another field, nor for the end of the line.
@@ -188,7 +198,8 @@ fn is_printable(c: char) -> bool {
     matches!(c, '"' | '\'' | '\\') || c.escape_debug().count() == 1
 }
 
-fn push_printable(out: &mut String, text: &str) {
+/// Appends a text, with escapes for what is not printable.
+pub(crate) fn push_printable(out: &mut String, text: &str) {
     for c in text.chars() {
         match is_printable(c) {
             true => out.push(c),

@@ -25,5 +25,6 @@ mod process;
 mod settings;
 
 pub use filter::{ALLOWED, LogFilter, VARIABLE};
+pub(crate) use line::{inert_json, push_printable};
 pub use process::{change, fail, flush_limits, init, watch_limits};
 pub use settings::{LogFormat, LogSettings};
