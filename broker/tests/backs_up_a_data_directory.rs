@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use support::{BrokerProcess, Client};
@@ -18,6 +20,8 @@ const FLAGS: [&str; 3] = [
     "--offset-checkpoint-interval=100ms",
     "--durability=write",
 ];
+/// To open a pipe that nobody reads yet is an error then.
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
 const BODY_BYTES: usize = 512;
 
 fn command(words: &[&str]) -> Output {
@@ -25,6 +29,15 @@ fn command(words: &[&str]) -> Output {
         .args(words)
         .output()
         .unwrap()
+}
+
+/// Tells others to stop when it goes, also because a test has failed: a scope waits for its threads.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 fn text(path: &Path) -> &str {
@@ -117,6 +130,7 @@ fn a_backup_of_a_running_broker_has_what_was_confirmed_before_it_began() {
     let stop = AtomicBool::new(false);
     let mut backups: Vec<(TempDir, u64, std::ops::Range<u64>)> = Vec::new();
     std::thread::scope(|scope| {
+        let stopping = Stopping(&stop);
         scope.spawn(|| publish(&broker, "kept", &kept, &stop));
         scope.spawn(|| publish(&broker, "consumed", &consumed, &stop));
         scope.spawn(|| publish(&broker, "churn", &churned, &stop));
@@ -136,7 +150,7 @@ fn a_backup_of_a_running_broker_has_what_was_confirmed_before_it_began() {
             allowed.store(consumed - HELD, Ordering::SeqCst);
             backups.push((back_up(broker.data_dir()), kept, consumed - HELD..consumed));
         }
-        stop.store(true, Ordering::SeqCst);
+        drop(stopping);
         // The consumers wait for a message otherwise.
         client.confirm_select(1);
         for queue in ["consumed", "churn"] {
@@ -164,6 +178,54 @@ fn a_backup_of_a_running_broker_has_what_was_confirmed_before_it_began() {
             assert!(found.binary_search(&number).is_ok(), "{number} is not there");
         }
         assert!(messages(&restored, "never used").is_empty());
+        restored.stop();
+    }
+}
+
+#[test]
+fn a_letter_that_moves_while_a_backup_runs_is_where_it_was_or_where_it_went() {
+    const BACKUPS: usize = 3;
+    const PROGRESS: u64 = 2000;
+    let mut broker = BrokerProcess::start(&FLAGS);
+    let mut client = Client::connect(&broker);
+    // In the order of their names, targets come first, and what lies between takes its time.
+    for queue in ["a target", "between"] {
+        client.declare_durable(1, queue, &FieldTable::new());
+    }
+    for (queue, target) in [("middle", "a target"), ("source", "middle")] {
+        let mut arguments = FieldTable::new();
+        arguments.insert("x-message-ttl", 50);
+        arguments.insert("x-dead-letter-exchange", "");
+        arguments.insert("x-dead-letter-routing-key", target);
+        client.declare_durable(1, queue, &arguments);
+    }
+    let [between, source] = [const { AtomicU64::new(0) }; 2];
+    let stop = AtomicBool::new(false);
+    let mut backups: Vec<(TempDir, u64)> = Vec::new();
+    std::thread::scope(|scope| {
+        let stopping = Stopping(&stop);
+        scope.spawn(|| publish(&broker, "between", &between, &stop));
+        scope.spawn(|| publish(&broker, "source", &source, &stop));
+        let mut before = 0;
+        for _ in 0..BACKUPS {
+            before = support::wait_for("messages", || {
+                let count = source.load(Ordering::SeqCst);
+                (count > before + PROGRESS).then_some(count)
+            });
+            backups.push((back_up(broker.data_dir()), before));
+        }
+        drop(stopping);
+    });
+    broker.stop();
+    for (backup, confirmed) in backups {
+        let mut restored = BrokerProcess::start_on(backup, &[], &FLAGS);
+        let mut client = Client::connect(&restored);
+        client.consume(1, "a target", "c", true);
+        // Those that lay in the others arrive as soon as they have expired, some for the second time.
+        let mut missing: BTreeSet<u64> = (0..confirmed).collect();
+        while !missing.is_empty() {
+            missing.remove(&number(&client.message().body));
+        }
         restored.stop();
     }
 }
@@ -213,6 +275,47 @@ fn a_backup_after_a_crash_has_everything_too() {
     let restored = BrokerProcess::start_on(backup, &[], &FLAGS);
     assert_eq!(redelivered(&restored, 3), [true, true, true]);
     assert!(messages(&restored, "q").into_iter().eq(0..1000));
+}
+
+#[test]
+fn a_broker_that_starts_while_its_directory_is_copied_is_not_refused() {
+    let mut broker = with_messages(1000);
+    broker.stop();
+    let to = tempfile::tempdir().unwrap();
+    let to = to.path().join("backup");
+    // A file that the copy waits for.
+    let last = segments(broker.data_dir()).pop().unwrap();
+    let parked = tempfile::tempdir().unwrap();
+    let (file, pipe) = (parked.path().join("file"), parked.path().join("pipe"));
+    std::fs::rename(&last, &file).unwrap();
+    assert!(Command::new("mkfifo").arg(&last).status().unwrap().success());
+    let mut words = Command::new(env!("CARGO_BIN_EXE_broker"));
+    words.args(["backup", "--data-dir", text(broker.data_dir()), "--to", text(&to)]);
+    let copying = words
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Opens only while somebody reads.
+    let held = support::wait_for("the copy", || {
+        let mut options = std::fs::File::options();
+        let options = options.write(true).custom_flags(NONBLOCK);
+        options.open(&last).ok()
+    });
+    std::fs::rename(&last, &pipe).unwrap();
+    std::fs::rename(&file, &last).unwrap();
+    broker.restart(&FLAGS);
+    let mut client = Client::connect(&broker);
+    assert_eq!(client.ready(1, "q"), 1000);
+    drop(held);
+    let made = copying.wait_with_output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let told = String::from_utf8(made.stdout).unwrap();
+    assert!(told.contains("while a broker runs"), "{told}");
+    assert!(!to.join("CLEAN").exists());
+    let (code, told) = verify(&to);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("1000"), "{told}");
 }
 
 /// The segments of the only queue, in order.

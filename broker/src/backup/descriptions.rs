@@ -25,18 +25,30 @@ type Fingerprint = BTreeMap<PathBuf, (u64, i64, i64)>;
 /// When one cannot be used, or they change all the time.
 pub(super) fn read(directory: &Path) -> anyhow::Result<Vec<Entity>> {
     let store = MetadataStore::open(Arc::new(ReadOnly), directory.to_owned())?;
-    for _ in 0..TRIES_MAX {
+    read_by(directory, &mut || store.load())
+}
+
+/// A file that cannot be used may be one that came and went while they were read, which the comparison does not see: it is
+/// believed when the last try says so, too.
+fn read_by(
+    directory: &Path,
+    load: &mut dyn FnMut() -> Result<Vec<Entity>, MetadataError>,
+) -> anyhow::Result<Vec<Entity>> {
+    for left in (0..TRIES_MAX).rev() {
         let before = fingerprint(directory)?;
-        let entities = store.load();
+        let entities = load();
         if fingerprint(directory)? != before {
             continue;
         }
-        return entities.map_err(|error| match error {
-            MetadataError::Unusable { .. } => anyhow::Error::from(error).context(
-                "a description cannot be used; see `broker log verify` on the stopped broker's data directory",
-            ),
-            MetadataError::Storage(_) => error.into(),
-        });
+        match entities {
+            Err(MetadataError::Unusable { .. }) if left > 0 => {}
+            Err(error @ MetadataError::Unusable { .. }) => {
+                return Err(anyhow::Error::from(error).context(
+                    "a description cannot be used; see `broker log verify` on the stopped broker's data directory",
+                ));
+            }
+            entities => return Ok(entities?),
+        }
     }
     bail!(
         "durable queues, exchanges, bindings or users have changed each of the {TRIES_MAX} times that {} was read: try again when \
@@ -61,4 +73,55 @@ fn fingerprint(directory: &Path) -> anyhow::Result<Fingerprint> {
         Ok(files)
     };
     read().with_context(|| format!("cannot list {}", directory.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answer to so many tries, each as told.
+    fn read_with(mut answer: impl FnMut(usize, &Path) -> bool) -> (usize, anyhow::Result<Vec<Entity>>) {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("queues")).unwrap();
+        let mut tries = 0;
+        let read = read_by(directory.path(), &mut || {
+            tries += 1;
+            match answer(tries, directory.path()) {
+                true => Ok(Vec::new()),
+                false => Err(MetadataError::Unusable {
+                    path: "one".into(),
+                    what: "it was removed while it was read".to_owned(),
+                }),
+            }
+        });
+        (tries, read)
+    }
+
+    #[test]
+    fn one_that_came_and_went_is_read_again() {
+        let (tries, read) = read_with(|tries, _| tries == 3);
+        assert!(tries == 3 && read.unwrap().is_empty());
+    }
+
+    #[test]
+    fn one_that_stays_unusable_is_told() {
+        let (tries, read) = read_with(|_, _| false);
+        let told = format!("{:#}", read.unwrap_err());
+        assert_eq!(tries, TRIES_MAX);
+        assert!(
+            told.contains("broker log verify") && told.contains("one"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_changes_each_time_is_told_as_that() {
+        let (tries, read) = read_with(|tries, directory| {
+            fs::write(directory.join("queues").join(tries.to_string()), "").unwrap();
+            tries % 2 == 0
+        });
+        let told = format!("{:#}", read.unwrap_err());
+        assert_eq!(tries, TRIES_MAX);
+        assert!(told.contains("try again when fewer"), "{told}");
+    }
 }

@@ -5,17 +5,18 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use seglog::{CheckpointStore, Found, FsStorage};
 
 use super::descriptions;
 use super::destination::Destination;
 use super::flags::BackupCommand;
+use super::order;
+use super::rest::Rest;
 use super::segments::{self, Copied};
-use crate::data_dir::{DataDir, DataDirError};
 use crate::log_command::{METADATA, OFFSETS, QUEUES, ReadOnly};
 use crate::store::CLEAN_FILE;
-use crate::store::metadata::{Entity, MetadataStore};
+use crate::store::metadata::MetadataStore;
 
 /// Times that a checkpoint is read which is being replaced.
 const CHECKPOINT_TRIES_MAX: usize = 10;
@@ -58,26 +59,30 @@ struct Everything {
     copied: Copied,
 }
 
+/// Copies a directory at rest as one, and as a running broker's when one starts meanwhile.
 fn back_up(from: &Path, to: &Path) -> anyhow::Result<Everything> {
-    // Held until the end: no broker starts on a directory that is taken for one at rest.
-    let owned = match DataDir::open_existing(from) {
-        Ok(owned) => Some(owned),
-        Err(DataDirError::InUse { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let is_of_running = owned.is_none();
+    if let Some(rest) = Rest::of(from)? {
+        let copied = copy(from, to, Some(&rest));
+        // Whatever went wrong then may be because of that.
+        if copied.is_ok() || !rest.is_over() {
+            return copied;
+        }
+    }
+    copy(from, to, None)
+}
+
+/// Copies a directory; `rest` is of one at rest, which gives up its copy when that is over.
+fn copy(from: &Path, to: &Path, rest: Option<&Rest>) -> anyhow::Result<Everything> {
+    let is_of_running = rest.is_none();
     let destination = Destination::new(to)?;
     let to = destination.path();
     let entities = descriptions::read(&from.join(METADATA))?;
     MetadataStore::open(Arc::new(FsStorage), to.join(METADATA))?.put_all(&entities)?;
-    let ids: Vec<&str> = entities
-        .iter()
-        .filter_map(|entity| match entity {
-            Entity::Queue(record) => Some(record.id.as_str()),
-            _ => None,
-        })
+    let ids: Vec<&str> = order::sources_first(&entities)
+        .into_iter()
+        .map(|queue| queue.id.as_str())
         .collect();
-    let notes = copy_checkpoints(from, to, &ids)?;
+    let notes = copy_checkpoints(from, to, &ids, is_of_running)?;
     let mut all = Everything {
         is_of_running,
         queues: ids.len(),
@@ -93,17 +98,27 @@ fn back_up(from: &Path, to: &Path) -> anyhow::Result<Everything> {
         all.copied.segments += copied.segments;
         all.copied.notes.extend(copied.notes);
     }
-    // Only of a directory at rest: it says that the checkpoints are the last word.
-    if !is_of_running && from.join(CLEAN_FILE).exists() {
-        let mark = to.join(CLEAN_FILE);
-        let made = File::create(&mark).and_then(|mark| mark.sync_all());
-        made.with_context(|| format!("cannot make {}", mark.display()))?;
+    if let Some(rest) = rest {
+        // It says that the checkpoints are the last word.
+        if from.join(CLEAN_FILE).exists() {
+            let mark = to.join(CLEAN_FILE);
+            let made = File::create(&mark).and_then(|mark| mark.sync_all());
+            made.with_context(|| format!("cannot make {}", mark.display()))?;
+        }
+        if rest.is_over() {
+            bail!("{} was used while it was copied", from.display());
+        }
     }
     destination.complete()?;
     Ok(all)
 }
 
-fn copy_checkpoints(from: &Path, to: &Path, ids: &[&str]) -> anyhow::Result<Vec<String>> {
+fn copy_checkpoints(
+    from: &Path,
+    to: &Path,
+    ids: &[&str],
+    is_of_running: bool,
+) -> anyhow::Result<Vec<String>> {
     let mut notes = Vec::new();
     fs::create_dir_all(to.join(QUEUES)).with_context(|| format!("cannot make {}", to.display()))?;
     let source = CheckpointStore::open(Arc::new(ReadOnly), from.join(OFFSETS))?;
@@ -120,7 +135,10 @@ fn copy_checkpoints(from: &Path, to: &Path, ids: &[&str]) -> anyhow::Result<Vec<
         match found {
             Found::Current(checkpoint) => target.write(id, &checkpoint)?,
             Found::Previous(checkpoint, why) => {
-                notes.push(format!("{why}: an older checkpoint is in its place"));
+                // A running broker may just have been held up there.
+                if !is_of_running {
+                    notes.push(format!("{why}: an older checkpoint is in its place"));
+                }
                 target.write(id, &checkpoint)?;
             }
             Found::None => {}
