@@ -139,11 +139,8 @@ fn signs_of_life_come_until_the_end() {
         "STATUS=starting: reading the data directory"
     );
     assert_eq!(manager.next_word()[0], "READY=1");
-    let mut last = Instant::now();
     for _ in 0..10 {
         assert_eq!(manager.next(), ["WATCHDOG=1"]);
-        assert!(last.elapsed().as_millis() < 1000, "{last:?}");
-        last = Instant::now();
     }
     // A client that does not answer its close keeps the broker from ending for seconds.
     let _deaf = Client::connect(&broker);

@@ -63,9 +63,7 @@ impl Watch {
 
     /// Never returns; goes on while the broker stops, which may take longer than the service manager waits.
     pub(crate) async fn run(mut self) {
-        let sign_interval = self.watchdog.map(|watchdog| watchdog / SIGNS);
-        let mut interval =
-            tokio::time::interval(sign_interval.map_or(LOOK_INTERVAL, |it| it.min(LOOK_INTERVAL)));
+        let mut interval = tokio::time::interval(look_interval(self.watchdog));
         loop {
             interval.tick().await;
             let is_stopping = self.stage.phase() == Phase::Stopping;
@@ -143,6 +141,11 @@ fn status(stage: &Stage) -> String {
     }
 }
 
+/// How often to look, and to give a sign where one is waited for.
+fn look_interval(watchdog: Option<Duration>) -> Duration {
+    watchdog.map_or(LOOK_INTERVAL, |watchdog| LOOK_INTERVAL.min(watchdog / SIGNS))
+}
+
 /// How long the service manager waits for a sign of life of this process, if it does.
 fn watchdog(usec: Option<&str>, of_pid: Option<&str>, pid: u32) -> Option<Duration> {
     let usec: u64 = usec?.parse().ok().filter(|&usec| usec > 0)?;
@@ -152,7 +155,61 @@ fn watchdog(usec: Option<&str>, of_pid: Option<&str>, pid: u32) -> Option<Durati
 
 #[cfg(test)]
 mod tests {
+    use seglog::simulation::SimStorage;
+
     use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn reactors_that_do_not_run_end_the_signs_and_are_named() {
+        let config = Config {
+            reactors: 2,
+            ..Config::default()
+        };
+        let (broker, _jobs) = Broker::open(config, Arc::new(SimStorage::default())).unwrap();
+        let notifier = Arc::new(Notifier::from_environment());
+        let mut watch = Watch::new(notifier, Arc::default(), Arc::clone(&broker));
+        let minute = Duration::from_secs(60);
+        assert!(watch.have_all_answered(minute), "nobody has been asked");
+        for _ in 0..2 {
+            assert!(!watch.have_all_answered(minute));
+            assert!(watch.silent_since.is_some() && !watch.has_warned);
+        }
+        assert!(!watch.have_all_answered(Duration::ZERO) && watch.has_warned);
+
+        // The log thread runs.
+        let log = broker.store.log_thread();
+        let deadline = Instant::now() + minute;
+        while !log.shared().pulse().is_answered() {
+            assert!(Instant::now() < deadline, "the log thread does not answer");
+            std::thread::yield_now();
+        }
+        log.stop();
+        assert_eq!(silent(&pulses(&broker)), ["reactor-0", "reactor-1"]);
+        broker.inboxes()[0].pulse.answer();
+        assert_eq!(silent(&pulses(&broker)), ["reactor-1"]);
+        assert!(!watch.have_all_answered(minute));
+        broker.inboxes()[1].pulse.answer();
+        assert!(watch.have_all_answered(minute));
+        assert!(watch.silent_since.is_none() && !watch.has_warned);
+        // It was asked again, and it is not there any more.
+        assert_eq!(silent(&pulses(&broker)), ["reactor-0", "reactor-1", "log"]);
+    }
+
+    #[test]
+    fn signs_come_several_times_before_one_is_missed() {
+        for (watchdog, expected_ms) in [
+            (None, 1000),
+            (Some(Duration::from_secs(60)), 1000),
+            (Some(Duration::from_secs(1)), 250),
+        ] {
+            assert_eq!(
+                look_interval(watchdog),
+                Duration::from_millis(expected_ms),
+                "{watchdog:?}"
+            );
+        }
+    }
 
     #[test]
     fn signs_of_life_are_for_who_waits_for_this_process() {
