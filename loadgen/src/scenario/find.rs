@@ -36,6 +36,10 @@ const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../../scenarios/slow-consumer.json"),
     ),
     (
+        "quorum-cluster",
+        include_str!("../../../scenarios/quorum-cluster.json"),
+    ),
+    (
         "poisson-latency",
         include_str!("../../../scenarios/poisson-latency.json"),
     ),
