@@ -161,6 +161,34 @@ fn a_broker_that_cannot_prove_who_it_is_ends_it() {
 }
 
 #[test]
+fn a_node_that_cannot_prove_who_it_is_is_passed_over() {
+    let authority = Authority::new();
+    let (source, destination) = (Side::start(&authority, &[]), Side::start(&authority, &[]));
+    source.publish(100);
+    let trusts = trusting(&authority);
+    let (from, to) = (source.uri(&trusts), destination.uri(&trusts));
+    let [elsewhere, nowhere] = ["elsewhere", "nowhere"]
+        .map(|name| destination.uri(&format!("{trusts}&server_name_indication={name}.example")));
+    let more = ["--to", &nowhere, "--delete-after=queue-length"];
+    // None of the nodes is who it should be: it tries no second time, although it might.
+    let ended = Shovel::run(&[&flags(&from, &elsewhere)[..], &more].concat());
+    assert_eq!(ended.code, Some(1), "{}", ended.told);
+    assert!(!ended.told.contains("tries again"), "{}", ended.told);
+    for name in ["elsewhere", "nowhere"] {
+        assert!(
+            ended.told.contains(&format!("not for {name}.example")),
+            "{}",
+            ended.told
+        );
+    }
+    // One of them is, the last.
+    let ended = Shovel::run(&[&flags(&from, &elsewhere)[..], &more, &["--to", &to]].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.told);
+    assert!(ended.told.contains("goes on without a node"), "{}", ended.told);
+    assert_eq!((source.ready(), destination.ready()), (0, 100));
+}
+
+#[test]
 fn nothing_is_lost_when_a_session_breaks() {
     let authority = Authority::new();
     let (source, destination) = (Side::start(&authority, &[]), Side::start(&authority, &[]));

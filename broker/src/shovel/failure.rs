@@ -34,9 +34,44 @@ impl Failure {
         }
     }
 
+    /// What happened with every one of several nodes.
+    pub(super) fn of_all(failures: &[Self]) -> Self {
+        let told: Vec<&str> = failures.iter().map(Self::text).collect();
+        let told = told.join("; ");
+        if failures.iter().all(|failure| matches!(failure, Self::Final(_))) {
+            Self::Final(told)
+        } else {
+            Self::Passing(told)
+        }
+    }
+
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Passing(text) | Self::Final(text) => text,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_that_all_refuse_end_it_and_one_that_is_away_does_not() {
+        let refusal = || Failure::Final("one: no".to_owned());
+        let absence = || Failure::Passing("two: away".to_owned());
+        for (failures, is_final) in [
+            (vec![refusal()], true),
+            (vec![refusal(), refusal()], true),
+            (vec![refusal(), absence()], false),
+            (vec![absence(), refusal()], false),
+        ] {
+            let all = Failure::of_all(&failures);
+            assert_eq!(matches!(all, Failure::Final(_)), is_final, "{failures:?}");
+        }
+        assert_eq!(
+            Failure::of_all(&[refusal(), absence()]).text(),
+            "one: no; two: away"
+        );
     }
 }

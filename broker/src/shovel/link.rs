@@ -24,6 +24,8 @@ pub(super) struct Link {
     pub(super) name: String,
     /// Which of the side's nodes.
     pub(super) node: Node,
+    /// What the nodes before it failed with.
+    pub(super) passed_over: Vec<Failure>,
     connection: Connection,
 }
 
@@ -31,16 +33,21 @@ impl Link {
     /// Connects to the first of `nodes` that can be had.
     ///
     /// # Errors
-    /// What the last one failed with, or the first one that refused.
+    /// What each of them failed with: final only when all of them refused, since one that is merely away may let it in later.
     pub(super) async fn open(side: &str, nodes: &[Node]) -> Result<Self, Failure> {
         let mut failures = Vec::new();
         for node in nodes {
             match Self::open_to(side, node).await {
-                Err(Failure::Passing(why)) => failures.push(why),
-                outcome => return outcome,
+                Err(failure) => failures.push(failure),
+                Ok(link) => {
+                    return Ok(Self {
+                        passed_over: failures,
+                        ..link
+                    });
+                }
             }
         }
-        Err(Failure::Passing(failures.join("; ")))
+        Err(Failure::of_all(&failures))
     }
 
     async fn open_to(side: &str, node: &Node) -> Result<Self, Failure> {
@@ -62,6 +69,7 @@ impl Link {
             channel,
             name,
             node: node.clone(),
+            passed_over: Vec::new(),
             connection,
         })
     }

@@ -34,6 +34,9 @@ pub(super) async fn run(command: &ShovelCommand, tally: &mut Tally, stop: &mut S
         links = connect(command) => links?,
         () = stop.ordered() => return Ok(()),
     };
+    for failure in source.passed_over.iter().chain(&destination.passed_over) {
+        tally.say(&format!("goes on without a node: {}", failure.text()));
+    }
     tally.say(&format!("moves from {} to {}", source.name, destination.name));
     let outcome = shovel(command, &source, &destination, tally, stop).await;
     // What was published and acknowledged early must arrive; acknowledgements are sent before the close, too.
