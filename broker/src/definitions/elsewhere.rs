@@ -43,7 +43,7 @@ const DIFFERENCES: [Difference; 8] = [
     },
     Difference {
         what: "queue(s) with a negative x-delivery-limit",
-        elsewhere: "LavinMQ refuses the document",
+        elsewhere: "RabbitMQ 3.x lets go of a message at its first return, LavinMQ refuses the document",
         applies: |entity| {
             queue_with(entity, "x-delivery-limit", |limit| {
                 limit.as_i64().is_some_and(|limit| limit < 0)
@@ -258,7 +258,7 @@ mod tests {
         let fault = import_as_lavinmq(&document(entities(&text)).unwrap().into()).unwrap_err();
         assert!(fault.starts_with("x-delivery-limit of"), "{fault}");
         assert!(remarks(&entities(&text)).contains(
-            &"1 queue(s) with a negative x-delivery-limit 'quorum': LavinMQ refuses the document".to_owned()
+            &"1 queue(s) with a negative x-delivery-limit 'quorum': RabbitMQ 3.x lets go of a message at its first return, LavinMQ refuses the document".to_owned()
         ));
     }
 
