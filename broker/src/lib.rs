@@ -8,7 +8,7 @@
 //! | [`limits`], `reload` | what changes while it runs, when SIGHUP comes |
 //! | [`census`] | how many queues, exchanges and bindings there are |
 //! | [`alarms`], [`meter`] | memory or disk is nearly used up, or somebody publishes too much: publishers wait |
-//! | [`server`], `descriptors`, [`shutdown`] | listening, accepting, what they take of the operating system, stopping |
+//! | [`server`], `descriptors`, `start`, [`shutdown`] | listening, accepting, what they take of the operating system, starting, stopping |
 //! | `notify`, [`pulse`] | what a service manager is told; whether threads go on |
 //! | [`reactor`], [`inbox`] | one thread's turn: read, dispatch, write; what other threads leave for it |
 //! | [`connection`] | a client: handshake, channels, publishes, acknowledgements |
@@ -65,6 +65,7 @@ pub mod server;
 mod shovel;
 pub mod shutdown;
 pub mod stage;
+mod start;
 pub mod store;
 mod terms;
 mod timers;

@@ -31,10 +31,11 @@ use crate::reactor::Reactor;
 use crate::reload::{self, Reload};
 use crate::shutdown;
 use crate::stage::{Protocol, Serving, Stage};
+use crate::start;
 use crate::store::{Job, Maintenance};
 use crate::tls::{Established, Handshakes};
 use crate::unix_socket::UnixSocket;
-use seglog::{FsStorage, LogOptions};
+use seglog::LogOptions;
 
 /// How long connections may take to answer `connection.close` when the broker stops.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
@@ -98,17 +99,19 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
         LogOptions::default().open_files_max,
         http::CONNECTIONS_MAX,
     );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Before anything that takes long: without handlers, the first process of a container would not even notice.
+    let mut signals = runtime.block_on(async { shutdown::Signals::new() })?;
     let notifier = Arc::new(Notifier::from_environment());
     notifier.status("starting: reading the data directory");
     let stage = Arc::<Stage>::default();
     let control = Control::start(&loaded.config.data_dir, Arc::clone(&stage));
     let management = Listener::start(&loaded.config.management, Arc::clone(&stage))?;
-    let (broker, jobs) = Broker::open(loaded.config.clone(), Arc::new(FsStorage))?;
-    let maintenance = Maintenance::start(Arc::clone(&broker), jobs)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     runtime.block_on(async {
+        let (broker, jobs) = start::open(loaded.config.clone(), &mut signals).await?;
+        let maintenance = Maintenance::start(Arc::clone(&broker), jobs)?;
         let config = &broker.config;
         let listeners: Vec<TcpListener> = listen_all(&config.listen)?;
         let tls_listeners = listen_all(&config.listen_tls)?;
@@ -117,7 +120,6 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
             .map(|path| UnixSocket::listen(path, config.unix_mode))
             .collect::<anyhow::Result<_>>()?;
         let (reactors, mut threads) = start_reactors(&broker)?;
-        let mut signals = shutdown::Signals::new()?;
         let mut serving = JoinSet::new();
         let mut handshakes = None;
         if let Some(tls) = &loaded.tls {

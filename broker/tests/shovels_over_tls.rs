@@ -216,11 +216,12 @@ fn nothing_is_lost_when_a_session_breaks() {
     assert_eq!(ended.code, Some(0), "{}", ended.told);
     assert!(ended.told.contains("tries again in 20 ms"), "{}", ended.told);
     let mut arrivals = vec![0u32; 2000];
-    let mut client = Client::connect(&destination.broker);
-    while let Some(message) = client.get(1, QUEUE) {
-        arrivals[u64::from_be_bytes(message.body.try_into().unwrap()) as usize] += 1;
+    // What the shovel held at the end, and had not sent on, is back in the source.
+    for side in [&destination, &source] {
+        let mut client = Client::connect(&side.broker);
+        while let Some(message) = client.get(1, QUEUE) {
+            arrivals[u64::from_be_bytes(message.body.try_into().unwrap()) as usize] += 1;
+        }
     }
     assert!(arrivals.iter().all(|&count| count > 0), "lost: {arrivals:?}");
-    // What the shovel held at the end is acknowledged or still there.
-    assert_eq!(source.ready(), 0);
 }

@@ -3,10 +3,12 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader};
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Lines};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use support::http::{Answer, Http};
 use support::{BrokerProcess, Client, free_bytes, wait_for};
@@ -76,51 +78,96 @@ fn a_process_above_its_memory_mark_makes_it_unready_and_it_stays_alive() {
     assert_eq!(http.get("/healthz").status, 200);
 }
 
+/// A broker that waits, while it starts, for somebody to write into a pipe.
+struct LongStart {
+    starting: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    pipe: PathBuf,
+    http: Http,
+    _before: BrokerProcess,
+}
+
+impl LongStart {
+    fn begin() -> LongStart {
+        let mut broker = BrokerProcess::start(&[]);
+        Client::connect(&broker).declare_durable(1, "q", &wire::FieldTable::new());
+        // Each stop leaves a checkpoint, so that there is an older one.
+        broker.stop();
+        broker.restart(&[]);
+        broker.stop();
+        // The newer one becomes a pipe: whoever opens it waits until somebody writes.
+        let offsets = std::fs::read_dir(broker.data_dir().join("offsets")).unwrap();
+        let mut paths = offsets.map(|entry| entry.unwrap().path());
+        let checkpoint = paths.find(|path| path.extension().is_some_and(|extension| extension == "json"));
+        let pipe = checkpoint.unwrap();
+        std::fs::remove_file(&pipe).unwrap();
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+
+        let mut starting = Command::new(env!("CARGO_BIN_EXE_broker"))
+            .args(["--listen=127.0.0.1:0", MANAGED, "--data-dir"])
+            .arg(broker.data_dir())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(starting.stdout.take().unwrap()).lines();
+        let http = Http::at(address_behind("broker management listening on ", &mut lines));
+        LongStart {
+            starting,
+            lines,
+            pipe,
+            http,
+            _before: broker,
+        }
+    }
+
+    /// Ends the wait. An empty checkpoint is none to believe: the start goes on with the older one.
+    fn go_on(&self) {
+        wait_for("the broker to read it", || {
+            let nonblocking = rustix::fs::OFlags::NONBLOCK.bits();
+            let mut options = OpenOptions::new();
+            options
+                .write(true)
+                .custom_flags(nonblocking as i32)
+                .open(&self.pipe)
+                .ok()
+        });
+    }
+}
+
+impl Drop for LongStart {
+    fn drop(&mut self) {
+        let _ = self.starting.kill();
+        let _ = self.starting.wait();
+    }
+}
+
+fn address_behind(words: &str, lines: &mut Lines<BufReader<ChildStdout>>) -> SocketAddr {
+    let line = lines.next().unwrap().unwrap();
+    line.strip_prefix(words).unwrap().parse().unwrap()
+}
+
 #[test]
 fn a_start_that_takes_long_is_alive_and_not_ready() {
-    let mut broker = BrokerProcess::start(&[]);
-    Client::connect(&broker).declare_durable(1, "q", &wire::FieldTable::new());
-    // Each stop leaves a checkpoint, so that there is an older one.
-    broker.stop();
-    broker.restart(&[]);
-    broker.stop();
-    // The newer one becomes a pipe: whoever opens it waits until somebody writes.
-    let offsets = std::fs::read_dir(broker.data_dir().join("offsets")).unwrap();
-    let mut paths = offsets.map(|entry| entry.unwrap().path());
-    let checkpoint = paths.find(|path| path.extension().is_some_and(|extension| extension == "json"));
-    let checkpoint = checkpoint.unwrap();
-    std::fs::remove_file(&checkpoint).unwrap();
-    let made = Command::new("mkfifo").arg(&checkpoint).status().unwrap();
-    assert!(made.success());
+    let mut start = LongStart::begin();
+    assert_eq!(start.http.get("/healthz").status, 200);
+    assert_eq!(failed_checks(&start.http.get("/readyz")), ["started"]);
+    start.go_on();
+    address_behind("broker listening on ", &mut start.lines);
+    assert_eq!(start.http.get("/readyz").status, 200);
+}
 
-    let mut starting = Command::new(env!("CARGO_BIN_EXE_broker"))
-        .args(["--listen=127.0.0.1:0", MANAGED, "--data-dir"])
-        .arg(broker.data_dir())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(starting.stdout.take().unwrap()).lines();
-    let mut address_behind = |words: &str| -> SocketAddr {
-        let line = lines.next().unwrap().unwrap();
-        line.strip_prefix(words).unwrap().parse().unwrap()
-    };
-    let http = Http::at(address_behind("broker management listening on "));
-    assert_eq!(http.get("/healthz").status, 200);
-    assert_eq!(failed_checks(&http.get("/readyz")), ["started"]);
-    // An empty checkpoint is none to believe: the start goes on with the older one.
-    wait_for("the broker to read it", || {
-        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits();
-        let mut options = std::fs::OpenOptions::new();
-        options
-            .write(true)
-            .custom_flags(nonblocking as i32)
-            .open(&checkpoint)
-            .ok()
-    });
-    address_behind("broker listening on ");
-    assert_eq!(http.get("/readyz").status, 200);
-    starting.kill().unwrap();
-    starting.wait().unwrap();
+#[test]
+fn a_start_that_takes_long_can_be_stopped() {
+    for name in ["TERM", "INT"] {
+        let mut start = LongStart::begin();
+        let pid = start.starting.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        assert!(sent.success());
+        // By itself: one that does not handle a signal is not ended by it, when it is the first process of a container.
+        let ended = wait_for("the end", || start.starting.try_wait().unwrap());
+        assert_eq!(ended.code(), Some(0), "{name}: {ended}");
+    }
 }
 
 #[test]
