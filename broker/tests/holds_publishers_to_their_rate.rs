@@ -196,17 +196,25 @@ fn the_connections_of_a_user_share_a_rate_that_the_user_may_be_given() {
 
 #[test]
 fn a_rate_changes_while_a_connection_is_paused() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("broker.toml");
-    std::fs::write(&path, "publish_rate_max = 1\n").unwrap();
-    let config = format!("--config={}", path.display());
-    let broker = Watched::start(&[&config], &[("RUST_LOG", "info")], 1);
-    let mut client = publisher(&broker, "q");
-    client.write(&numbered("q", 10_000));
-    client.await_confirms(2);
-    std::fs::write(&path, "publish_rate_max = 0\n").unwrap();
-    broker.signal("HUP");
-    broker.expect_log(&["setting changed", "publish_rate_max"]);
-    client.await_confirms(10_000);
-    assert_eq!(client.ready(1, "q"), 10_000);
+    let cases = [
+        ("publish_rate_max", "1", "0"),
+        ("publish_bytes_rate_max", "'1KiB'", "'1GiB'"),
+    ];
+    for (key, before, after) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("broker.toml");
+        std::fs::write(&path, format!("{key} = {before}\n")).unwrap();
+        let config = format!("--config={}", path.display());
+        let broker = Watched::start(&[&config], &[("RUST_LOG", "info")], 1);
+        let mut client = publisher(&broker, "q");
+        // What follows it would have to wait for a minute, or for hours.
+        client.publish(1, "q", &[7; 64 << 10]);
+        client.await_confirms(1);
+        client.write(&numbered("q", 10_000));
+        std::fs::write(&path, format!("{key} = {after}\n")).unwrap();
+        broker.signal("HUP");
+        broker.expect_log(&["setting changed", key]);
+        client.await_confirms(10_001);
+        assert_eq!(client.ready(1, "q"), 10_001);
+    }
 }

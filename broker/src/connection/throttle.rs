@@ -63,9 +63,13 @@ impl Connection {
             Some(throttle) => {
                 throttle.by_user = by_user;
                 throttle.set_rate(settings.publish_rate, now);
-                if !is_limited {
-                    throttle.pause = Some(Box::pin(sleep(Duration::ZERO)));
-                }
+            }
+        }
+        // It lasts as long as it would have under the rate of now.
+        if self.is_paused() {
+            let wait = self.wait();
+            if let Some(throttle) = &mut self.throttle {
+                throttle.pause = Some(Box::pin(sleep(wait)));
             }
         }
         let tick = self.reactor.ticks();
