@@ -43,6 +43,7 @@ pub(super) async fn accept(listener: TcpListener, router: Router, shared: Shared
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let router = router.clone();
+                // As it is now: a reload reaches those that come later.
                 let stream = Impatient::new(stream, shared.write_timeout());
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
