@@ -128,6 +128,11 @@ fn a_process_that_cannot_get_below_its_mark_still_consumes_gets_acknowledges_and
     wait_for_state(&http, &idle, "running");
 
     configured.reload("memory_high_watermark = '1MiB'\n");
+    broker.expect_log(&[
+        "WARN",
+        "memory_budget is not below memory_high_watermark",
+        "limit=1048576",
+    ]);
     let raised = broker.expect_log(&["ERROR", "memory is nearly used up", "watermark=1MiB"]);
     assert!(raised.contains("limit=1048576"), "{raised}");
     // A connection that both consumes and publishes goes on consuming, and so does everybody else.
@@ -269,24 +274,18 @@ fn what_a_backlog_has_taken_is_given_back_to_the_machine() {
     }
 }
 
-#[test]
-fn a_publisher_that_waits_for_the_memory_budget_for_seconds_is_told() {
-    let flags = [
-        MANAGED,
-        "--message-bytes-max=1MiB",
-        "--ring-bytes=2MiB",
-        "--outbox-bytes=128KiB",
-        "--memory-budget=4MiB",
-    ];
-    let broker = BrokerProcess::start(&flags);
-    let http = Http::guest(&broker);
-    let mut client = Client::connect(&broker);
-    client.declare(1, "q");
-    client.confirm_select(1);
-    client.publish(1, "q", b"small");
-    client.await_confirms(1);
-    // Messages that do not come to their end hold all but some kilobytes of the budget.
-    let mut hog = Client::connect(&broker);
+/// A broker whose budget four messages can spend.
+const SMALL_BUDGET: [&str; 5] = [
+    MANAGED,
+    "--message-bytes-max=1MiB",
+    "--ring-bytes=2MiB",
+    "--outbox-bytes=128KiB",
+    "--memory-budget=4MiB",
+];
+
+/// Publishes messages that do not come to their end, and hold all but some kilobytes of the budget.
+fn spend_budget(broker: &BrokerProcess) -> Client {
+    let mut hog = Client::connect(broker);
     for channel in 1..=4 {
         if channel > 1 {
             hog.open_channel(channel);
@@ -304,6 +303,35 @@ fn a_publisher_that_waits_for_the_memory_budget_for_seconds_is_told() {
         hog.write(&bytes);
     }
     hog.open_channel(5);
+    hog
+}
+
+#[test]
+fn the_memory_budget_is_no_alarm_once_who_waited_for_it_has_gone() {
+    let broker = BrokerProcess::start(&SMALL_BUDGET);
+    let http = Http::guest(&broker);
+    let mut client = Client::connect(&broker);
+    client.declare(1, "q");
+    client.publish(1, "q", b"small");
+    let _hog = spend_budget(&broker);
+    client.publish(1, "q", &vec![1; 60_000]);
+    let reason = "low on memory";
+    client.expect(0, Method::ConnectionBlocked { reason });
+    assert_eq!(http.get("/readyz").status, 503);
+    drop(client);
+    wait_for("readiness", || (http.get("/readyz").status == 200).then_some(()));
+}
+
+#[test]
+fn a_publisher_that_waits_for_the_memory_budget_for_seconds_is_told() {
+    let broker = BrokerProcess::start(&SMALL_BUDGET);
+    let http = Http::guest(&broker);
+    let mut client = Client::connect(&broker);
+    client.declare(1, "q");
+    client.confirm_select(1);
+    client.publish(1, "q", b"small");
+    client.await_confirms(1);
+    let hog = spend_budget(&broker);
     client.publish(1, "q", &vec![1; 60_000]);
     let told = client.frame();
     assert!(

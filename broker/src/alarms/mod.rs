@@ -3,7 +3,7 @@
 //!
 //! | alarm | raised | cleared | publishes |
 //! |---|---|---|---|
-//! | memory | the process's resident memory passes `--memory-high-watermark` | it is a [`margin`] below it | wait |
+//! | memory | the process's resident memory passes `--memory-high-watermark` | without what is parked it is a [`margin`] below it | wait |
 //! | disk | less is free than `--disk-free-min` | a [`margin`] more is free | wait |
 //! | budget | somebody has waited for `--memory-budget` for [`PATIENCE_LOOKS`] looks on end | nobody does at a look | go on as far as there is room |
 //!
@@ -12,14 +12,16 @@
 //! client that is kept waiting for seconds, and whoever watches the broker, should know why. It must not hold up
 //! publishes by itself, since what is held is charged to the budget too.
 //!
-//! [`Watch`] looks once a second, on the maintenance thread; whoever asks reads an atomic.
+//! [`Watch`] looks once a second, on a [thread](WatchThread) of its own; whoever asks reads an atomic.
 
 mod memory;
+mod thread;
 mod watch;
 mod watermark;
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+pub use thread::WatchThread;
 pub use watch::{Watch, margin};
 pub use watermark::Watermark;
 
@@ -45,6 +47,7 @@ pub struct Alarms {
     memory_used: AtomicU64,
     /// 0: there is none.
     memory_limit: AtomicU64,
+    parked_bytes: AtomicU64,
 }
 
 impl Alarms {
@@ -84,6 +87,26 @@ impl Alarms {
         (limit > 0).then_some(limit)
     }
 
+    /// Bytes of publishes that wait, and of what waits behind them, on all connections.
+    pub fn parked_bytes(&self) -> u64 {
+        self.parked_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn park(&self, bytes: usize) {
+        self.parked_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The opposite of `park`.
+    pub(crate) fn unpark(&self, bytes: usize) {
+        self.parked_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// True when memory is short and so much is parked that more of it would bring the process down: a tenth of the mark, at most 512 MiB.
+    pub(crate) fn has_parked_enough(&self) -> bool {
+        let limit = self.memory_limit.load(Ordering::Relaxed);
+        self.has(Alarm::Memory) && self.parked_bytes() > 2 * margin(limit)
+    }
+
     /// Raises or clears an alarm; true when that changes it.
     fn set(&self, alarm: Alarm, raised: bool) -> bool {
         let before = if raised {
@@ -103,6 +126,18 @@ impl Alarms {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_while_memory_is_short_is_there_an_end_to_what_is_parked() {
+        let alarms = Alarms::default();
+        alarms.note_memory(1001, Some(1000));
+        alarms.park(101);
+        assert!(!alarms.has_parked_enough());
+        alarms.set(Alarm::Memory, true);
+        assert!(alarms.has_parked_enough());
+        alarms.unpark(1);
+        assert!(!alarms.has_parked_enough());
+    }
 
     #[test]
     fn a_publisher_is_told_of_everything_that_is_short() {

@@ -2,12 +2,17 @@
 
 use std::path::Path;
 
-use super::{Alarm, PATIENCE_LOOKS, memory};
+use super::memory::Memory;
+use super::{Alarm, PATIENCE_LOOKS};
 use crate::broker::Broker;
 use crate::connection::Signal;
 
 /// Largest distance between the two marks of an alarm.
 const MARGIN_BYTES_MAX: u64 = 256 << 20;
+
+/// The allocator stops everybody who allocates while it looks for what it can give back. When it has little it is asked less and less
+/// often: after so many looks at most.
+const TRIM_REST_LOOKS: u32 = 5;
 
 /// How far on the good side of its limit a figure has to be for the alarm to clear: a twentieth of the limit, at most 256 MiB.
 /// Without it publishers would be stopped and let go with every message.
@@ -15,12 +20,27 @@ pub fn margin(limit: u64) -> u64 {
     (limit / 20).min(MARGIN_BYTES_MAX)
 }
 
+/// Used memory from which queues spill what they can: below where the alarm clears, so that publishers are stopped only when that
+/// is too slow.
+fn pressure_mark(limit: u64) -> u64 {
+    limit - 2 * margin(limit)
+}
+
 /// See the module documentation.
 #[derive(Debug, Default)]
 pub struct Watch {
     /// Looks on end at which somebody waited for the memory budget.
     starved_looks: u32,
-    /// Memory is not looked at any more, as nothing can be known of it.
+    memory: Memory,
+    /// The mark at the last look.
+    limit: Option<u64>,
+    /// Queues are told to spill.
+    is_pressed: bool,
+    /// Looks until the allocator is asked again for what it can give back.
+    trim_rest: u32,
+    /// How often on end it had little.
+    trims_in_vain: u32,
+    /// It was said that nothing can be known of memory.
     is_blind: bool,
 }
 
@@ -41,24 +61,38 @@ impl Watch {
 
     fn look_at_memory(&mut self, broker: &Broker) -> bool {
         let watermark = broker.limits.settings().memory_high_watermark;
-        let limit = watermark.bytes(memory::available(Path::new("/")));
-        let Some(used) = memory::used() else {
+        self.memory.look(Path::new("/"));
+        let limit = watermark.bytes(self.memory.available);
+        self.compare_with_budget(limit, broker.pool.bytes_budget() as u64);
+        let Some(mut used) = self.memory.used else {
             if !std::mem::replace(&mut self.is_blind, true) {
                 tracing::warn!("cannot tell how much memory this process has: there is no memory alarm");
             }
             return false;
         };
-        let was = broker.alarms.has(Alarm::Memory);
-        let is_high = |used| limit.is_some_and(|limit| is_high(used, limit, was));
-        let mut used = used;
+        let (was, parked) = (broker.alarms.has(Alarm::Memory), broker.alarms.parked_bytes());
         // What the allocator keeps although nobody uses it must not hold publishers up.
-        if is_high(used) && heap::give_back() {
-            used = memory::used().unwrap_or(used);
+        self.trim_rest = self.trim_rest.saturating_sub(1);
+        if let Some(limit) = limit
+            && self.trim_rest == 0
+            && is_high(used, limit, was)
+        {
+            heap::give_back();
+            let before = used;
+            self.memory.look(Path::new("/"));
+            used = self.memory.used.unwrap_or(used);
+            self.trims_in_vain = match before.saturating_sub(used) < margin(limit) {
+                true => TRIM_REST_LOOKS.min(self.trims_in_vain + 1),
+                false => 0,
+            };
+            self.trim_rest = self.trims_in_vain;
         }
-        let raised = is_high(used);
+        let raised = limit.is_some_and(|limit| is_alarming(used, parked, limit, was));
+        self.is_pressed =
+            raised || limit.is_some_and(|limit| is_high(used, pressure_mark(limit), self.is_pressed));
         broker.alarms.note_memory(used, limit);
         let changed = broker.alarms.set(Alarm::Memory, raised);
-        broker.starved.set_pressed(raised);
+        broker.starved.set_pressed(self.is_pressed);
         match (changed, raised) {
             (true, true) => tracing::error!(
                 used,
@@ -72,8 +106,22 @@ impl Watch {
         changed
     }
 
+    /// What messages may take is to be less than what everything may take.
+    fn compare_with_budget(&mut self, limit: Option<u64>, budget: u64) {
+        if std::mem::replace(&mut self.limit, limit) != limit
+            && let Some(limit) = limit
+            && budget >= limit
+        {
+            tracing::warn!(
+                budget,
+                limit,
+                "memory_budget is not below memory_high_watermark: publishers may be stopped before the budget is used"
+            );
+        }
+    }
+
     fn look_at_budget(&mut self, broker: &Broker) -> bool {
-        self.starved_looks = match broker.starved.any() {
+        self.starved_looks = match broker.starved.is_waited_for() {
             true => self.starved_looks.saturating_add(1),
             false => 0,
         };
@@ -119,6 +167,13 @@ fn look_at_disk(broker: &Broker) -> bool {
     changed
 }
 
+/// Whether publishers have to wait. What is parked only goes when they need not any more, so an alarm that has been raised
+/// does not count it.
+fn is_alarming(used: u64, parked: u64, limit: u64, was: bool) -> bool {
+    let counted = if was { used.saturating_sub(parked) } else { used };
+    is_high(counted, limit, was)
+}
+
 /// Whether so much is too much, given whether it was at the last look.
 fn is_high(used: u64, limit: u64, was: bool) -> bool {
     let mark = if was { limit - margin(limit) } else { limit };
@@ -153,6 +208,24 @@ mod tests {
             low
         });
         assert_eq!(lows, [false, true, true, true, false, false, true]);
+    }
+
+    #[test]
+    fn queues_spill_before_publishers_are_stopped_and_still_when_they_go_on() {
+        let mark = pressure_mark(1000);
+        assert!(is_high(901, mark, false) && !is_high(1000, 1000, false));
+        assert!(!is_high(900, mark, false));
+        // Where the alarm clears the pressure goes on, and ends further down.
+        assert!(!is_high(950, 1000, true) && is_high(950, mark, true));
+        assert!(is_high(856, mark, true) && !is_high(855, mark, true));
+    }
+
+    #[test]
+    fn what_is_parked_raises_an_alarm_and_does_not_keep_it_raised() {
+        assert!(is_alarming(1001, 500, 1000, false));
+        assert!(is_alarming(1001, 50, 1000, true));
+        assert!(!is_alarming(1001, 51, 1000, true));
+        assert!(!is_alarming(10, 51, 1000, true));
     }
 
     #[test]

@@ -59,6 +59,7 @@ impl Connection {
     /// Counts bytes kept for later against the memory budget. When that is spent, reading stops instead.
     pub(super) fn hold(&mut self, bytes: usize) {
         self.held_bytes += bytes;
+        self.broker.alarms.park(bytes);
         if self.broker.pool.try_charge(bytes) {
             self.held_charged += bytes;
         } else {
@@ -69,6 +70,7 @@ impl Connection {
     /// The opposite of `hold`.
     pub(super) fn release_held(&mut self, bytes: usize) {
         self.held_bytes -= bytes;
+        self.broker.alarms.unpark(bytes);
         let release = bytes.min(self.held_charged);
         self.held_charged -= release;
         self.broker.pool.release(release);
@@ -101,7 +103,8 @@ impl Connection {
                 .windows
                 .iter()
                 .any(|(_, window)| window.unsettled_len() > 0);
-        !self.budget_spent && (frees_rings || self.held_bytes < PARKED_BYTES_MAX)
+        let reads_on = frees_rings && !self.broker.alarms.has_parked_enough();
+        !self.budget_spent && (reads_on || self.held_bytes < PARKED_BYTES_MAX)
     }
 }
 

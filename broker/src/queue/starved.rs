@@ -29,6 +29,13 @@ impl Starved {
         self.any.load(Ordering::Relaxed)
     }
 
+    /// True while somebody waits who is still there. Who has gone stays noted until there is memory.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        // Not asked under the lock: to ask a connection takes one of its own.
+        let waiters = self.waiters.lock().clone();
+        waiters.iter().any(|waiter| !waiter.is_gone())
+    }
+
     /// The machine is short of memory, or no longer: queues spill what they can meanwhile.
     pub(crate) fn set_pressed(&self, pressed: bool) {
         self.pressed.store(pressed, Ordering::Relaxed);

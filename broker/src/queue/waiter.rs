@@ -47,6 +47,14 @@ impl Waiter {
         }
     }
 
+    /// True when nobody is there any more to be told.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Waiter::Link(link) => link.outbound().is_closed(),
+            Waiter::Queue(queue) => queue.strong_count() == 0,
+        }
+    }
+
     /// True when `publisher` is the one that waits.
     pub(super) fn is(&self, publisher: Publisher<'_>) -> bool {
         match (self, publisher) {

@@ -1,7 +1,7 @@
 //! The maintenance thread: what must reach the disk, and nobody's message waits for.
 //!
 //! Jobs (descriptions of entities, ends of queues) are done in the order in which they came; a client's answer waits for its
-//! own. In between, by the clock: checkpoints, compaction, alarms, memory pressure, figures.
+//! own. In between, by the clock: checkpoints, compaction, memory pressure, figures. Alarms have a thread of their own, which lives as long.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -13,14 +13,14 @@ use seglog::{Checkpoint, SeglogError, Settled};
 use super::metadata::Entity;
 use super::queue_log::QueueLog;
 use super::statistics::Statistics;
-use crate::alarms::{Alarm, Watch};
+use crate::alarms::WatchThread;
 use crate::broker::Broker;
 use crate::observe::now_ms;
 use crate::queue::{Queue, Snapshot};
 
 /// How often the thread looks at the clock.
 const TICK: Duration = Duration::from_millis(20);
-/// How often it looks at the alarms and at what may be compacted.
+/// How often it looks at what may be compacted.
 const CARE_INTERVAL: Duration = Duration::from_secs(1);
 /// Jobs whose files are made durable together.
 const JOBS_MAX: usize = 256;
@@ -60,6 +60,7 @@ pub struct QueueEnd {
 pub struct Maintenance {
     broker: Arc<Broker>,
     thread: JoinHandle<()>,
+    alarms: WatchThread,
 }
 
 impl Maintenance {
@@ -72,11 +73,17 @@ impl Maintenance {
         let thread = std::thread::Builder::new()
             .name("maintenance".to_owned())
             .spawn(move || worker.run())?;
-        Ok(Maintenance { broker, thread })
+        let alarms = WatchThread::start(Arc::clone(&broker))?;
+        Ok(Maintenance {
+            broker,
+            thread,
+            alarms,
+        })
     }
 
     /// Does the jobs that came so far and ends.
     pub fn stop(self) {
+        self.alarms.stop();
         self.broker.store.submit(Job::Stop);
         if self.thread.join().is_err() {
             tracing::error!("the maintenance thread panicked");
@@ -91,7 +98,6 @@ struct Worker {
     care_due: Instant,
     checkpoint_due: Option<Instant>,
     statistics: Statistics,
-    watch: Watch,
 }
 
 impl Worker {
@@ -100,11 +106,9 @@ impl Worker {
         let interval = broker.config.checkpoint_interval;
         Worker {
             tick_due: now + TICK,
-            // Clients are to meet the alarms that there are.
             care_due: now,
             checkpoint_due: (!interval.is_zero()).then(|| now + interval),
             statistics: Statistics::new(&broker.config),
-            watch: Watch::default(),
             broker,
             jobs,
         }
@@ -209,7 +213,7 @@ impl Worker {
     fn tick(&mut self) {
         let now = Instant::now();
         self.tick_due = now + TICK;
-        if self.broker.starved.is_short(&self.broker.pool) {
+        if self.broker.starved.is_pressed(&self.broker.pool) {
             self.relieve_memory();
         }
         let interval = self.broker.config.checkpoint_interval;
@@ -219,10 +223,6 @@ impl Worker {
         }
         if now >= self.care_due {
             self.care_due = now + CARE_INTERVAL;
-            self.watch.look(&self.broker);
-            if self.broker.alarms.has(Alarm::Memory) {
-                self.relieve_memory();
-            }
             self.compact();
             self.statistics.log_when_due(&self.broker);
         }
