@@ -51,7 +51,8 @@ fn write_until_stuck(client: &mut Client, bytes: &[u8], most: usize) -> usize {
 
 #[test]
 fn a_handshake_that_does_not_go_on_is_cut_off_at_any_stage() {
-    let broker = BrokerProcess::start(&["--handshake-timeout", "1s"]);
+    // Longer than the witness takes to log in on a busy machine.
+    let broker = BrokerProcess::start(&["--handshake-timeout", "4s"]);
     let mut witness = Witness::of(&broker);
     let stages: [fn(&mut Client); 5] = [
         |_| {},
