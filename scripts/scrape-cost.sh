@@ -9,31 +9,13 @@
 # (results/scrape-cost by default) gets the blocks and their figures. Needs python3. BROKER_BIN and LOADGEN_BIN name release builds.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/scripts/measurement.sh"
 
 main() {
     local minutes=10 out=$root/results/scrape-cost
-    while [ $# -gt 0 ]; do
-        case $1 in
-        --minutes | --out)
-            [ $# -ge 2 ] || { echo "$1: needs a value" >&2; exit 2; }
-            [ "$1" = --out ] && out=$2 || minutes=$2
-            shift 2
-            ;;
-        *)
-            sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
-            exit 2
-            ;;
-        esac
-    done
-    [[ $minutes =~ ^[1-9][0-9]*$ ]] || { echo "--minutes: expected a whole number above 0, got '$minutes'" >&2; exit 2; }
-    mkdir -p "$out"
-    out=$(cd "$out" && pwd)
+    read_options "$(sed -n '2,9s/^# \{0,1\}//p' "$0")" "$@"
     cd "$root"
-    if [ -z "${BROKER_BIN:-}" ] || [ -z "${LOADGEN_BIN:-}" ]; then
-        cargo build --release -p broker -p loadgen
-        target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/release
-        BROKER_BIN=${BROKER_BIN:-$target/broker} LOADGEN_BIN=${LOADGEN_BIN:-$target/loadgen}
-    fi
+    find_builds
     scratch=$(mktemp -d)
     pids=()
     trap 'for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; wait; rm -rf "$scratch"' EXIT

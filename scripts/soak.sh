@@ -15,6 +15,7 @@
 # `churn` makes connections, channels and queues come and go.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/scripts/measurement.sh"
 . "$root/scripts/soak/scenarios.sh"
 . "$root/scripts/soak/verdict.sh"
 
@@ -22,30 +23,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 main() {
     minutes=60
     out=$root/results/soak
-    while [ $# -gt 0 ]; do
-        case $1 in
-        --minutes | --out)
-            [ $# -ge 2 ] || { echo "$1: needs a value" >&2; exit 2; }
-            [ "$1" = --out ] && out=$2 || minutes=$2
-            shift 2
-            ;;
-        *)
-            sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
-            exit 2
-            ;;
-        esac
-    done
-    [[ $minutes =~ ^[1-9][0-9]*$ ]] || { echo "--minutes: expected a whole number above 0, got '$minutes'" >&2; exit 2; }
-    mkdir -p "$out"
-    out=$(cd "$out" && pwd)
-
+    read_options "$(sed -n '2,14s/^# \{0,1\}//p' "$0")" "$@"
     cd "$root"
-    if [ -z "${BROKER_BIN:-}" ] || [ -z "${LOADGEN_BIN:-}" ]; then
-        cargo build --release -p broker -p loadgen
-        target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/release
-        BROKER_BIN=${BROKER_BIN:-$target/broker} LOADGEN_BIN=${LOADGEN_BIN:-$target/loadgen}
-    fi
-
+    find_builds
     scratch=$(mktemp -d -p "${SOAK_SCRATCH:-$out}")
     broker=
     generators=()
