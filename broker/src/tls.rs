@@ -11,13 +11,16 @@
 //! | `server_names` | which certificate for which name |
 //! | `handshake` | the thread |
 //! | `login_name` | the user that a client's certificate names |
+//! | `unblocked` | a socket as rustls wants it |
 
 mod files;
 mod handshake;
 mod login_name;
 mod server_names;
 mod settings;
+mod unblocked;
 
 pub(crate) use files::{FileProblem, load};
 pub(crate) use handshake::{Established, Handshakes, PROTOCOL_BYTE};
 pub use settings::{LoginFrom, MinimumVersion, NamedCertificate, SanType, TlsSettings, Verify};
+pub(crate) use unblocked::Unblocked;

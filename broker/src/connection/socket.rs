@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 use crate::reactor::{READ_BYTES_MAX, Reactor};
+use crate::tls::Unblocked;
 
 /// Bytes of ciphertext read from one socket in one turn. What they decrypt to, with the rest of a record that was there
 /// before, fits into what a plain read may take.
@@ -246,21 +247,4 @@ fn push(session: &mut ServerConnection, socket: &TcpStream) -> io::Result<()> {
         session.write_tls(&mut Unblocked(socket))?;
     }
     Ok(())
-}
-
-/// A socket to write to, as rustls wants it; never blocks.
-struct Unblocked<'a>(&'a TcpStream);
-
-impl io::Write for Unblocked<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

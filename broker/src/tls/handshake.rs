@@ -15,6 +15,7 @@ use tokio::task::LocalSet;
 use super::files::session;
 use super::login_name::login_name;
 use super::settings::TlsSettings;
+use super::unblocked::Unblocked;
 use crate::broker::{Broker, ConnectionPermit};
 
 /// What the first byte of a TLS connection is: the type of a record with a handshake message (RFC 8446, section 5.1).
@@ -199,27 +200,4 @@ async fn shake_hands(stream: &TcpStream, mut session: ServerConnection) -> Resul
         }
     }
     Ok(session)
-}
-
-/// A socket as rustls wants it; never blocks.
-struct Unblocked<'a>(&'a TcpStream);
-
-impl io::Read for Unblocked<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
-impl io::Write for Unblocked<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
