@@ -8,8 +8,9 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
+use support::configured::Configured;
 use support::http::Http;
-use support::{BrokerProcess, Client, Watched, free_bytes, wait_for};
+use support::{BrokerProcess, Client, free_bytes, wait_for};
 use wire::Method;
 
 const MANAGED: &str = "--management-listen=127.0.0.1:0";
@@ -78,30 +79,6 @@ fn publishers_wait_and_consumers_go_on_while_the_disk_is_nearly_full() {
     });
 }
 
-/// A broker whose configuration is a file.
-struct Configured {
-    broker: Watched,
-    directory: tempfile::TempDir,
-}
-
-impl Configured {
-    fn start(text: &str) -> Configured {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("broker.toml");
-        std::fs::write(&path, text).unwrap();
-        let config = format!("--config={}", path.display());
-        Configured {
-            broker: Watched::start(&[&config, MANAGED], &[("RUST_LOG", "info")], 1),
-            directory,
-        }
-    }
-
-    fn reload(&self, text: &str) {
-        std::fs::write(self.directory.path().join("broker.toml"), text).unwrap();
-        self.broker.signal("HUP");
-    }
-}
-
 /// Waits until the connection whose client's end is this has a state.
 fn wait_for_state(http: &Http, client: &Client, state: &str) {
     let port = client.stream.local_addr().unwrap().port();
@@ -116,7 +93,7 @@ fn wait_for_state(http: &Http, client: &Client, state: &str) {
 #[test]
 fn a_process_that_cannot_get_below_its_mark_still_consumes_gets_acknowledges_and_deletes() {
     // More than that the process has from the start: nothing that anybody does clears the alarm.
-    let configured = Configured::start("memory_high_watermark = '200MiB'\n");
+    let configured = Configured::start("memory_high_watermark = '200MiB'\n", &[MANAGED]);
     let broker = &configured.broker;
     let http = Http::guest(broker);
     let mut client = Client::connect(broker);
@@ -206,9 +183,10 @@ fn a_process_that_cannot_get_below_its_mark_still_consumes_gets_acknowledges_and
 #[test]
 fn memory_and_disk_are_told_together() {
     let all = free_bytes(&std::env::temp_dir()) * 2;
-    let configured = Configured::start(&format!(
-        "memory_high_watermark = '1MiB'\ndisk_free_min = '{all}B'\n"
-    ));
+    let configured = Configured::start(
+        &format!("memory_high_watermark = '1MiB'\ndisk_free_min = '{all}B'\n"),
+        &[MANAGED],
+    );
     let http = Http::guest(&configured.broker);
     wait_for("the alarms", || {
         let checks = http.get("/readyz").body;
@@ -365,7 +343,7 @@ fn a_publisher_that_waits_for_the_memory_budget_for_seconds_is_told() {
 #[test]
 fn a_publish_that_has_come_in_part_is_completed_when_publishers_go_on() {
     const BODY_BYTES: usize = 100_000;
-    let configured = Configured::start("memory_high_watermark = '1B'\n");
+    let configured = Configured::start("memory_high_watermark = '1B'\n", &[MANAGED]);
     let broker = &configured.broker;
     let mut client = Client::connect(broker);
     client.declare(1, "orders");

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use support::control::{ask, ask_at, reply, socket, status};
+use support::held_up::held_up;
 use support::{BrokerProcess, Client, Watched, wait_for};
 use wire::{FieldTable, Method};
 
@@ -357,25 +358,7 @@ fn who_waits_for_the_end_hears_when_not_everything_was_written() {
 
 #[test]
 fn a_broker_that_starts_stops_when_it_has_read_its_data_directory() {
-    let mut broker = BrokerProcess::start(&[]);
-    Client::connect(&broker).declare_durable(1, "q", &FieldTable::new());
-    // Each stop leaves a checkpoint, so that there is an older one.
-    broker.stop();
-    broker.restart(&[]);
-    broker.stop();
-    let offsets = std::fs::read_dir(broker.data_dir().join("offsets")).unwrap();
-    let mut paths = offsets.map(|entry| entry.unwrap().path());
-    let checkpoint = paths.find(|path| path.extension().is_some_and(|extension| extension == "json"));
-    let checkpoint = checkpoint.unwrap();
-    std::fs::remove_file(&checkpoint).unwrap();
-    // The start reads it, and waits for somebody who writes it.
-    assert!(
-        Command::new("mkfifo")
-            .arg(&checkpoint)
-            .status()
-            .unwrap()
-            .success()
-    );
+    let (broker, pipe) = held_up();
     let mut starting = Command::new(env!("CARGO_BIN_EXE_broker"))
         .args(["--listen=127.0.0.1:0", "--log=off", "--data-dir"])
         .arg(broker.data_dir())
@@ -393,7 +376,7 @@ fn a_broker_that_starts_stops_when_it_has_read_its_data_directory() {
         let log = ask(&broker, &["status", "--format=json"]).json();
         (log["state"] == "starting").then_some(())
     });
-    drop(std::fs::OpenOptions::new().write(true).open(&checkpoint).unwrap());
+    drop(std::fs::OpenOptions::new().write(true).open(&pipe).unwrap());
     assert_eq!(said(waiting), (Some(0), "stopped\n".to_owned()));
     assert_eq!(starting.wait().unwrap().code(), Some(0));
 }

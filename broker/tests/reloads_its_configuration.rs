@@ -4,50 +4,26 @@
 mod support;
 
 use std::net::TcpStream;
-use std::path::PathBuf;
 
-use support::{Client, Watched, wait_for};
+use support::configured::Configured;
+use support::{Client, wait_for};
 use wire::Method;
 
-/// A broker and the file that it was started with.
-struct Configured {
-    broker: Watched,
-    directory: tempfile::TempDir,
+/// Writes the file anew, tells the broker, and waits until it has heard.
+fn reload(configured: &Configured, text: &str) {
+    configured.reload(text);
+    configured
+        .broker
+        .expect_log(&["SIGHUP: reading the configuration again"]);
 }
 
-impl Configured {
-    fn start(text: &str, flags: &[&str]) -> Configured {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("broker.toml");
-        std::fs::write(&path, text).unwrap();
-        let config = format!("--config={}", path.display());
-        let flags = [&[config.as_str()], flags].concat();
-        Configured {
-            broker: Watched::start(&flags, &[("RUST_LOG", "info")], 1),
-            directory,
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("broker.toml")
-    }
-
-    /// Writes the file anew and tells the broker.
-    fn reload(&self, text: &str) {
-        std::fs::write(self.path(), text).unwrap();
-        self.broker.signal("HUP");
-        self.broker
-            .expect_log(&["SIGHUP: reading the configuration again"]);
-    }
-
-    /// The heartbeat that a new connection is told.
-    fn heartbeat(&self) -> u16 {
-        let mut client = Client::raw(&self.broker);
-        client.start("guest", "guest");
-        match client.frame().method() {
-            Method::ConnectionTune { heartbeat, .. } => heartbeat,
-            other => panic!("{other:?}"),
-        }
+/// The heartbeat that a new connection is told.
+fn heartbeat(configured: &Configured) -> u16 {
+    let mut client = Client::raw(&configured.broker);
+    client.start("guest", "guest");
+    match client.frame().method() {
+        Method::ConnectionTune { heartbeat, .. } => heartbeat,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -56,12 +32,12 @@ fn limits_change_for_what_comes_next() {
     let configured = Configured::start("connections_max = 1\nheartbeat = 10\n", &[]);
     let mut first = Client::connect(&configured.broker);
     assert_eq!(Client::raw(&configured.broker).try_frame(), None, "no room");
-    configured.reload("connections_max = 2\nheartbeat = 20\n");
+    reload(&configured, "connections_max = 2\nheartbeat = 20\n");
     configured
         .broker
         .expect_log(&["setting changed", "connections_max", "from=\"1\"", "to=\"2\""]);
     configured.broker.expect_log(&["setting changed", "heartbeat"]);
-    assert_eq!(configured.heartbeat(), 20);
+    assert_eq!(heartbeat(&configured), 20);
     // Who was connected stays.
     first.declare(1, "still-here");
 }
@@ -69,7 +45,7 @@ fn limits_change_for_what_comes_next() {
 #[test]
 fn what_needs_a_restart_is_named_and_flags_keep_their_say() {
     let configured = Configured::start("frame_max = '8KiB'\nheartbeat = 10\n", &["--heartbeat=30"]);
-    configured.reload("frame_max = '16KiB'\nheartbeat = 20\n");
+    reload(&configured, "frame_max = '16KiB'\nheartbeat = 20\n");
     let told = [
         "WARN",
         "takes effect at the next start",
@@ -78,15 +54,15 @@ fn what_needs_a_restart_is_named_and_flags_keep_their_say() {
         "to=\"16KiB\"",
     ];
     configured.broker.expect_log(&told);
-    assert_eq!(configured.heartbeat(), 30);
-    configured.reload("frame_max = '16KiB'\n");
+    assert_eq!(heartbeat(&configured), 30);
+    reload(&configured, "frame_max = '16KiB'\n");
     configured.broker.expect_log(&told);
 }
 
 #[test]
 fn a_file_with_a_mistake_changes_nothing() {
     let configured = Configured::start("heartbeat = 10\n", &[]);
-    configured.reload("heartbeat = 20\nreactors = 0\nnonsense = 1\n");
+    reload(&configured, "heartbeat = 20\nreactors = 0\nnonsense = 1\n");
     let at = |line: usize| format!("broker.toml:{line}:");
     configured
         .broker
@@ -94,15 +70,15 @@ fn a_file_with_a_mistake_changes_nothing() {
     configured
         .broker
         .expect_log(&["ERROR", "nothing is changed", &at(3), "unknown key 'nonsense'"]);
-    assert_eq!(configured.heartbeat(), 10);
+    assert_eq!(heartbeat(&configured), 10);
     std::fs::remove_file(configured.path()).unwrap();
     configured.broker.signal("HUP");
     configured
         .broker
         .expect_log(&["ERROR", "nothing is changed", "cannot read it"]);
-    configured.reload("heartbeat = 40\n");
+    reload(&configured, "heartbeat = 40\n");
     configured.broker.expect_log(&["setting changed", "heartbeat"]);
-    assert_eq!(configured.heartbeat(), 40);
+    assert_eq!(heartbeat(&configured), 40);
 }
 
 #[test]
@@ -115,7 +91,7 @@ fn users_come_and_passwords_change() {
     };
     assert!(log_in("ada", "old") && !log_in("bob", "b"));
     let mut open = Client::connect_as(&configured.broker, "ada", "old", "/");
-    configured.reload("user = ['ada:new', 'bob:b']\n");
+    reload(&configured, "user = ['ada:new', 'bob:b']\n");
     let line = configured
         .broker
         .expect_log(&["setting changed", "user", "ada:***, bob:***"]);
@@ -142,7 +118,7 @@ fn definitions_are_imported_when_their_file_has_changed() {
         "bindings": [{"source": "in", "vhost": "tenant", "destination": "out", "destination_type": "queue", "routing_key": "", "arguments": {}}]
     }"#;
     write(definitions);
-    configured.reload("");
+    reload(&configured, "");
     configured.broker.expect_log(&["6 definitions imported"]);
     let mut eve = Client::connect_as(&configured.broker, "eve", "e", "tenant");
     eve.confirm_select(1);
@@ -150,11 +126,11 @@ fn definitions_are_imported_when_their_file_has_changed() {
     eve.await_confirms(1);
     // A mistake in it is one of the configuration.
     write("{");
-    configured.reload("heartbeat = 5\n");
+    reload(&configured, "heartbeat = 5\n");
     configured
         .broker
         .expect_log(&["ERROR", "nothing is changed", "definitions"]);
-    assert_eq!(configured.heartbeat(), 60);
+    assert_eq!(heartbeat(&configured), 60);
     // It is stored as at a start.
     eve.close();
     write(definitions);
@@ -167,7 +143,7 @@ fn definitions_are_imported_when_their_file_has_changed() {
 #[test]
 fn the_log_becomes_as_talkative_as_the_file_says() {
     let configured = Configured::start("", &[]);
-    configured.reload("log = 'debug'\n");
+    reload(&configured, "log = 'debug'\n");
     configured.broker.expect_log(&["setting changed", "log"]);
     wait_for("a line for debugging", || {
         drop(TcpStream::connect(configured.broker.address).unwrap());

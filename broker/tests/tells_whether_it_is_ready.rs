@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use support::held_up::held_up;
 use support::http::{Answer, Http};
 use support::{BrokerProcess, Client, free_bytes, wait_for};
 
@@ -89,21 +90,7 @@ struct LongStart {
 
 impl LongStart {
     fn begin() -> LongStart {
-        let mut broker = BrokerProcess::start(&[]);
-        Client::connect(&broker).declare_durable(1, "q", &wire::FieldTable::new());
-        // Each stop leaves a checkpoint, so that there is an older one.
-        broker.stop();
-        broker.restart(&[]);
-        broker.stop();
-        // The newer one becomes a pipe: whoever opens it waits until somebody writes.
-        let offsets = std::fs::read_dir(broker.data_dir().join("offsets")).unwrap();
-        let mut paths = offsets.map(|entry| entry.unwrap().path());
-        let checkpoint = paths.find(|path| path.extension().is_some_and(|extension| extension == "json"));
-        let pipe = checkpoint.unwrap();
-        std::fs::remove_file(&pipe).unwrap();
-        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
-        assert!(made.success());
-
+        let (broker, pipe) = held_up();
         let mut starting = Command::new(env!("CARGO_BIN_EXE_broker"))
             .args(["--listen=127.0.0.1:0", MANAGED, "--data-dir"])
             .arg(broker.data_dir())

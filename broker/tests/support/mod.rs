@@ -7,9 +7,11 @@
     reason = "each test binary uses a part; a test may panic"
 )]
 
+pub mod configured;
 pub mod control;
 pub mod error_rows;
 pub mod errors;
+pub mod held_up;
 pub mod http;
 pub mod relay;
 pub mod shovel;
