@@ -29,10 +29,10 @@ impl KeptBack {
         self.0.lock().pop();
     }
 
-    /// Gives all up while `read` opens some.
-    pub(super) fn lend<T>(&self, read: impl FnOnce() -> T) -> T {
-        self.0.lock().clear();
-        let found = read();
+    /// Gives all up while `read` opens some, and tells it how many they were.
+    pub(super) fn lend<T>(&self, read: impl FnOnce(u64) -> T) -> T {
+        let lent = std::mem::take(&mut *self.0.lock()).len() as u64;
+        let found = read(lent);
         self.refill();
         found
     }
@@ -49,7 +49,8 @@ mod tests {
         assert!(kept_back.refill());
         (0..CLIENTS).for_each(|_| kept_back.give_up_one());
         assert_eq!(kept_back.0.lock().len(), TO_LOOK);
-        assert_eq!(kept_back.lend(|| kept_back.0.lock().len()), 0);
+        let (lent, held) = kept_back.lend(|lent| (lent, kept_back.0.lock().len()));
+        assert_eq!((lent, held), (TO_LOOK as u64, 0));
         assert_eq!(kept_back.0.lock().len(), TO_LOOK + CLIENTS);
     }
 }

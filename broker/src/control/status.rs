@@ -41,7 +41,7 @@ impl Moment {
         Moment {
             waits: Waits::of(&views.queues, &views.links),
             look: Arc::new(views.look()),
-            threads: kept_back.lend(Threads::read),
+            threads: kept_back.lend(|_| Threads::read()),
             syncs: syncs(broker),
         }
     }
@@ -71,10 +71,10 @@ pub(super) fn full(
     kept_back: &KeptBack,
 ) -> Value {
     let views = Views::take(broker);
-    let (process, node) = (kept_back.lend(Process::read), Node::of(broker));
+    let (process, node) = (process(kept_back), Node::of(broker));
     let earlier = then.map(|then| Earlier::since(Arc::clone(&then.look)));
     let busy = then.map_or_else(Vec::new, |then| {
-        kept_back.lend(Threads::read).since(&then.threads)
+        kept_back.lend(|_| Threads::read()).since(&then.threads)
     });
     let now = Waits::of(&views.queues, &views.links);
     let mut waits = now.since(then.map_or(&now, |then| &then.waits), broker);
@@ -265,6 +265,17 @@ fn thread_wait(name: &str, ran: f64, waited: f64) -> Option<Wait> {
         cause: "processor",
         count: 1,
         text,
+    })
+}
+
+/// This process. What is lent to look at it is in use: no connection may have it for long.
+fn process(kept_back: &KeptBack) -> Process {
+    kept_back.lend(|lent| {
+        let mut process = Process::read();
+        let all = process.open_files.map(|open| open + lent);
+        // A connection may have taken one in between.
+        process.open_files = all.min(process.open_files_max.or(all));
+        process
     })
 }
 
