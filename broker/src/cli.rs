@@ -138,7 +138,7 @@ struct Settings {
     #[arg(long, value_name = "NAME/VERSION", default_value_t)]
     product: Product,
 
-    /// Time a client has from connecting to an open connection.
+    /// Time a client has from connecting to an open connection; also for the rest of a large message, when others wait for memory.
     #[arg(long, value_name = "TIME", default_value = duration_text(Config::default().handshake_timeout),
           value_parser = handshake_timeout)]
     handshake_timeout: Duration,

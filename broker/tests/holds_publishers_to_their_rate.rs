@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -192,6 +193,55 @@ fn the_connections_of_a_user_share_a_rate_that_the_user_may_be_given() {
     let guest = users.find(|user| user["name"] == "guest").unwrap();
     assert_eq!(guest["limits"], json!({}), "what RabbitMQ would refuse");
     assert_eq!(guest["publish_limits"], json!({"max-publish-rate": 0}));
+}
+
+#[test]
+fn the_connections_of_a_user_take_turns() {
+    let broker = BrokerProcess::start(&["--user-publish-rate-max=5000"]);
+    let mut reader = Client::connect(&broker);
+    let mut flood = publisher(&broker, "flood");
+    let mut client = publisher(&broker, "q");
+    // As much as its socket takes: more than passes while the other one publishes.
+    flood.stream.set_nonblocking(true).unwrap();
+    let all = numbered("flood", 50_000);
+    let sent = flood.stream.write(&all).unwrap();
+    wait_for("the flood to take all that passes at once", || {
+        (reader.ready(1, "flood") >= 5000).then_some(())
+    });
+    client.write(&numbered("q", 2000));
+    client.await_confirms(2000);
+    let passed = reader.ready(1, "flood");
+    assert!(sent > 20_000 * all.len() / 50_000, "{sent}");
+    // As many as the other, and some before and after that.
+    assert!((6000..12_000).contains(&passed), "{passed}");
+}
+
+#[test]
+fn acknowledgements_do_not_count() {
+    let broker = BrokerProcess::start(&[MANAGED, "--user=ada:a"]);
+    let http = Http::guest(&broker);
+    let limit = "/api/user-limits/guest/max-publish-bytes-rate";
+    assert_eq!(http.put(limit, &json!({"value": 4096})).status, 204);
+    let mut feeder = Client::connect_as(&broker, "ada", "a", "/");
+    feeder.declare(1, "in");
+    feeder.write(&numbered("in", 1000));
+    let mut worker = publisher(&broker, "out");
+    worker.send(1, consume("in", "c", false));
+    worker.expect(1, Method::BasicConsumeOk { consumer_tag: "c" });
+    let mut bytes = Vec::new();
+    for _ in 0..1000 {
+        let ack = Method::BasicAck {
+            delivery_tag: worker.message().tag().0,
+            multiple: false,
+        };
+        ack.encode(1, &mut bytes);
+    }
+    assert!(bytes.len() > 4 * 4096);
+    // Between two that may pass at once.
+    let publish = numbered("out", 1);
+    worker.write(&[&publish[..], &bytes, &publish].concat());
+    worker.await_confirms(2);
+    assert_eq!(http.get("/metrics").value("broker_publish_pauses_total"), 0.0);
 }
 
 #[test]

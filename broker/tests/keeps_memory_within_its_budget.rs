@@ -29,7 +29,7 @@ fn hundreds_of_backlogs_flow_through_a_budget_that_a_few_would_fill() {
             body[..4].copy_from_slice(&message.to_be_bytes());
             client.publish(1, name, &body);
         }
-        client.await_confirms(u64::from((message + 1) * QUEUES));
+        client.await_confirms_patiently(u64::from((message + 1) * QUEUES));
     }
     let resident = broker.resident_bytes();
     assert!(resident < 64 << 20, "{resident} bytes for a budget of 8 MiB");

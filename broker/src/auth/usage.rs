@@ -115,7 +115,7 @@ mod tests {
         assert!(!usage.refresh_rate(PublishRate::default(), now));
         assert_eq!(wait(), None);
         assert!(usage.refresh_rate(all, now));
-        usage.metered(|meter| meter.take(10, 0, now));
+        usage.metered(|meter| meter.take(11, 0, now));
         // The same rate again forgets nothing.
         assert!(usage.refresh_rate(all, now));
         assert_eq!(wait(), Some(Duration::from_millis(100)));

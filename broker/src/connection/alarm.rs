@@ -26,7 +26,7 @@ impl Connection {
 
     /// Publishes are looked at frame by frame while something may hold them up: one flag for the fast path to test.
     pub(super) fn note_frame_by_frame(&mut self) {
-        self.frame_by_frame = self.alarmed || self.is_tight;
+        self.frame_by_frame = self.alarmed || self.is_metered;
     }
 
     /// A publish has to wait: where an alarm is the reason the client is told, once, if it understands that.

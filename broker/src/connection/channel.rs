@@ -81,7 +81,7 @@ pub(super) struct Content {
     pub(super) body_bytes: u64,
     /// What of it has come. `body` keeps nothing of a message that is larger than allowed.
     pub(super) come_bytes: u64,
-    /// Bytes of the memory budget that `body` holds.
+    /// Bytes of the memory budget that it holds: those of the whole body, from its header on.
     pub(super) charged: usize,
 }
 
@@ -182,6 +182,11 @@ impl Channel {
     /// Its publishes wait for room in a queue, or for the end of an alarm.
     pub(super) fn waits_for_room(&self) -> bool {
         !self.blocked.is_empty() || !self.parked.bytes.is_empty() && !self.awaits_answer()
+    }
+
+    /// The rest of a body that has its memory is on its way.
+    pub(super) fn takes_body(&self) -> bool {
+        !self.is_blocked() && self.content.as_ref().is_some_and(|content| content.charged > 0)
     }
 
     /// A request is not answered yet, and what follows it has to wait.

@@ -78,7 +78,7 @@ impl Connection {
             let Some(frame) = decode_frame(rest, self.frame_bytes_max)? else {
                 break;
             };
-            if self.is_tight && !self.passes(&frame) {
+            if self.is_metered && !self.passes(&frame) {
                 break;
             }
             at += frame.payload.len() + wire::FRAME_OVERHEAD;
@@ -172,14 +172,19 @@ impl Connection {
             };
             return self.on_connection_method(decode_method(frame.payload)?);
         }
+        let raw = &consumed[consumed.len() - frame.payload.len() - wire::FRAME_OVERHEAD..];
         if self.must_park(&frame) {
-            let raw = &consumed[consumed.len() - frame.payload.len() - wire::FRAME_OVERHEAD..];
             self.park(frame.channel, frame.kind, raw);
             return Ok(());
         }
         match frame.kind {
             FrameKind::Method => self.on_channel_frame(frame.channel, frame.payload),
-            FrameKind::Header => self.on_content_header(frame.channel, frame.payload),
+            FrameKind::Header => {
+                if !self.on_content_header(frame.channel, frame.payload)? {
+                    self.await_memory(frame.channel, raw);
+                }
+                Ok(())
+            }
             _ => self.on_content_body(frame.channel, frame.payload),
         }
     }
@@ -270,12 +275,14 @@ impl Connection {
         }
     }
 
-    fn on_content_header(&mut self, id: u16, payload: &[u8]) -> Result<(), Failure> {
+    /// Takes the memory of all of the body at once, so that no two bodies can wait for each other's. False when there is not
+    /// enough of it now: then nothing has been done.
+    fn on_content_header(&mut self, id: u16, payload: &[u8]) -> Result<bool, Failure> {
         let Some(channel) = self.channels.get_mut(&id) else {
             return Err(not_expected(None));
         };
         if channel.closing {
-            return Ok(());
+            return Ok(true);
         }
         let content = match &mut channel.content {
             Some(content) if content.header.is_empty() => content,
@@ -284,17 +291,26 @@ impl Connection {
         let header = ContentHeader::decode(payload)
             .and_then(|header| wire::check_content_header(payload).map(|()| header))
             .map_err(|error| Failure::from(error).during(&basic_publish()))?;
-        if header.body_size > self.broker.config.message_bytes_max.max(REFUSED_BODY_BYTES_MAX) {
-            return self.refuse_size(id, header.body_size);
+        let message_bytes_max = self.broker.config.message_bytes_max;
+        if header.body_size > message_bytes_max.max(REFUSED_BODY_BYTES_MAX) {
+            self.refuse_size(id, header.body_size)?;
+            return Ok(true);
         }
-        let charged = payload.len().saturating_sub(HEADER_BYTES_FREE);
+        // A body that is too large is not kept.
+        let kept = match header.body_size <= message_bytes_max {
+            true => header.body_size as usize,
+            false => 0,
+        };
+        let charged = kept + payload.len().saturating_sub(HEADER_BYTES_FREE);
         if !self.broker.pool.try_charge(charged) {
-            return Err(budget_spent());
+            return Ok(false);
         }
         content.charged = charged;
         content.header.extend_from_slice(payload);
         content.body_bytes = header.body_size;
-        self.finish_content(id)
+        content.body.reserve_exact(kept);
+        self.finish_content(id)?;
+        Ok(true)
     }
 
     fn on_content_body(&mut self, id: u16, payload: &[u8]) -> Result<(), Failure> {
@@ -317,10 +333,6 @@ impl Connection {
             return Err(Failure::new(ReplyCode::FrameError, text).during(&basic_publish()));
         }
         if content.body_bytes <= self.broker.config.message_bytes_max {
-            if !self.broker.pool.try_charge(payload.len()) {
-                return Err(budget_spent());
-            }
-            content.charged += payload.len();
             content.body.extend_from_slice(payload);
         }
         self.finish_content(id)
@@ -366,10 +378,6 @@ impl Connection {
             self.broker.pool.release(content.charged);
         }
     }
-}
-
-fn budget_spent() -> Failure {
-    Failure::new(ReplyCode::ResourceError, "the broker's memory budget is spent")
 }
 
 /// Decodes a method frame's payload.

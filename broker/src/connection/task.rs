@@ -104,8 +104,8 @@ pub struct Connection {
     pub(super) budget_spent: bool,
     /// Memory or disk is nearly used up: publishes wait.
     pub(super) alarmed: bool,
-    /// Its publishes are near their limit; see [`Throttle`].
-    pub(super) is_tight: bool,
+    /// What it sends is held against a rate at this moment; see [`Throttle`].
+    pub(super) is_metered: bool,
     /// Either of both: nothing takes the fast path of publishes.
     pub(super) frame_by_frame: bool,
     /// What it may publish, where that is limited.
@@ -114,7 +114,7 @@ pub struct Connection {
     pub(super) told_blocked: bool,
     /// The broker is about to stop: nothing more is read.
     pub(super) quiet: bool,
-    read_tick: u64,
+    pub(super) read_tick: u64,
     write_calls_seen: u64,
     write_tick: u64,
     /// Whether the peer takes what is written.
@@ -173,7 +173,7 @@ impl Connection {
             held_charged: 0,
             budget_spent: false,
             alarmed: broker.alarms.stops_publishers(),
-            is_tight: false,
+            is_metered: false,
             frame_by_frame: broker.alarms.stops_publishers(),
             throttle: None,
             told_blocked: false,
@@ -365,6 +365,9 @@ impl Connection {
         }
         if signals.has(Signal::GiveBack) {
             self.give_back();
+        }
+        if signals.has(Signal::Tick) {
+            self.check_bodies()?;
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! A connection that may publish only so much a second; others have no [`Throttle`] and pay a look at that for each read.
 //!
-//! While the meters hold more than a read can bring, publishes take the fast path, and what they were is counted afterwards. When it
-//! gets tight, reads are small and each publish asks first. One that may not pass stays where it is, in the
-//! connection's unparsed input, with everything behind it, and the socket is not read until it may: so order is kept, nothing is
-//! buffered, and an acknowledgement waits for no more than the publishes that its own client has sent before it.
+//! Its frames are taken one by one. Every hundredth of a second's worth of publishes (a quantum) is paid for in advance: to the
+//! connection's own meter, and to the one that the connections of its user share. When a meter has not so much, the quantum is owed, and
+//! the publish that wanted it stays where it is, in the connection's unparsed input with everything behind it, and the socket is
+//! not read until the debt is paid. So order is kept, nothing is buffered, an acknowledgement waits for no more than
+//! the publishes that its own client has sent before it, and connections that share a meter take turns: each owes behind the others.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -18,7 +19,7 @@ use super::task::{Connection, Stage};
 use crate::meter::{Meter, PublishRate};
 use crate::reactor::READ_BYTES_MAX;
 
-/// Octets of one read when the meters hold less than a full read could bring. A record of TLS fits.
+/// Octets of one read when the meters hold less than a full read could bring, so that little has to wait. A record of TLS fits.
 const READ_BYTES_TIGHT: usize = 32 << 10;
 /// Shortest pause: a timer is not worth a message or two.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -31,10 +32,8 @@ pub(super) struct Throttle {
     own: Meter,
     /// The user's connections share a meter.
     by_user: bool,
-    /// Each publish asks first.
-    is_tight: bool,
-    /// Octets that came since the last publish, while it was not tight.
-    uncharged: u64,
+    /// What is left of the quantum.
+    paid: PublishRate,
     pause: Option<Pin<Box<Sleep>>>,
     /// Reactor tick of the last pause.
     paused_tick: Option<u64>,
@@ -51,8 +50,7 @@ impl Connection {
                 self.throttle = Some(Box::new(Throttle {
                     own: Meter::new(settings.publish_rate, now),
                     by_user,
-                    is_tight: false,
-                    uncharged: 0,
+                    paid: PublishRate::default(),
                     pause: None,
                     paused_tick: None,
                 }));
@@ -65,12 +63,15 @@ impl Connection {
                 throttle.set_rate(settings.publish_rate, now);
             }
         }
-        // It lasts as long as it would have under the rate of now.
-        if self.is_paused() {
-            let wait = self.wait();
-            if let Some(throttle) = &mut self.throttle {
-                throttle.pause = Some(Box::pin(sleep(wait)));
-            }
+        // Under a higher rate it is over earlier. What others owe by now is behind it.
+        let end = Instant::now() + self.wait();
+        if let Some(pause) = self
+            .throttle
+            .as_mut()
+            .and_then(|throttle| throttle.pause.as_mut())
+            && end < pause.deadline().into_std()
+        {
+            pause.as_mut().reset(end.into());
         }
         let tick = self.reactor.ticks();
         let in_flow = self
@@ -102,23 +103,9 @@ impl Connection {
     /// Handles input of a connection with a throttle; how much of it need not be kept.
     #[cold]
     pub(super) fn take_metered_input(&mut self, input: &[u8]) -> usize {
-        let is_tight = !self.covers(input.len());
-        self.set_tight(is_tight);
-        let received = self.reactor.counts().received.get();
+        self.set_metered(true);
         let consumed = self.take_input(input);
-        self.set_tight(false);
-        let published = self.reactor.counts().received.get() - received;
-        if let Some(throttle) = &mut self.throttle
-            && !is_tight
-        {
-            // What acknowledgements took, beyond the longest message, is nobody's publish.
-            let message_max = self.broker.config.message_bytes_max + READ_BYTES_MAX as u64;
-            throttle.uncharged = (throttle.uncharged + consumed as u64).min(message_max);
-            if published > 0 {
-                let bytes = std::mem::take(&mut throttle.uncharged);
-                self.charge(published, bytes);
-            }
-        }
+        self.set_metered(false);
         consumed
     }
 
@@ -142,30 +129,73 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Whether a frame may pass while it is tight. One that may not is the first of those that wait, and the pause begins.
+    /// Whether a frame may pass. One that may not is the first of those that wait, and the pause begins.
     pub(super) fn passes(&mut self, frame: &Frame<'_>) -> bool {
         let bytes = (frame.payload.len() + wire::FRAME_OVERHEAD) as u64;
         match frame.kind {
             FrameKind::Method if starts_basic_publish(frame.payload) => {
-                let wait = self.wait();
-                if wait > Duration::ZERO {
-                    self.pause(wait);
+                if !self.has_paid() && !self.pay() {
                     return false;
                 }
-                self.charge(1, bytes);
+                self.use_up(1, bytes);
             }
-            FrameKind::Header | FrameKind::Body => self.charge(0, bytes),
+            FrameKind::Header | FrameKind::Body => self.use_up(0, bytes),
             _ => {}
         }
         true
     }
 
-    fn set_tight(&mut self, is_tight: bool) {
-        if let Some(throttle) = &mut self.throttle {
-            throttle.is_tight = is_tight;
-        }
-        self.is_tight = is_tight;
+    fn set_metered(&mut self, is_metered: bool) {
+        self.is_metered = is_metered;
         self.note_frame_by_frame();
+    }
+
+    fn has_paid(&self) -> bool {
+        let paid = self.throttle.as_ref().map(|throttle| throttle.paid);
+        paid.is_none_or(|paid| paid.messages > 0 && paid.bytes > 0)
+    }
+
+    /// Pays for a quantum. False when it is owed for: the pause has begun.
+    fn pay(&mut self) -> bool {
+        let now = Instant::now();
+        let quantum = self.all_meters(
+            |meter| meter.rate().quantum(),
+            PublishRate::default(),
+            PublishRate::min,
+        );
+        if quantum.is_unlimited() {
+            return true;
+        }
+        let PublishRate { messages, bytes } = quantum;
+        let holds = |meter: &mut Meter| meter.holds(messages, bytes, now);
+        let is_there = self.all_meters(holds, true, |one, other| one && other);
+        self.charge(messages, bytes);
+        let is_limited = |limit| if limit == 0 { u64::MAX } else { limit };
+        if let Some(throttle) = &mut self.throttle {
+            throttle.paid = PublishRate {
+                messages: is_limited(messages),
+                bytes: is_limited(bytes),
+            };
+        }
+        if !is_there {
+            let wait = self.wait();
+            self.pause(wait);
+        }
+        is_there
+    }
+
+    /// What has passed was paid for, or is owed.
+    fn use_up(&mut self, messages: u64, bytes: u64) {
+        let Some(throttle) = &mut self.throttle else {
+            return;
+        };
+        let paid = &mut throttle.paid;
+        let owed = bytes.saturating_sub(paid.bytes);
+        paid.messages = paid.messages.saturating_sub(messages);
+        paid.bytes = paid.bytes.saturating_sub(bytes);
+        if owed > 0 {
+            self.charge(0, owed);
+        }
     }
 
     fn pause(&mut self, wait: Duration) {

@@ -29,11 +29,11 @@ impl Starved {
         self.any.load(Ordering::Relaxed)
     }
 
-    /// True while somebody waits who is still there. Who has gone stays noted until there is memory.
+    /// True while one of those who are noted still waits. All of them stay noted until there is memory.
     pub(crate) fn is_waited_for(&self) -> bool {
         // Not asked under the lock: to ask a connection takes one of its own.
         let waiters = self.waiters.lock().clone();
-        waiters.iter().any(|waiter| !waiter.is_gone())
+        waiters.iter().any(Waiter::waits)
     }
 
     /// The machine is short of memory, or no longer: queues spill what they can meanwhile.
@@ -52,7 +52,7 @@ impl Starved {
     }
 
     /// Notes a publisher.
-    pub(super) fn add(&self, publisher: Publisher<'_>) {
+    pub(crate) fn add(&self, publisher: Publisher<'_>) {
         let mut waiters = self.waiters.lock();
         if !waiters.iter().any(|waiter| waiter.is(publisher)) {
             waiters.extend(publisher.waiter());

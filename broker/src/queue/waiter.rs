@@ -47,11 +47,11 @@ impl Waiter {
         }
     }
 
-    /// True when nobody is there any more to be told.
-    pub(super) fn is_gone(&self) -> bool {
+    /// True while it is there and, if it is a connection, has publishes that wait, as of its last look.
+    pub(super) fn waits(&self) -> bool {
         match self {
-            Waiter::Link(link) => link.outbound().is_closed(),
-            Waiter::Queue(queue) => queue.strong_count() == 0,
+            Waiter::Link(link) => link.observed().blocked.get() > 0 && !link.outbound().is_closed(),
+            Waiter::Queue(queue) => queue.strong_count() > 0,
         }
     }
 

@@ -608,6 +608,18 @@ impl Client {
         }
     }
 
+    /// The same where memory is short by intention: on a slow machine the client may be told so.
+    pub fn await_confirms_patiently(&mut self, through: u64) {
+        let mut confirmed = 0;
+        while confirmed < through {
+            match self.frame().method() {
+                Method::BasicAck { delivery_tag, .. } => confirmed = delivery_tag,
+                Method::ConnectionBlocked { .. } | Method::ConnectionUnblocked => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     /// One message of a queue, if it has one; it is not acknowledged.
     pub fn get(&mut self, channel: u16, queue: &str) -> Option<Message> {
         self.send(channel, Method::BasicGet { queue, no_ack: false });

@@ -43,6 +43,11 @@ pub(super) fn write(scrape: &Scrape<'_>, out: &mut Exposition) {
         "Resident memory without pages of files, which is what that limit is for.",
         broker.alarms.memory_used(),
     );
+    out.gauge(
+        "broker_parked_bytes",
+        "Bytes of publishes that wait, and of what waits behind them.",
+        broker.alarms.parked_bytes(),
+    );
     out.gauge_if(
         "rabbitmq_process_open_fds",
         "Open file descriptors.",
