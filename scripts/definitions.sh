@@ -15,10 +15,8 @@ if [ ! -x "$rabbitmq_home/bin/rabbitmq-server" ]; then
     echo "definitions: skipped, RabbitMQ is not in $rabbitmq_home"
     exit 0
 fi
-if [ -z "${BROKER_BIN:-}" ]; then
-    cargo build -q -p broker
-    BROKER_BIN=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/broker
-fi
+. scripts/trial.sh
+find_debug_broker
 export BROKER_BIN
 all=$PWD/scripts/definitions/all.json compare=$PWD/scripts/definitions/compare.py
 scratch=$(mktemp -d)
@@ -26,13 +24,6 @@ cd "$scratch"
 running=
 trap '[ -z "$running" ] || "$server" stop "$running" >/dev/null 2>&1 || true; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
-
-say() { printf '== %s\n' "$*"; }
-die() {
-    echo "FAILED: $*" >&2
-    exit 1
-}
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 # exported_by_this DIR DOCUMENT [FLAG]...: starts this broker with the document, stops it, and prints what it has.
 exported_by_this() {

@@ -17,21 +17,13 @@ if [ ! -x "$rabbitmq_home/bin/rabbitmq-server" ] || ! command -v jq >/dev/null; 
     echo "migrate: skipped, it needs jq and RabbitMQ in $rabbitmq_home"
     exit 0
 fi
-if [ -z "${BROKER_BIN:-}" ]; then
-    cargo build -q -p broker
-    BROKER_BIN=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/broker
-fi
+. scripts/trial.sh
+find_debug_broker
 export BROKER_BIN
 scratch=$(mktemp -d)
 trap '"$server" stop "$scratch/this" >/dev/null 2>&1 || true; "$cluster" stop "$scratch/cluster"; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
-say() { printf '== %s\n' "$*"; }
-die() {
-    echo "FAILED: $*" >&2
-    exit 1
-}
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 # api USER PORT METHOD PATH [BODY FILE]
 api() {
     curl --silent --show-error --fail-with-body --user "$1" --request "$3" --header 'content-type: application/json' \

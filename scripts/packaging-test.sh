@@ -169,15 +169,9 @@ as_the_image_does() {
     echo "image: starts, is healthy and stops as user $user"
 }
 
-binary() {
-    if [ -z "${BROKER_BIN:-}" ]; then
-        cargo build -q -p broker
-        BROKER_BIN=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/broker
-    fi
-}
-
+. scripts/trial.sh
 unit
-binary
+find_debug_broker
 system_calls
 image
 echo "packaging: passed"

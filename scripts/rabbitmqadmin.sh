@@ -21,10 +21,8 @@ if ! (cd "$scratch" && apt-get download -q rabbitmq-server && dpkg-deb -x rabbit
 fi
 program=$(find "$scratch/package" -path '*www/cli/rabbitmqadmin')
 
-if [ -z "${BROKER_BIN:-}" ]; then
-    cargo build -q -p broker
-    BROKER_BIN=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/broker
-fi
+. scripts/trial.sh
+find_debug_broker
 mkfifo "$scratch/out"
 "$BROKER_BIN" --listen 127.0.0.1:0 --management-listen 127.0.0.1:0 --log warn --data-dir "$scratch/data" >"$scratch/out" &
 broker=$!

@@ -26,10 +26,8 @@ if ! command -v python3 >/dev/null; then
     echo "shovel-peers: skipped, there is no python3"
     exit 0
 fi
-if [ -z "${BROKER_BIN:-}" ]; then
-    cargo build -q -p broker
-    BROKER_BIN=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/broker
-fi
+. scripts/trial.sh
+find_debug_broker
 export BROKER_BIN SERVER=$PWD/scripts/interop/server.sh
 directory=$(mktemp -d)
 trap 'for side in this rabbitmq; do "$SERVER" stop "$directory/$side" >/dev/null 2>&1 || true; done; rm -rf "$directory"' EXIT

@@ -12,10 +12,8 @@ pictures=${1:-}
 
 . scripts/chromium.sh
 
-if [ -z "${BROKER_BIN:-}" ]; then
-    cargo build -q -p broker
-    BROKER_BIN=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/broker
-fi
+. scripts/trial.sh
+find_debug_broker
 scratch=$(mktemp -d)
 broker=
 trap '[ -z "$broker" ] || kill "$broker" 2>/dev/null || true; rm -rf "$scratch"' EXIT
