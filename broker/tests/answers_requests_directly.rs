@@ -3,8 +3,8 @@
 
 mod support;
 
-use support::{BrokerProcess, Client, Message, consume, encode_publish};
-use wire::{BasicProperties, ContentHeader, Method, TableRef};
+use support::{BrokerProcess, Client, Message, consume, encode_publish, passive};
+use wire::{BasicProperties, ContentHeader, Method};
 
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
@@ -23,18 +23,6 @@ fn request(client: &mut Client, channel: u16, queue: &str) {
         ..BasicProperties::default()
     };
     client.publish_with(channel, "", queue, &properties, b"question");
-}
-
-fn declare_passively(name: &str) -> Method<'_> {
-    Method::QueueDeclare {
-        queue: name,
-        passive: true,
-        durable: false,
-        exclusive: false,
-        auto_delete: false,
-        no_wait: false,
-        arguments: TableRef::EMPTY,
-    }
 }
 
 #[test]
@@ -96,7 +84,7 @@ fn who_is_gone_gets_no_answer() {
             message_count: 0,
             consumer_count: 1,
         };
-        server.send(1, declare_passively(&address));
+        server.send(1, passive(&address));
         server.expect(1, expected);
         match how {
             "cancel" => {
@@ -158,7 +146,7 @@ fn who_is_gone_gets_no_answer() {
         );
         assert!(matches!(server.frame().method(), Method::BasicAck { .. }));
         server.open_channel(2);
-        server.send(2, declare_passively(&address));
+        server.send(2, passive(&address));
         assert!(server.expect_close(2, 404).contains(&address));
     }
 }
@@ -216,6 +204,6 @@ fn the_pseudo_queue_has_its_rules() {
     client.open_channel(1);
     // An address that nobody has is a queue that does not exist.
     client.publish(1, "amq.rabbitmq.reply-to.nobody", b"lost");
-    client.send(1, declare_passively("amq.rabbitmq.reply-to.nobody"));
+    client.send(1, passive("amq.rabbitmq.reply-to.nobody"));
     client.expect_close(1, 404);
 }

@@ -129,18 +129,7 @@ fn bytes_are_limited_too_and_a_message_larger_than_a_second_s_worth_passes() {
 #[test]
 fn nobody_is_missed_by_heartbeats_that_are_not_read() {
     let broker = BrokerProcess::start(&["--publish-bytes-rate-max=1MiB"]);
-    let mut client = Client::raw(&broker);
-    client.start("guest", "guest");
-    client.frame();
-    let tune_ok = Method::ConnectionTuneOk {
-        channel_max: 0,
-        frame_max: 0,
-        heartbeat: 1,
-    };
-    client.send(0, tune_ok);
-    client.send(0, Method::ConnectionOpen { virtual_host: "/" });
-    client.expect(0, Method::ConnectionOpenOk);
-    client.open_channel(1);
+    let mut client = Client::with_heartbeats(&broker);
     client.declare(1, "q");
     // The next publish has to wait for four seconds, and the question behind it.
     let start = Instant::now();

@@ -6,8 +6,8 @@ mod support;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::{Client, Watched, wait_for};
-use wire::{Method, TableRef};
+use support::{Client, Watched, passive, wait_for};
+use wire::Method;
 
 /// Lines of one kind that are written, and the message of the one that counts the others.
 const LINES_MAX: usize = 10;
@@ -17,16 +17,7 @@ const HOSTILE: &str = "q\n2026-01-01T00:00:00Z ERROR broker: forged\u{1b}[2J\u{9
 
 /// Asks for a queue of this name, which is not there: the broker says so in its log.
 fn ask_for(client: &mut Client, queue: &str) {
-    let passive = Method::QueueDeclare {
-        queue,
-        passive: true,
-        durable: false,
-        exclusive: false,
-        auto_delete: false,
-        no_wait: false,
-        arguments: TableRef::EMPTY,
-    };
-    client.send(1, passive);
+    client.send(1, passive(queue));
     client.expect_close(1, 404);
     client.open_channel(1);
 }

@@ -4,7 +4,7 @@
 mod support;
 
 use support::http::Http;
-use support::{BrokerProcess, Client, consume, declare, definitions, wait_for};
+use support::{BrokerProcess, Client, bind, consume, declare, definitions, wait_for};
 use wire::{Method, TableRef};
 
 const MANAGED: &str = "--management-listen=127.0.0.1:0";
@@ -131,16 +131,6 @@ fn declare_exchange(name: &str) -> Method<'_> {
         durable: false,
         auto_delete: false,
         internal: false,
-        no_wait: false,
-        arguments: TableRef::EMPTY,
-    }
-}
-
-fn bind<'a>(queue: &'a str, exchange: &'a str, routing_key: &'a str) -> Method<'a> {
-    Method::QueueBind {
-        queue,
-        exchange,
-        routing_key,
         no_wait: false,
         arguments: TableRef::EMPTY,
     }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{BrokerProcess, Client, declare, definitions};
+use support::{BrokerProcess, Client, bind, declare, definitions};
 use wire::{FieldTable, Method, TableRef};
 
 const DEFINITIONS: &str = r#"{
@@ -34,16 +34,6 @@ fn ada(broker: &BrokerProcess) -> Client {
 
 fn refusal(operation: &str, of: &str) -> String {
     format!("ACCESS_REFUSED - {operation} access to {of} in vhost '/' refused for user 'ada'")
-}
-
-fn bind<'a>(queue: &'a str, exchange: &'a str, routing_key: &'a str) -> Method<'a> {
-    Method::QueueBind {
-        queue,
-        exchange,
-        routing_key,
-        no_wait: false,
-        arguments: TableRef::EMPTY,
-    }
 }
 
 fn unbind<'a>(queue: &'a str, exchange: &'a str) -> Method<'a> {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{BrokerProcess, Client, Message, wait_for};
+use support::{BrokerProcess, Client, Message, passive, wait_for};
 use wire::{BasicProperties, ContentHeader, FieldTable, FieldValue, Method};
 
 fn arguments(entries: &[(&str, FieldValue)]) -> FieldTable {
@@ -32,16 +32,7 @@ fn requeue(client: &mut Client, delivery_tag: u64) {
 
 fn exists(client: &mut Client, queue: &str) -> bool {
     client.open_channel(2);
-    let passive = Method::QueueDeclare {
-        queue,
-        passive: true,
-        durable: false,
-        exclusive: false,
-        auto_delete: false,
-        no_wait: false,
-        arguments: wire::TableRef::EMPTY,
-    };
-    let answer = client.call(2, passive);
+    let answer = client.call(2, passive(queue));
     let exists = match answer.method() {
         Method::QueueDeclareOk { .. } => {
             let close = Method::ChannelClose {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{BrokerProcess, Client};
+use support::{BrokerProcess, Client, passive};
 use wire::{BasicProperties, FieldTable, Method, TableRef};
 
 fn declare_exchange(client: &mut Client, exchange: &str, kind: &str, durable: bool) {
@@ -24,16 +24,7 @@ fn declare_exchange(client: &mut Client, exchange: &str, kind: &str, durable: bo
 }
 
 fn bind(client: &mut Client, queue: &str, exchange: &str, routing_key: &str) {
-    client.send(
-        1,
-        Method::QueueBind {
-            queue,
-            exchange,
-            routing_key,
-            no_wait: false,
-            arguments: TableRef::EMPTY,
-        },
-    );
+    client.send(1, support::bind(queue, exchange, routing_key));
     client.expect(1, Method::QueueBindOk);
 }
 
@@ -367,18 +358,7 @@ fn an_exclusive_queue_goes_with_its_connection_even_when_the_broker_is_killed() 
     broker.kill();
     broker.restart(&[]);
     let mut client = Client::connect(&broker);
-    client.send(
-        1,
-        Method::QueueDeclare {
-            queue: "mine",
-            passive: true,
-            durable: false,
-            exclusive: false,
-            auto_delete: false,
-            no_wait: false,
-            arguments: TableRef::EMPTY,
-        },
-    );
+    client.send(1, passive("mine"));
     assert_eq!(
         client.expect_close(1, 404),
         "NOT_FOUND - no queue 'mine' in vhost '/'"

@@ -311,18 +311,7 @@ fn a_peer_that_vanishes_is_missed_by_its_heartbeats() {
     let mut observer = Client::connect(&broker);
     observer.declare(1, "q");
     observer.publish(1, "q", b"x");
-    let mut silent = Client::raw(&broker);
-    silent.start("guest", "guest");
-    silent.frame();
-    let tune_ok = Method::ConnectionTuneOk {
-        channel_max: 0,
-        frame_max: 0,
-        heartbeat: 1,
-    };
-    silent.send(0, tune_ok);
-    silent.send(0, Method::ConnectionOpen { virtual_host: "/" });
-    silent.expect(0, Method::ConnectionOpenOk);
-    silent.open_channel(1);
+    let mut silent = Client::with_heartbeats(&broker);
     silent.consume(1, "q", "c", false);
     silent.message();
     // It keeps its socket and says nothing more.

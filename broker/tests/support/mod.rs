@@ -358,6 +358,23 @@ impl Client {
         client
     }
 
+    /// As guest, with channel 1 open, and a heartbeat of one second.
+    pub fn with_heartbeats(broker: &BrokerProcess) -> Client {
+        let mut client = Client::raw(broker);
+        client.start("guest", "guest");
+        client.frame();
+        let tune_ok = Method::ConnectionTuneOk {
+            channel_max: 0,
+            frame_max: 0,
+            heartbeat: 1,
+        };
+        client.send(0, tune_ok);
+        client.send(0, Method::ConnectionOpen { virtual_host: "/" });
+        client.expect(0, Method::ConnectionOpenOk);
+        client.open_channel(1);
+        client
+    }
+
     /// What follows `start-ok`: takes what the broker proposes, and opens.
     pub fn tune_and_open(&mut self, virtual_host: &str) {
         self.tune_and_ask(virtual_host);
@@ -726,6 +743,16 @@ pub fn passive(queue: &str) -> Method<'_> {
         durable: false,
         exclusive: false,
         auto_delete: false,
+        no_wait: false,
+        arguments: TableRef::EMPTY,
+    }
+}
+
+pub fn bind<'a>(queue: &'a str, exchange: &'a str, routing_key: &'a str) -> Method<'a> {
+    Method::QueueBind {
+        queue,
+        exchange,
+        routing_key,
         no_wait: false,
         arguments: TableRef::EMPTY,
     }
