@@ -20,6 +20,8 @@ use crate::{Batch, Log, SeglogError, SyncPolicy};
 
 /// Segments grow by this factor.
 const SEGMENT_GROWTH: u64 = 4;
+/// Fewer segments than this are remembered for the next sync without a look at which of them are gone.
+const UNSYNCED_MIN: usize = 64;
 /// Oversized segments are a multiple of this.
 const BLOCK_BYTES: u64 = 4096;
 
@@ -33,6 +35,8 @@ pub(crate) struct Writer {
     durable: u64,
     /// Sealed segments that may not be durable yet, ascending.
     unsynced: Vec<Arc<SealedSegment>>,
+    /// So many of them, and those that are gone by then are forgotten.
+    unsynced_max: usize,
     /// Size of the next segment.
     segment_bytes: u64,
 }
@@ -44,8 +48,18 @@ impl Writer {
             epoch,
             durable: 0,
             unsynced: Vec::new(),
+            unsynced_max: UNSYNCED_MIN,
             segment_bytes,
         }
+    }
+
+    /// Notes a sealed segment for the next sync. A log that nobody asks to sync does not remember what has come and gone.
+    fn sync_later(&mut self, sealed: Arc<SealedSegment>) {
+        if self.unsynced.len() >= self.unsynced_max {
+            self.unsynced.retain(|sealed| !sealed.lock().is_retired);
+            self.unsynced_max = UNSYNCED_MIN.max(2 * self.unsynced.len());
+        }
+        self.unsynced.push(sealed);
     }
 }
 
@@ -154,7 +168,7 @@ impl Log {
         let sealed = active.seal(&self.store, policy)?;
         match policy {
             SyncPolicy::Sync => self.sync_all(writer)?,
-            SyncPolicy::None => writer.unsynced.push(Arc::clone(&sealed)),
+            SyncPolicy::None => writer.sync_later(Arc::clone(&sealed)),
         }
         {
             let mut segments = self.segments.write();
@@ -293,6 +307,26 @@ mod tests {
             let found: Vec<_> = Inspection::open(&FsStorage, path).unwrap().collect();
             assert!(matches!(found.last(), Some(Found::Footer { .. })), "{found:?}");
         }
+    }
+
+    #[test]
+    fn segments_that_are_gone_need_no_sync() {
+        let directory = Directory::new(small());
+        let log = Log::create(&directory.open(), "q").unwrap();
+        let mut most = 0;
+        for next in (0..20_000).step_by(100) {
+            append(&log, next..next + 100, 100, SyncPolicy::None);
+            let settled = crate::Settled {
+                frontier: next,
+                ranges: Vec::new(),
+            };
+            log.collect(&settled, 0).unwrap();
+            most = most.max(log.writer.lock().unsynced.len());
+        }
+        assert!(log.store.counters().segments_removed > 100);
+        assert!(most <= 2 * UNSYNCED_MIN, "{most}");
+        log.sync().unwrap();
+        assert_eq!(log.writer.lock().unsynced.len(), 0);
     }
 
     #[test]
