@@ -15,7 +15,7 @@ use crate::alarms::Alarms;
 use crate::auth::{Account, Refused, Users};
 use crate::census::Census;
 use crate::config::Config;
-use crate::connection::{ConnectionId, Peer, ReplyConsumers};
+use crate::connection::{ConnectionId, Overdraft, Peer, ReplyConsumers};
 use crate::definitions;
 use crate::inbox::Inbox;
 use crate::limits::Limits;
@@ -49,6 +49,8 @@ pub struct Broker {
     pub pool: Arc<ChunkPool>,
     /// Publishers that wait for it.
     pub starved: Arc<Starved>,
+    /// The publisher that may go on although it is spent.
+    pub(crate) overdraft: Overdraft,
     /// Whether the machine has room for more.
     pub alarms: Alarms,
     /// Who waits for answers by direct reply-to.
@@ -114,6 +116,7 @@ impl Broker {
             maker: Arc::new(maker),
             pool,
             starved,
+            overdraft: Overdraft::default(),
             alarms: Alarms::default(),
             replies: ReplyConsumers::default(),
             users: Users::new(config.loopback_users.clone()),

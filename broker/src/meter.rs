@@ -20,12 +20,12 @@ impl PublishRate {
         self == PublishRate::default()
     }
 
-    /// What may be published in a hundredth of a second, at least one message and one byte.
-    pub fn quantum(self) -> PublishRate {
-        let share = |rate: u64| if rate == 0 { 0 } else { (rate / 100).max(1) };
+    /// What may be published in a hundredth of a second, at least one message and one byte, and at most so much.
+    pub fn quantum(self, messages_max: u64, bytes_max: u64) -> PublishRate {
+        let share = |rate: u64, max: u64| if rate == 0 { 0 } else { (rate / 100).clamp(1, max) };
         PublishRate {
-            messages: share(self.messages),
-            bytes: share(self.bytes),
+            messages: share(self.messages, messages_max),
+            bytes: share(self.bytes, bytes_max),
         }
     }
 
@@ -81,6 +81,12 @@ impl Meter {
     /// Time until nothing is owed.
     pub fn wait(&mut self, now: Instant) -> Duration {
         self.messages.wait(now).max(self.bytes.wait(now))
+    }
+
+    /// So much was taken and has not passed.
+    pub fn give_back(&mut self, messages: u64, bytes: u64) {
+        self.messages.tokens += messages as f64;
+        self.bytes.tokens += bytes as f64;
     }
 
     /// So much passes.
@@ -178,6 +184,17 @@ mod tests {
     }
 
     #[test]
+    fn what_did_not_pass_can_be_given_back() {
+        let (mut meter, start) = meter(10, 1000);
+        meter.take(20, 2000, start);
+        meter.give_back(10, 1000);
+        assert_eq!(meter.wait(start), Duration::ZERO);
+        meter.give_back(100, 10_000);
+        // Never more than a second's worth.
+        assert!(meter.holds(10, 1000, start) && !meter.holds(11, 0, start) && !meter.holds(0, 1001, start));
+    }
+
+    #[test]
     fn the_slower_of_both_decides_and_no_rate_is_no_limit() {
         let (mut both, start) = meter(1, 1_000_000);
         both.take(3, 10, start);
@@ -191,8 +208,8 @@ mod tests {
     #[test]
     fn a_quantum_is_a_hundredth_of_what_is_limited() {
         let rate = |messages, bytes| PublishRate { messages, bytes };
-        assert_eq!(rate(5000, 0).quantum(), rate(50, 0));
-        assert_eq!(rate(0, 99).quantum(), rate(0, 1));
+        assert_eq!(rate(5000, 0).quantum(64, 64), rate(50, 0));
+        assert_eq!(rate(5000, 99).quantum(32, 64), rate(32, 1));
         assert_eq!(rate(5, 0).min(rate(7, 9)), rate(5, 9));
         assert_eq!(rate(0, 8).min(rate(0, 0)), rate(0, 8));
     }

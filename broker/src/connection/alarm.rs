@@ -19,7 +19,7 @@ impl Connection {
             if std::mem::take(&mut self.told_blocked) {
                 self.reply(0, Method::ConnectionUnblocked);
             }
-        } else if self.channels.values().any(Channel::waits_for_room) {
+        } else if self.shortage.is_some() || self.channels.values().any(Channel::waits_for_room) {
             self.tell_blocked();
         }
     }
@@ -44,7 +44,8 @@ impl Connection {
     /// Shows how its publishes fare.
     pub(super) fn note_state(&self) {
         let (alarms, observed) = (&self.broker.alarms, self.link.observed());
-        let waits = self.blocked && self.channels.values().any(Channel::waits_for_room);
+        let waits =
+            self.shortage.is_some() || self.blocked && self.channels.values().any(Channel::waits_for_room);
         observed.blocked.set(waits.into());
         observed.set_state(match (alarms.stops_publishers(), alarms.reason().is_some()) {
             (_, true) if waits => LinkState::Blocked,

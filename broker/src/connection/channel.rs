@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ring::Offset;
+use ring::{ChunkPool, Offset};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -81,8 +81,21 @@ pub(super) struct Content {
     pub(super) body_bytes: u64,
     /// What of it has come. `body` keeps nothing of a message that is larger than allowed.
     pub(super) come_bytes: u64,
-    /// Bytes of the memory budget that it holds: those of the whole body, from its header on.
+    /// Bytes of the memory budget that it holds.
     pub(super) charged: usize,
+    /// Bytes that it should hold, and for which there was no room.
+    pub(super) owed: usize,
+}
+
+impl Content {
+    /// Charges what is owed to the budget. False when there is no room for it.
+    pub(super) fn pay(&mut self, pool: &ChunkPool) -> bool {
+        let pays = pool.try_charge(self.owed);
+        if pays {
+            self.charged += std::mem::take(&mut self.owed);
+        }
+        pays
+    }
 }
 
 /// Publisher confirms: sequence numbers from 1, confirmed cumulatively.
@@ -182,11 +195,6 @@ impl Channel {
     /// Its publishes wait for room in a queue, or for the end of an alarm.
     pub(super) fn waits_for_room(&self) -> bool {
         !self.blocked.is_empty() || !self.parked.bytes.is_empty() && !self.awaits_answer()
-    }
-
-    /// The rest of a body that has its memory is on its way.
-    pub(super) fn takes_body(&self) -> bool {
-        !self.is_blocked() && self.content.as_ref().is_some_and(|content| content.charged > 0)
     }
 
     /// A request is not answered yet, and what follows it has to wait.

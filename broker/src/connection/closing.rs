@@ -207,6 +207,8 @@ impl Connection {
             self.remove_channel(id);
         }
         self.blocked = false;
+        self.end_overdraft();
+        self.give_up_turn();
         for queue in std::mem::take(&mut self.exclusive_queues) {
             self.drop_queue(&queue, false);
         }

@@ -172,19 +172,14 @@ impl Connection {
             };
             return self.on_connection_method(decode_method(frame.payload)?);
         }
-        let raw = &consumed[consumed.len() - frame.payload.len() - wire::FRAME_OVERHEAD..];
         if self.must_park(&frame) {
+            let raw = &consumed[consumed.len() - frame.payload.len() - wire::FRAME_OVERHEAD..];
             self.park(frame.channel, frame.kind, raw);
             return Ok(());
         }
         match frame.kind {
             FrameKind::Method => self.on_channel_frame(frame.channel, frame.payload),
-            FrameKind::Header => {
-                if !self.on_content_header(frame.channel, frame.payload)? {
-                    self.await_memory(frame.channel, raw);
-                }
-                Ok(())
-            }
+            FrameKind::Header => self.on_content_header(frame.channel, frame.payload),
             _ => self.on_content_body(frame.channel, frame.payload),
         }
     }
@@ -215,6 +210,7 @@ impl Connection {
                 body_bytes: 0,
                 come_bytes: 0,
                 charged: 0,
+                owed: 0,
             });
             return Ok(());
         }
@@ -275,14 +271,12 @@ impl Connection {
         }
     }
 
-    /// Takes the memory of all of the body at once, so that no two bodies can wait for each other's. False when there is not
-    /// enough of it now: then nothing has been done.
-    fn on_content_header(&mut self, id: u16, payload: &[u8]) -> Result<bool, Failure> {
+    fn on_content_header(&mut self, id: u16, payload: &[u8]) -> Result<(), Failure> {
         let Some(channel) = self.channels.get_mut(&id) else {
             return Err(not_expected(None));
         };
         if channel.closing {
-            return Ok(true);
+            return Ok(());
         }
         let content = match &mut channel.content {
             Some(content) if content.header.is_empty() => content,
@@ -291,26 +285,13 @@ impl Connection {
         let header = ContentHeader::decode(payload)
             .and_then(|header| wire::check_content_header(payload).map(|()| header))
             .map_err(|error| Failure::from(error).during(&basic_publish()))?;
-        let message_bytes_max = self.broker.config.message_bytes_max;
-        if header.body_size > message_bytes_max.max(REFUSED_BODY_BYTES_MAX) {
-            self.refuse_size(id, header.body_size)?;
-            return Ok(true);
+        if header.body_size > self.broker.config.message_bytes_max.max(REFUSED_BODY_BYTES_MAX) {
+            return self.refuse_size(id, header.body_size);
         }
-        // A body that is too large is not kept.
-        let kept = match header.body_size <= message_bytes_max {
-            true => header.body_size as usize,
-            false => 0,
-        };
-        let charged = kept + payload.len().saturating_sub(HEADER_BYTES_FREE);
-        if !self.broker.pool.try_charge(charged) {
-            return Ok(false);
-        }
-        content.charged = charged;
+        content.owed += payload.len().saturating_sub(HEADER_BYTES_FREE);
         content.header.extend_from_slice(payload);
         content.body_bytes = header.body_size;
-        content.body.reserve_exact(kept);
-        self.finish_content(id)?;
-        Ok(true)
+        self.finish_content(id)
     }
 
     fn on_content_body(&mut self, id: u16, payload: &[u8]) -> Result<(), Failure> {
@@ -333,8 +314,10 @@ impl Connection {
             return Err(Failure::new(ReplyCode::FrameError, text).during(&basic_publish()));
         }
         if content.body_bytes <= self.broker.config.message_bytes_max {
+            content.owed += payload.len();
             content.body.extend_from_slice(payload);
         }
+        self.body_tick = self.reactor.ticks();
         self.finish_content(id)
     }
 
@@ -353,9 +336,11 @@ impl Connection {
         let channel = self.channels.get_mut(&id).expect("content of an open channel");
         let complete = |content: &mut Content| content.come_bytes == content.body_bytes;
         let Some(content) = channel.content.take_if(complete) else {
+            self.pay_for_body(id);
             return Ok(());
         };
         self.broker.pool.release(content.charged);
+        self.end_overdraft();
         if content.body_bytes > self.broker.config.message_bytes_max {
             return self.refuse_size(id, content.body_bytes);
         }

@@ -12,6 +12,7 @@
 //! | `input` | bytes to frames to handlers; content that spans frames |
 //! | `publish` | the publish path: routing, placing, confirms, back-pressure |
 //! | `parking` | what waits behind publishes, and whether reading goes on |
+//! | `shortage` | large bodies that find no memory |
 //! | `inspect` | publishes that ask for more by their properties |
 //! | `replies` | direct reply-to |
 //! | `settle` | ack, nack, reject, recover |
@@ -48,6 +49,7 @@ mod queues;
 mod replies;
 mod routes;
 mod settle;
+mod shortage;
 mod socket;
 mod stored;
 mod task;
@@ -62,6 +64,7 @@ pub use input::INCOMPLETE_PUBLISH_BYTES_MAX;
 pub use link::{ConnectionId, Link, Outbound, Signal, Signals};
 pub use peer::Peer;
 pub use replies::ReplyConsumers;
+pub(crate) use shortage::Overdraft;
 pub use socket::{CIPHERTEXT_BYTES_MAX, Socket};
 pub use task::Connection;
 pub use unacked::Unacked;

@@ -2,18 +2,11 @@
 //!
 //! A frame whose channel has to wait is kept as it came, and handled when its turn comes: see `publish` about why a
 //! publish waits. What is kept is charged to the broker's memory budget; when that is spent, nothing more is read.
-//!
-//! A body of several frames takes its memory when its header announces it. Where there is not enough, the header is the first of what
-//! waits on its channel.
 
-use std::time::Duration;
-
-use wire::{Frame, FrameKind, Method, ReplyCode};
+use wire::{Frame, FrameKind, Method};
 
 use super::channel::Channel;
-use super::failure::Failure;
 use super::task::{Connection, Stage};
-use crate::queue::Publisher;
 
 /// Parked bytes of a connection that could free no ring by itself; more than this and it is not read.
 const PARKED_BYTES_MAX: usize = 256 * 1024;
@@ -61,38 +54,6 @@ impl Connection {
             self.blocked = true;
             self.tell_blocked();
         }
-    }
-
-    /// Keeps a content header until the budget has room for its body.
-    pub(super) fn await_memory(&mut self, id: u16, raw: &[u8]) {
-        self.park(id, FrameKind::Header, raw);
-        self.broker.starved.add(Publisher::Link(&self.link));
-    }
-
-    /// Ends a connection that keeps memory from others which wait for it, because the rest of a body does not come: its client does not
-    /// send it, or has sent too much of other bodies before it. Once a second.
-    pub(super) fn check_bodies(&self) -> Result<(), Failure> {
-        if !self.broker.starved.any() || !self.channels.values().any(Channel::takes_body) {
-            return Ok(());
-        }
-        let silent = Duration::from_secs(self.reactor.ticks() - self.read_tick);
-        let text = if !self.may_read() {
-            match self.held_bytes < self.parked_bytes_max() {
-                true => return Ok(()),
-                false => "memory is short, and too many messages come at the same time".to_owned(),
-            }
-        } else if !self.is_paused() && silent > self.broker.limits.handshake_timeout() {
-            let silent = silent.as_secs();
-            format!("memory is short, and the rest of a message has not come for {silent} s")
-        } else {
-            return Ok(());
-        };
-        Err(Failure::new(ReplyCode::ResourceError, text))
-    }
-
-    /// What may be parked on a connection on which the rest of a body is on its way.
-    fn parked_bytes_max(&self) -> usize {
-        PARKED_BYTES_MAX + self.broker.config.message_bytes_max as usize
     }
 
     /// Counts bytes kept for later against the memory budget. When that is spent, reading stops instead.
@@ -143,11 +104,7 @@ impl Connection {
                 .iter()
                 .any(|(_, window)| window.unsettled_len() > 0);
         let reads_on = frees_rings && !self.broker.alarms.has_parked_enough();
-        if !self.budget_spent && (reads_on || self.held_bytes < PARKED_BYTES_MAX) {
-            return true;
-        }
-        // What is on its way on one channel must not wait for what waits on another: it holds the memory that is waited for.
-        self.held_bytes < self.parked_bytes_max() && self.channels.values().any(Channel::takes_body)
+        !self.budget_spent && (reads_on || self.held_bytes < PARKED_BYTES_MAX)
     }
 }
 

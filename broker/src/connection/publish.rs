@@ -359,6 +359,24 @@ impl Connection {
 
     /// Retries one channel's blocked publishes, oldest first; true when none is left.
     fn retry_channel(&mut self, id: u16) -> bool {
+        loop {
+            let Some(channel) = self.channels.get(&id) else {
+                return false;
+            };
+            let Some(bytes) = channel.blocked.front().map(|publish| publish.frames.len()) else {
+                return true;
+            };
+            // Its own memory must not be what it waits for.
+            self.release_held(bytes);
+            if !self.retry_oldest(id) {
+                self.hold(bytes);
+                return false;
+            }
+        }
+    }
+
+    /// Places a channel's oldest blocked publish; false when it has to wait on.
+    fn retry_oldest(&mut self, id: u16) -> bool {
         let Connection {
             channels,
             link,
@@ -369,47 +387,43 @@ impl Connection {
         let Some(channel) = channels.get_mut(&id) else {
             return false;
         };
+        let number = (channel.blocked.len() as u64).saturating_sub(1);
+        let Some(publish) = channel.blocked.front_mut() else {
+            return false;
+        };
         let now_ms = reactor.now_ms();
-        let mut released = 0;
-        while let Some(number) = channel.blocked.len().checked_sub(1)
-            && let Some(publish) = channel.blocked.front_mut()
-        {
-            let mut remaining = std::mem::take(&mut publish.remaining);
-            let keeps = is_persistent(&publish.content());
-            remaining.retain(|queue| {
-                let fields = RecordFields::new(now_ms, &publish.route.names, publish.content());
-                let urgent = channel.confirms.is_some();
-                let fields = std::iter::once(fields);
-                let published = queue.publish(fields, Publisher::Link(link), urgent, None);
-                let placed = published.placed == Placed::All;
-                if let Some(confirms) = channel
-                    .confirms
-                    .as_mut()
-                    .filter(|_| !published.refused.is_empty())
-                {
-                    confirms.refuse(confirms.published - number as u64);
-                }
-                if placed {
-                    reactor.mark_dirty(queue);
-                    if let Some(confirms) = channel.confirms.as_mut().filter(|_| keeps && queue.keeps()) {
-                        confirms.keep(confirms.published - number as u64, queue, published.next);
-                    }
-                }
-                !placed
-            });
-            publish.remaining = remaining;
-            if !publish.remaining.is_empty() {
-                break;
+        let mut remaining = std::mem::take(&mut publish.remaining);
+        let keeps = is_persistent(&publish.content());
+        remaining.retain(|queue| {
+            let fields = RecordFields::new(now_ms, &publish.route.names, publish.content());
+            let urgent = channel.confirms.is_some();
+            let fields = std::iter::once(fields);
+            let published = queue.publish(fields, Publisher::Link(link), urgent, None);
+            let placed = published.placed == Placed::All;
+            if let Some(confirms) = channel
+                .confirms
+                .as_mut()
+                .filter(|_| !published.refused.is_empty())
+            {
+                confirms.refuse(confirms.published - number);
             }
-            released += publish.frames.len();
-            channel.blocked.pop_front();
-            if channel.confirms.is_some() {
-                confirming.push(id);
+            if placed {
+                reactor.mark_dirty(queue);
+                if let Some(confirms) = channel.confirms.as_mut().filter(|_| keeps && queue.keeps()) {
+                    confirms.keep(confirms.published - number, queue, published.next);
+                }
             }
+            !placed
+        });
+        publish.remaining = remaining;
+        if !publish.remaining.is_empty() {
+            return false;
         }
-        let all_placed = channel.blocked.is_empty();
-        self.release_held(released);
-        all_placed
+        channel.blocked.pop_front();
+        if channel.confirms.is_some() {
+            confirming.push(id);
+        }
+        true
     }
 }
 

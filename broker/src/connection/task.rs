@@ -20,6 +20,7 @@ use super::patience::Stuck;
 use super::peer::Peer;
 use super::routes::RouteBudget;
 use super::settle::PendingSettles;
+use super::shortage::Shortage;
 use super::socket::{Reader, Socket};
 use super::throttle::Throttle;
 use super::window::SettledRun;
@@ -114,7 +115,13 @@ pub struct Connection {
     pub(super) told_blocked: bool,
     /// The broker is about to stop: nothing more is read.
     pub(super) quiet: bool,
-    pub(super) read_tick: u64,
+    read_tick: u64,
+    /// When a body has grown last.
+    pub(super) body_tick: u64,
+    /// It is not read because its bodies find no memory.
+    pub(super) shortage: Option<Shortage>,
+    /// It is read although its bodies find no memory.
+    pub(super) overdraws: bool,
     write_calls_seen: u64,
     write_tick: u64,
     /// Whether the peer takes what is written.
@@ -179,6 +186,9 @@ impl Connection {
             told_blocked: false,
             quiet: false,
             read_tick: now,
+            body_tick: now,
+            shortage: None,
+            overdraws: false,
             write_calls_seen: 0,
             write_tick: now,
             stuck: Stuck::default(),
@@ -227,6 +237,7 @@ impl Connection {
             };
         }
         loop {
+            ready!(self.poll_shortage(context));
             ready!(self.poll_pause(context));
             ready!(self.poll_login(context));
             if self.stage == Stage::Closed {
@@ -367,7 +378,7 @@ impl Connection {
             self.give_back();
         }
         if signals.has(Signal::Tick) {
-            self.check_bodies()?;
+            self.check_shortage()?;
         }
         Ok(())
     }
@@ -401,8 +412,10 @@ impl Connection {
             self.write_tick = now;
         }
         // A connection that we do not read because its publishes are blocked or too many cannot be missed.
-        let silent = now - self.read_tick;
-        if silent > 2 * self.heartbeat_ticks && self.may_read() && !self.is_paused() {
+        if !self.is_read() {
+            self.read_tick = now;
+        }
+        if now - self.read_tick > 2 * self.heartbeat_ticks {
             let text = format!(
                 "missed heartbeats from client, timeout: {}s",
                 self.heartbeat_ticks

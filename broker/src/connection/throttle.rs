@@ -1,10 +1,13 @@
 //! A connection that may publish only so much a second; others have no [`Throttle`] and pay a look at that for each read.
 //!
-//! Its frames are taken one by one. Every hundredth of a second's worth of publishes (a quantum) is paid for in advance: to the
-//! connection's own meter, and to the one that the connections of its user share. When a meter has not so much, the quantum is owed, and
-//! the publish that wanted it stays where it is, in the connection's unparsed input with everything behind it, and the socket is
-//! not read until the debt is paid. So order is kept, nothing is buffered, an acknowledgement waits for no more than
-//! the publishes that its own client has sent before it, and connections that share a meter take turns: each owes behind the others.
+//! Its frames are taken one by one, and charged to the connection's own meter and to the one that the connections of its user share. A publish
+//! that a meter has no room for stays where it is, in the connection's unparsed input with everything behind it, and the socket is
+//! not read for a while. So order is kept, nothing is buffered, and an acknowledgement waits for no more than
+//! the publishes that its own client has sent before it.
+//!
+//! Connections that share a meter take turns. Who has to wait owes for a [`Turn`] at once, and waits until that is paid; who comes next owes
+//! behind it. Turns are of one message at first, and grow while a connection has to wait again and again, up to a hundredth of a second's
+//! worth, which is the shortest pause.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -23,6 +26,8 @@ use crate::reactor::READ_BYTES_MAX;
 const READ_BYTES_TIGHT: usize = 32 << 10;
 /// Shortest pause: a timer is not worth a message or two.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// Bytes of a turn for each of its messages.
+const TURN_BYTES: u64 = 1024;
 /// Seconds after a pause in which the connection still counts as one in flow; RabbitMQ's number.
 const FLOW_TICKS: u64 = 5;
 
@@ -32,11 +37,24 @@ pub(super) struct Throttle {
     own: Meter,
     /// The user's connections share a meter.
     by_user: bool,
-    /// What is left of the quantum.
-    paid: PublishRate,
+    /// What may pass because it was waited for.
+    turn: Option<Turn>,
+    /// Messages of the next turn, where the rate allows so many.
+    turn_messages: u64,
+    /// Of both meters, as charged last.
+    rates: (PublishRate, PublishRate),
     pause: Option<Pin<Box<Sleep>>>,
     /// Reactor tick of the last pause.
     paused_tick: Option<u64>,
+}
+
+/// What a connection may publish when its pause is over.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    /// What was charged for it; 0: not limited.
+    charged: PublishRate,
+    /// What is left of it.
+    left: PublishRate,
 }
 
 impl Connection {
@@ -50,7 +68,9 @@ impl Connection {
                 self.throttle = Some(Box::new(Throttle {
                     own: Meter::new(settings.publish_rate, now),
                     by_user,
-                    paid: PublishRate::default(),
+                    turn: None,
+                    turn_messages: 1,
+                    rates: Default::default(),
                     pause: None,
                     paused_tick: None,
                 }));
@@ -133,16 +153,15 @@ impl Connection {
     pub(super) fn passes(&mut self, frame: &Frame<'_>) -> bool {
         let bytes = (frame.payload.len() + wire::FRAME_OVERHEAD) as u64;
         match frame.kind {
-            FrameKind::Method if starts_basic_publish(frame.payload) => {
-                if !self.has_paid() && !self.pay() {
-                    return false;
-                }
-                self.use_up(1, bytes);
+            FrameKind::Method if starts_basic_publish(frame.payload) => self.passes_publish(bytes),
+            FrameKind::Header | FrameKind::Body => {
+                let paid = self.throttle.as_mut().and_then(|throttle| throttle.turn.as_mut());
+                let paid = paid.map_or(0, |turn| turn.use_bytes(bytes));
+                self.charge(0, bytes - paid);
+                true
             }
-            FrameKind::Header | FrameKind::Body => self.use_up(0, bytes),
-            _ => {}
+            _ => true,
         }
-        true
     }
 
     fn set_metered(&mut self, is_metered: bool) {
@@ -150,52 +169,66 @@ impl Connection {
         self.note_frame_by_frame();
     }
 
-    fn has_paid(&self) -> bool {
-        let paid = self.throttle.as_ref().map(|throttle| throttle.paid);
-        paid.is_none_or(|paid| paid.messages > 0 && paid.bytes > 0)
-    }
-
-    /// Pays for a quantum. False when it is owed for: the pause has begun.
-    fn pay(&mut self) -> bool {
-        let now = Instant::now();
-        let quantum = self.all_meters(
-            |meter| meter.rate().quantum(),
-            PublishRate::default(),
-            PublishRate::min,
+    /// `bytes`: of the method's frame.
+    fn passes_publish(&mut self, bytes: u64) -> bool {
+        let rates = self.all_meters(
+            |meter| (meter.rate(), PublishRate::default()),
+            Default::default(),
+            |own, shared| (own.0, shared.0),
         );
-        if quantum.is_unlimited() {
+        let Some(throttle) = &mut self.throttle else {
+            return true;
+        };
+        if std::mem::replace(&mut throttle.rates, rates) != rates {
+            // A meter whose rate changes forgets what is owed.
+            throttle.turn = None;
+        }
+        if let Some(turn) = &mut throttle.turn {
+            if turn.left.messages > 0 && turn.left.bytes > 0 {
+                turn.left.messages -= 1;
+                let paid = turn.use_bytes(bytes);
+                self.charge(0, bytes - paid);
+                return true;
+            }
+            self.give_up_turn();
+        }
+        let now = Instant::now();
+        if self.all_meters(|meter| meter.holds(1, 1, now), true, |one, other| one && other) {
+            self.charge(1, bytes);
             return true;
         }
-        let PublishRate { messages, bytes } = quantum;
-        let holds = |meter: &mut Meter| meter.holds(messages, bytes, now);
-        let is_there = self.all_meters(holds, true, |one, other| one && other);
-        self.charge(messages, bytes);
-        let is_limited = |limit| if limit == 0 { u64::MAX } else { limit };
-        if let Some(throttle) = &mut self.throttle {
-            throttle.paid = PublishRate {
-                messages: is_limited(messages),
-                bytes: is_limited(bytes),
-            };
-        }
-        if !is_there {
-            let wait = self.wait();
-            self.pause(wait);
-        }
-        is_there
+        self.owe_for_a_turn(rates);
+        false
     }
 
-    /// What has passed was paid for, or is owed.
-    fn use_up(&mut self, messages: u64, bytes: u64) {
+    /// Whatever is left of it goes back.
+    pub(super) fn give_up_turn(&mut self) {
+        let turn = self.throttle.as_mut().and_then(|throttle| throttle.turn.take());
+        if let Some(unused) = turn.map(|turn| turn.unused()) {
+            self.all_meters(
+                |meter| meter.give_back(unused.messages, unused.bytes),
+                (),
+                |(), ()| (),
+            );
+        }
+    }
+
+    fn owe_for_a_turn(&mut self, (own, shared): (PublishRate, PublishRate)) {
         let Some(throttle) = &mut self.throttle else {
             return;
         };
-        let paid = &mut throttle.paid;
-        let owed = bytes.saturating_sub(paid.bytes);
-        paid.messages = paid.messages.saturating_sub(messages);
-        paid.bytes = paid.bytes.saturating_sub(bytes);
-        if owed > 0 {
-            self.charge(0, owed);
-        }
+        let turn_messages = match throttle.is_in_flow(self.reactor.ticks()) {
+            true => throttle.turn_messages.saturating_mul(2),
+            false => 1,
+        };
+        throttle.turn_messages = turn_messages;
+        let charged = own
+            .min(shared)
+            .quantum(turn_messages, turn_messages.saturating_mul(TURN_BYTES));
+        throttle.turn = Some(Turn::of(charged));
+        self.charge(charged.messages, charged.bytes);
+        let wait = self.wait();
+        self.pause(wait);
     }
 
     fn pause(&mut self, wait: Duration) {
@@ -220,6 +253,9 @@ impl Connection {
     }
 
     fn charge(&mut self, messages: u64, bytes: u64) {
+        if messages == 0 && bytes == 0 {
+            return;
+        }
         let now = Instant::now();
         self.all_meters(|meter| meter.take(messages, bytes, now), (), |(), ()| ());
     }
@@ -233,6 +269,35 @@ impl Connection {
         match by_user.then(|| self.account().usage.metered(ask)).flatten() {
             Some(shared) => both(own, shared),
             None => own,
+        }
+    }
+}
+
+impl Turn {
+    fn of(charged: PublishRate) -> Turn {
+        let left = |charged| if charged == 0 { u64::MAX } else { charged };
+        Turn {
+            charged,
+            left: PublishRate {
+                messages: left(charged.messages),
+                bytes: left(charged.bytes),
+            },
+        }
+    }
+
+    /// Takes bytes out of it as far as it has them: how many.
+    fn use_bytes(&mut self, bytes: u64) -> u64 {
+        let used = bytes.min(self.left.bytes);
+        self.left.bytes -= used;
+        used
+    }
+
+    /// What was charged in vain.
+    fn unused(&self) -> PublishRate {
+        let unused = |charged, left| if charged == 0 { 0 } else { left };
+        PublishRate {
+            messages: unused(self.charged.messages, self.left.messages),
+            bytes: unused(self.charged.bytes, self.left.bytes),
         }
     }
 }

@@ -1,0 +1,196 @@
+//! Bodies of several frames that find the memory budget spent.
+//!
+//! What has come of a body is charged to the budget. What finds no room there is owed, and the connection's socket is not read until that
+//! is paid: so no connection keeps more than one read that is not charged. Bodies that hold parts of the budget could each wait for
+//! the rest of the others', so one connection at a time has the [`Overdraft`]: it is read on all the same until a body of its is
+//! complete, which gives back what that has held. Who has it and does not come to an end is closed once others want it.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, Sleep, sleep};
+use wire::ReplyCode;
+
+use super::channel::Channel;
+use super::failure::Failure;
+use super::link::ConnectionId;
+use super::task::{Connection, Stage};
+use crate::queue::Publisher;
+
+/// Pause before what is owed is tried to be paid again.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// A connection's wait for memory.
+#[derive(Debug)]
+pub(super) struct Shortage {
+    retry: Pin<Box<Sleep>>,
+}
+
+/// Who may go on although the budget is spent. Shared by all connections.
+#[derive(Debug, Default)]
+pub(crate) struct Overdraft(Mutex<Option<Holder>>);
+
+#[derive(Debug)]
+struct Holder {
+    id: ConnectionId,
+    since: Instant,
+    /// Somebody else has asked for it.
+    wanted: bool,
+}
+
+impl Overdraft {
+    /// True when it is this connection's from here on.
+    fn take(&self, id: ConnectionId) -> bool {
+        let mut holder = self.0.lock();
+        let holder = holder.get_or_insert_with(|| Holder {
+            id,
+            since: Instant::now(),
+            wanted: false,
+        });
+        holder.wanted |= holder.id != id;
+        holder.id == id
+    }
+
+    /// For how long this connection has had it, and whether others want it.
+    fn had_by(&self, id: ConnectionId) -> Option<(Duration, bool)> {
+        let holder = self.0.lock();
+        let holder = holder.as_ref().filter(|holder| holder.id == id)?;
+        Some((holder.since.elapsed(), holder.wanted))
+    }
+
+    /// Nothing, if it is not this connection's.
+    fn give_back(&self, id: ConnectionId) {
+        self.0.lock().take_if(|holder| holder.id == id);
+    }
+}
+
+impl Connection {
+    /// Pays for what has come of a channel's body. Where there is no room for it the shortage begins.
+    pub(super) fn pay_for_body(&mut self, id: u16) {
+        let content = self
+            .channels
+            .get_mut(&id)
+            .and_then(|channel| channel.content.as_mut());
+        if content.is_none_or(|content| content.pay(&self.broker.pool)) || self.shortage.is_some() {
+            return;
+        }
+        self.shortage = Some(Shortage {
+            retry: Box::pin(sleep(RETRY)),
+        });
+        self.broker.starved.add(Publisher::Link(&self.link));
+        self.tell_blocked();
+    }
+
+    /// A body is complete.
+    pub(super) fn end_overdraft(&mut self) {
+        if std::mem::take(&mut self.overdraws) {
+            self.broker.overdraft.give_back(self.link.id());
+        }
+    }
+
+    /// Waits until what is owed is paid, or need not be.
+    pub(super) fn poll_shortage(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.shortage.is_some() {
+            if self.stage != Stage::Open || self.pays_or_overdraws() {
+                self.shortage = None;
+                return Poll::Ready(());
+            }
+            if let Some(shortage) = &mut self.shortage {
+                ready!(shortage.retry.as_mut().poll(context));
+                shortage.retry.as_mut().reset(Instant::now() + RETRY);
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn pays_or_overdraws(&mut self) -> bool {
+        for content in self
+            .channels
+            .values_mut()
+            .filter_map(|channel| channel.content.as_mut())
+        {
+            content.pay(&self.broker.pool);
+        }
+        let owed = self.owed_bytes();
+        if owed == 0 {
+            self.end_overdraft();
+            return true;
+        }
+        self.overdraws = self.broker.overdraft.take(self.link.id());
+        self.overdraws && owed <= self.broker.config.message_bytes_max
+    }
+
+    fn owed_bytes(&self) -> u64 {
+        let contents = self
+            .channels
+            .values()
+            .filter_map(|channel| channel.content.as_ref());
+        contents.map(|content| content.owed as u64).sum()
+    }
+
+    /// Whether the socket is read, as far as it depends on the broker.
+    pub(super) fn is_read(&self) -> bool {
+        self.may_read() && !self.is_paused() && self.shortage.is_none()
+    }
+
+    /// Ends a connection that keeps memory from others and does not bring its bodies to an end. Once a second.
+    pub(super) fn check_shortage(&mut self) -> Result<(), Failure> {
+        if self.shortage.is_some() {
+            // It may have been called back in vain.
+            self.broker.starved.add(Publisher::Link(&self.link));
+        }
+        if !self.is_read() {
+            self.body_tick = self.reactor.ticks();
+        }
+        let timeout = self.broker.limits.handshake_timeout();
+        if self.overdraws
+            && let Some((had, is_wanted)) = self.broker.overdraft.had_by(self.link.id())
+            && had > timeout
+        {
+            if self.owed_bytes() > self.broker.config.message_bytes_max {
+                return Err(refusal("too many messages come at the same time"));
+            }
+            if is_wanted {
+                return Err(refusal("the rest of a message has not come in time"));
+            }
+        }
+        let holds = |channel: &Channel| {
+            channel
+                .content
+                .as_ref()
+                .is_some_and(|content| content.charged > 0)
+        };
+        let silent = Duration::from_secs(self.reactor.ticks() - self.body_tick);
+        match silent > timeout && self.channels.values().any(holds) && self.broker.starved.is_waited_for() {
+            true => Err(refusal("the rest of a message has not come in time")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn refusal(text: &str) -> Failure {
+    Failure::new(ReplyCode::ResourceError, format!("memory is short, and {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_has_the_overdraft_and_is_told_when_another_wants_it() {
+        let (overdraft, one, other) = (Overdraft::default(), ConnectionId(1), ConnectionId(2));
+        assert!(overdraft.take(one) && overdraft.take(one));
+        let is_wanted_from = |id| overdraft.had_by(id).map(|(_, is_wanted)| is_wanted);
+        assert_eq!(is_wanted_from(one), Some(false));
+        assert!(!overdraft.take(other));
+        assert_eq!((is_wanted_from(one), is_wanted_from(other)), (Some(true), None));
+        overdraft.give_back(other);
+        assert!(!overdraft.take(other));
+        overdraft.give_back(one);
+        assert!(overdraft.take(other));
+        assert_eq!(is_wanted_from(other), Some(false));
+    }
+}
