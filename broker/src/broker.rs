@@ -77,10 +77,13 @@ impl Broker {
     /// # Errors
     /// When the data directory cannot be read or is damaged; the error names the file.
     pub fn open(config: Config, storage: Arc<dyn Storage>) -> anyhow::Result<(Arc<Broker>, Receiver<Job>)> {
-        let pool = ChunkPool::new(PoolConfig {
+        let pool_config = PoolConfig {
             bytes_budget: config.memory_budget,
             chunk_bytes: CHUNK_BYTES,
-        });
+        };
+        // Room for one ring is always left.
+        let reserve = config.ring_bytes.min(config.memory_budget / 2);
+        let pool = ChunkPool::with_reserve(pool_config, reserve);
         let log = LogOptions {
             segment_bytes_first: SEGMENT_BYTES_FIRST.min(config.segment_bytes),
             segment_bytes_max: config.segment_bytes,
@@ -133,6 +136,11 @@ impl Broker {
         });
         restore::topology(&broker, entities)?;
         Ok((broker, jobs))
+    }
+
+    /// True while some publisher waits for the memory budget.
+    pub(crate) fn is_memory_waited_for(&self) -> bool {
+        self.overdraft.is_waited_for() || self.starved.is_waited_for()
     }
 
     /// One a reactor.

@@ -299,7 +299,7 @@ fn what_a_backlog_has_taken_is_given_back_to_the_machine() {
     }
 }
 
-/// A broker whose budget four messages can spend.
+/// A broker in whose memory two messages may be under way, beside a ring.
 const SMALL_BUDGET: [&str; 6] = [
     MANAGED,
     "--handshake-timeout=10min",
@@ -309,13 +309,13 @@ const SMALL_BUDGET: [&str; 6] = [
     "--memory-budget=4MiB",
 ];
 
-/// Publishes messages that do not come to their end, and hold all but some kilobytes of the budget.
-fn spend_budget(broker: &BrokerProcess) -> Client {
-    let mut hog = Client::connect(broker);
-    for channel in 1..=4 {
-        if channel > 1 {
-            hog.open_channel(channel);
-        }
+/// Publishes messages that do not come to their end: two hold all but some kilobytes of what messages under way may hold, and the third
+/// goes on although there is no room for it, which only one may.
+fn spend_budget(broker: &BrokerProcess) -> [Client; 2] {
+    let (mut hog, mut last) = (Client::connect(broker), Client::connect(broker));
+    hog.open_channel(2);
+    for (number, channel) in [(1, 1), (2, 2), (3, 1)] {
+        let client = if number < 3 { &mut hog } else { &mut last };
         let mut bytes = Vec::new();
         let publish = Method::BasicPublish {
             exchange: "",
@@ -326,10 +326,11 @@ fn spend_budget(broker: &BrokerProcess) -> Client {
         publish.encode(channel, &mut bytes);
         wire::encode_content_header(&mut bytes, channel, 1_040_000, &wire::BasicProperties::default());
         wire::encode_body_frames(&mut bytes, channel, &vec![0; 1_037_000], 131_072);
-        hog.write(&bytes);
+        client.write(&bytes);
+        // All of it has come.
+        client.open_channel(number + 10);
     }
-    hog.open_channel(5);
-    hog
+    [hog, last]
 }
 
 #[test]
@@ -339,11 +340,22 @@ fn the_memory_budget_is_no_alarm_once_who_waited_for_it_has_gone() {
     let mut client = Client::connect(&broker);
     client.declare(1, "q");
     client.publish(1, "q", b"small");
-    let _hog = spend_budget(&broker);
-    client.publish(1, "q", &vec![1; 60_000]);
+    let _hogs = spend_budget(&broker);
+    client.publish(1, "q", &vec![1; 800_000]);
     let reason = "low on memory";
     client.expect(0, Method::ConnectionBlocked { reason });
     assert_eq!(http.get("/readyz").status, 503);
+    // It is not read, so nobody would see that it has gone; an operator can close it.
+    let port = client.stream.local_addr().unwrap().port();
+    let list = http.json("/api/connections");
+    let mut all = list.as_array().unwrap().iter();
+    let found = all.find(|connection| connection["peer_port"] == port).unwrap();
+    let name = found["name"]
+        .as_str()
+        .unwrap()
+        .replace(' ', "%20")
+        .replace('>', "%3E");
+    assert_eq!(http.delete(&format!("/api/connections/{name}")).status, 204);
     drop(client);
     wait_for("readiness", || (http.get("/readyz").status == 200).then_some(()));
 }
@@ -357,8 +369,8 @@ fn a_publisher_that_waits_for_the_memory_budget_for_seconds_is_told() {
     client.confirm_select(1);
     client.publish(1, "q", b"small");
     client.await_confirms(1);
-    let hog = spend_budget(&broker);
-    client.publish(1, "q", &vec![1; 60_000]);
+    let hogs = spend_budget(&broker);
+    client.publish(1, "q", &vec![1; 800_000]);
     let told = client.frame();
     assert!(
         matches!(
@@ -377,7 +389,7 @@ fn a_publisher_that_waits_for_the_memory_budget_for_seconds_is_told() {
     other.confirm_select(1);
     other.publish(1, "q", b"small too");
     other.await_confirms(1);
-    drop(hog);
+    drop(hogs);
     let mut frames = [client.frame(), client.frame()];
     frames.sort_by_key(|frame| frame.channel);
     assert_eq!(frames[0].method(), Method::ConnectionUnblocked);

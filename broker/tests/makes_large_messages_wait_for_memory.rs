@@ -9,7 +9,7 @@ use support::http::Http;
 use support::{BrokerProcess, Client, DEADLINE, OwnedFrame, encode_publish, wait_for};
 use wire::Method;
 
-/// Room for four of the largest messages, and no more.
+/// Room for two of the largest messages under way beside a ring.
 const FLAGS: [&str; 4] = [
     "--message-bytes-max=2MiB",
     "--ring-bytes=4MiB",
@@ -103,10 +103,13 @@ fn many_publishers_of_large_messages_get_all_of_them_confirmed() {
 /// Clients that each begin a body of the largest size and do not send all of it.
 fn idle_clients(broker: &BrokerProcess, count: usize) -> Vec<Client> {
     let whole = publish(1, "q", &vec![7; 2 << 20]);
-    let begun = &whole[..whole.len() - FRAME_MAX];
+    let frames = frames_of(&whole);
+    let begun = frames[..frames.len() - 1].concat();
     let idle = || {
         let mut client = Client::connect(broker);
-        client.write(begun);
+        client.write(&begun);
+        // All of it has come.
+        client.open_channel(2);
         client
     };
     std::iter::repeat_with(idle).take(count).collect()
@@ -145,8 +148,8 @@ fn expect_refusal(client: &mut Client, text: &str) {
 fn who_begins_a_body_and_does_not_send_the_rest_does_not_keep_memory_from_others() {
     let broker = BrokerProcess::start(&[&FLAGS[..], &["--handshake-timeout=2s"]].concat());
     let mut client = publisher(&broker, "q");
-    // The fifth goes on although nothing is left, and nobody else may while it does.
-    let mut idle = idle_clients(&broker, 5);
+    // The third goes on although nothing is left, and nobody else may while it does.
+    let mut idle = idle_clients(&broker, 3);
     client.publish(1, "q", &body(1, 1));
     // The first of them had its memory, and is idle like the others.
     expect_refusal(&mut idle[0], "the rest of a message has not come in time");
@@ -162,7 +165,7 @@ fn what_follows_a_large_message_on_its_channel_waits_for_no_more_than_that() {
     client.publish(1, "q", b"before");
     client.await_confirms(1);
     let before = client.get(1, "q").unwrap();
-    let idle = idle_clients(&broker, 4);
+    let idle = idle_clients(&broker, 2);
     client.publish(1, "q", &body(1, 1));
     client.ack(1, before.tag().0, false);
     client.publish(1, "q", b"after");
@@ -184,8 +187,8 @@ fn bodies_that_come_interleaved_do_not_wait_for_each_other() {
     const CHANNELS: u16 = 12;
     let broker = BrokerProcess::start(&[&FLAGS[..], &["--handshake-timeout=10min"]].concat());
     let mut client = with_channels(&broker, CHANNELS);
-    // Two of eight MiB are left, and three and a half are to come.
-    let _idle = idle_clients(&broker, 3);
+    // Two of four MiB are left, and three and a half are to come.
+    let _idle = idle_clients(&broker, 1);
     client.write(&interleaved(CHANNELS, &vec![1; 300 << 10]));
     let mut confirmed: Vec<u16> = (0..CHANNELS)
         .map(|_| {

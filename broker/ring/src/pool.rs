@@ -34,6 +34,8 @@ impl PoolConfig {
 #[derive(Debug)]
 pub struct ChunkPool {
     budget: Budget,
+    /// The part of it that is held by what cannot spill.
+    held: Budget,
     chunk_bytes: usize,
     free_max: usize,
     free: Mutex<Vec<Vec<u8>>>,
@@ -42,12 +44,18 @@ pub struct ChunkPool {
 impl ChunkPool {
     /// A pool with nothing charged and no memory allocated yet.
     pub fn new(config: PoolConfig) -> Arc<ChunkPool> {
+        ChunkPool::with_reserve(config, 0)
+    }
+
+    /// The same, where [`try_hold`](Self::try_hold) leaves `reserve` bytes of the budget to the rings.
+    pub fn with_reserve(config: PoolConfig, reserve: usize) -> Arc<ChunkPool> {
         assert!(
             (1..=CHUNK_BYTES_MAX).contains(&config.chunk_bytes),
             "chunk size out of range"
         );
         Arc::new(ChunkPool {
             budget: Budget::new(config.bytes_budget),
+            held: Budget::new(config.bytes_budget.saturating_sub(reserve)),
             chunk_bytes: config.chunk_bytes,
             free_max: FREE_BYTES_MAX / config.chunk_bytes,
             free: Mutex::new(Vec::new()),
@@ -90,6 +98,26 @@ impl ChunkPool {
     #[inline]
     pub fn release(&self, bytes: usize) {
         self.budget.release(bytes);
+    }
+
+    /// Charges bytes that have to stay in memory until they can be put into a ring. False when the budget does not allow it, or when the
+    /// rings would be left with less than the reserve: what they hold can spill, and were there no room for them, what is held would
+    /// wait for itself.
+    pub fn try_hold(&self, bytes: usize) -> bool {
+        if !self.held.try_charge(bytes) {
+            return false;
+        }
+        let is_charged = self.budget.try_charge(bytes);
+        if !is_charged {
+            self.held.release(bytes);
+        }
+        is_charged
+    }
+
+    /// Ends a charge made by [`try_hold`](Self::try_hold).
+    pub fn release_held(&self, bytes: usize) {
+        self.budget.release(bytes);
+        self.held.release(bytes);
     }
 
     /// Bytes charged now, by anyone.
@@ -135,6 +163,27 @@ mod tests {
         pool.release(1000);
         assert_eq!(pool.bytes_used(), 0);
         assert_eq!(pool.try_take(2048).map(|chunk| chunk.len()), Some(2048));
+    }
+
+    #[test]
+    fn what_is_held_leaves_the_reserve_to_the_rings() {
+        let config = PoolConfig {
+            bytes_budget: 4096,
+            chunk_bytes: 1024,
+        };
+        let pool = ChunkPool::with_reserve(config, 1024);
+        assert!(pool.try_hold(3000) && !pool.try_hold(73) && pool.try_hold(72));
+        let chunk = pool.try_take(1024).unwrap();
+        assert!(pool.try_take(1).is_none());
+        pool.release_held(3072);
+        let others = [pool.try_take(1024).unwrap(), pool.try_take(1024).unwrap()];
+        assert!(!pool.try_hold(1025) && pool.try_hold(1024));
+        pool.release_held(1024);
+        others
+            .into_iter()
+            .chain([chunk])
+            .for_each(|chunk| pool.give_back(chunk));
+        assert_eq!(pool.bytes_used(), 0);
     }
 
     #[test]

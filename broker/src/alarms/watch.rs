@@ -121,7 +121,7 @@ impl Watch {
     }
 
     fn look_at_budget(&mut self, broker: &Broker) -> bool {
-        self.starved_looks = match broker.starved.is_waited_for() {
+        self.starved_looks = match broker.is_memory_waited_for() {
             true => self.starved_looks.saturating_add(1),
             false => 0,
         };

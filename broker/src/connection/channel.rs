@@ -90,7 +90,7 @@ pub(super) struct Content {
 impl Content {
     /// Charges what is owed to the budget. False when there is no room for it.
     pub(super) fn pay(&mut self, pool: &ChunkPool) -> bool {
-        let pays = pool.try_charge(self.owed);
+        let pays = pool.try_hold(self.owed);
         if pays {
             self.charged += std::mem::take(&mut self.owed);
         }

@@ -119,7 +119,7 @@ impl Connection {
         channel.deferred = None;
         channel.parked = Default::default();
         self.release_held(held);
-        self.broker.pool.release(held_by_tx);
+        self.broker.pool.release_held(held_by_tx);
         self.requeue_all(id);
         self.link.outbound().windows.remove(window);
     }
@@ -207,6 +207,7 @@ impl Connection {
             self.remove_channel(id);
         }
         self.blocked = false;
+        self.end_shortage();
         self.end_overdraft();
         self.give_up_turn();
         for queue in std::mem::take(&mut self.exclusive_queues) {

@@ -339,7 +339,7 @@ impl Connection {
             self.pay_for_body(id);
             return Ok(());
         };
-        self.broker.pool.release(content.charged);
+        self.broker.pool.release_held(content.charged);
         self.end_overdraft();
         if content.body_bytes > self.broker.config.message_bytes_max {
             return self.refuse_size(id, content.body_bytes);
@@ -360,7 +360,7 @@ impl Connection {
             .get_mut(&id)
             .and_then(|channel| channel.content.take())
         {
-            self.broker.pool.release(content.charged);
+            self.broker.pool.release_held(content.charged);
         }
     }
 }

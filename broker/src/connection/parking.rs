@@ -60,7 +60,7 @@ impl Connection {
     pub(super) fn hold(&mut self, bytes: usize) {
         self.held_bytes += bytes;
         self.broker.alarms.park(bytes);
-        if self.broker.pool.try_charge(bytes) {
+        if self.broker.pool.try_hold(bytes) {
             self.held_charged += bytes;
         } else {
             self.budget_spent = true;
@@ -73,7 +73,7 @@ impl Connection {
         self.broker.alarms.unpark(bytes);
         let release = bytes.min(self.held_charged);
         self.held_charged -= release;
-        self.broker.pool.release(release);
+        self.broker.pool.release_held(release);
         self.budget_spent = false;
     }
 

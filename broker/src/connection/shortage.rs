@@ -7,6 +7,7 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,10 +19,12 @@ use super::channel::Channel;
 use super::failure::Failure;
 use super::link::ConnectionId;
 use super::task::{Connection, Stage};
-use crate::queue::Publisher;
 
 /// Pause before what is owed is tried to be paid again.
 const RETRY: Duration = Duration::from_millis(20);
+
+/// How long others may take the overdraft before who had it last.
+const OTHERS_FIRST: Duration = Duration::from_millis(100);
 
 /// A connection's wait for memory.
 #[derive(Debug)]
@@ -31,7 +34,18 @@ pub(super) struct Shortage {
 
 /// Who may go on although the budget is spent. Shared by all connections.
 #[derive(Debug, Default)]
-pub(crate) struct Overdraft(Mutex<Option<Holder>>);
+pub(crate) struct Overdraft {
+    overdrawn: Mutex<Overdrawn>,
+    /// Connections whose shortage has not ended.
+    short: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Overdrawn {
+    holder: Option<Holder>,
+    /// Who has given it back while others wanted it, and when: they come first.
+    passed_on: Option<(ConnectionId, Instant)>,
+}
 
 #[derive(Debug)]
 struct Holder {
@@ -42,28 +56,46 @@ struct Holder {
 }
 
 impl Overdraft {
+    /// True while some connection waits for memory for its bodies.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.short.load(Ordering::Relaxed) > 0
+    }
+
     /// True when it is this connection's from here on.
     fn take(&self, id: ConnectionId) -> bool {
-        let mut holder = self.0.lock();
-        let holder = holder.get_or_insert_with(|| Holder {
-            id,
-            since: Instant::now(),
-            wanted: false,
-        });
-        holder.wanted |= holder.id != id;
-        holder.id == id
+        let mut overdrawn = self.overdrawn.lock();
+        if let Some(holder) = &mut overdrawn.holder {
+            holder.wanted |= holder.id != id;
+            return holder.id == id;
+        }
+        let waits = |(passed_on, at): (ConnectionId, Instant)| passed_on == id && at.elapsed() < OTHERS_FIRST;
+        if overdrawn.passed_on.is_some_and(waits) {
+            return false;
+        }
+        *overdrawn = Overdrawn {
+            holder: Some(Holder {
+                id,
+                since: Instant::now(),
+                wanted: false,
+            }),
+            passed_on: None,
+        };
+        true
     }
 
     /// For how long this connection has had it, and whether others want it.
     fn had_by(&self, id: ConnectionId) -> Option<(Duration, bool)> {
-        let holder = self.0.lock();
-        let holder = holder.as_ref().filter(|holder| holder.id == id)?;
+        let overdrawn = self.overdrawn.lock();
+        let holder = overdrawn.holder.as_ref().filter(|holder| holder.id == id)?;
         Some((holder.since.elapsed(), holder.wanted))
     }
 
     /// Nothing, if it is not this connection's.
     fn give_back(&self, id: ConnectionId) {
-        self.0.lock().take_if(|holder| holder.id == id);
+        let mut overdrawn = self.overdrawn.lock();
+        if let Some(holder) = overdrawn.holder.take_if(|holder| holder.id == id) {
+            overdrawn.passed_on = holder.wanted.then(|| (id, Instant::now()));
+        }
     }
 }
 
@@ -80,8 +112,14 @@ impl Connection {
         self.shortage = Some(Shortage {
             retry: Box::pin(sleep(RETRY)),
         });
-        self.broker.starved.add(Publisher::Link(&self.link));
+        self.broker.overdraft.short.fetch_add(1, Ordering::Relaxed);
         self.tell_blocked();
+    }
+
+    pub(super) fn end_shortage(&mut self) {
+        if self.shortage.take().is_some() {
+            self.broker.overdraft.short.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// A body is complete.
@@ -95,7 +133,7 @@ impl Connection {
     pub(super) fn poll_shortage(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.shortage.is_some() {
             if self.stage != Stage::Open || self.pays_or_overdraws() {
-                self.shortage = None;
+                self.end_shortage();
                 return Poll::Ready(());
             }
             if let Some(shortage) = &mut self.shortage {
@@ -138,10 +176,6 @@ impl Connection {
 
     /// Ends a connection that keeps memory from others and does not bring its bodies to an end. Once a second.
     pub(super) fn check_shortage(&mut self) -> Result<(), Failure> {
-        if self.shortage.is_some() {
-            // It may have been called back in vain.
-            self.broker.starved.add(Publisher::Link(&self.link));
-        }
         if !self.is_read() {
             self.body_tick = self.reactor.ticks();
         }
@@ -164,7 +198,7 @@ impl Connection {
                 .is_some_and(|content| content.charged > 0)
         };
         let silent = Duration::from_secs(self.reactor.ticks() - self.body_tick);
-        match silent > timeout && self.channels.values().any(holds) && self.broker.starved.is_waited_for() {
+        match silent > timeout && self.channels.values().any(holds) && self.broker.is_memory_waited_for() {
             true => Err(refusal("the rest of a message has not come in time")),
             false => Ok(()),
         }
@@ -190,6 +224,7 @@ mod tests {
         overdraft.give_back(other);
         assert!(!overdraft.take(other));
         overdraft.give_back(one);
+        assert!(!overdraft.take(one), "the other one comes first");
         assert!(overdraft.take(other));
         assert_eq!(is_wanted_from(other), Some(false));
     }

@@ -107,7 +107,7 @@ impl Connection {
         let settlements = std::mem::take(&mut tx.settlements);
         // What does not find its place at once is charged again, as a blocked publish.
         let charged = std::mem::take(&mut tx.charged);
-        self.broker.pool.release(charged);
+        self.broker.pool.release_held(charged);
         for run in publishes.chunk_by(|a, b| Rc::ptr_eq(&a.route, &b.route)) {
             let contents: SmallVec<[Content<'_>; 64]> = run.iter().map(HeldPublish::content).collect();
             self.place(id, &run[0].route, &contents, false)?;
@@ -124,7 +124,7 @@ impl Connection {
     fn tx_rollback(&mut self, id: u16) -> Result<(), Failure> {
         let channel = self.channel_mut(id);
         let tx = channel.tx.replace(Box::default()).ok_or_else(not_transactional)?;
-        self.broker.pool.release(tx.charged);
+        self.broker.pool.release_held(tx.charged);
         self.reply(id, Method::TxRollbackOk);
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Connection {
         let tx = channel.tx.as_mut().expect("publishing in a transaction");
         for content in run {
             let bytes = content.frames().len() + size_of::<HeldPublish>();
-            if tx.charged + bytes > bytes_max || !pool.try_charge(bytes) {
+            if tx.charged + bytes > bytes_max || !pool.try_hold(bytes) {
                 let text = format!(
                     "the transaction is larger than the broker has memory for (holds {} bytes)",
                     tx.charged

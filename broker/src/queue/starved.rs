@@ -52,7 +52,7 @@ impl Starved {
     }
 
     /// Notes a publisher.
-    pub(crate) fn add(&self, publisher: Publisher<'_>) {
+    pub(super) fn add(&self, publisher: Publisher<'_>) {
         let mut waiters = self.waiters.lock();
         if !waiters.iter().any(|waiter| waiter.is(publisher)) {
             waiters.extend(publisher.waiter());
