@@ -145,28 +145,27 @@ impl Connection {
     }
 
     fn pays_or_overdraws(&mut self) -> bool {
-        for content in self
-            .channels
-            .values_mut()
-            .filter_map(|channel| channel.content.as_mut())
-        {
-            content.pay(&self.broker.pool);
-        }
-        let owed = self.owed_bytes();
+        let owed = self.pay();
         if owed == 0 {
-            self.end_overdraft();
             return true;
         }
         self.overdraws = self.broker.overdraft.take(self.link.id());
         self.overdraws && owed <= self.broker.config.message_bytes_max
     }
 
-    fn owed_bytes(&self) -> u64 {
-        let contents = self
-            .channels
-            .values()
-            .filter_map(|channel| channel.content.as_ref());
-        contents.map(|content| content.owed as u64).sum()
+    /// Pays for what has come of all bodies, as far as there is room: how many bytes are still owed.
+    fn pay(&mut self) -> u64 {
+        let mut owed = 0;
+        for channel in self.channels.values_mut() {
+            if let Some(content) = &mut channel.content {
+                content.pay(&self.broker.pool);
+                owed += content.owed as u64;
+            }
+        }
+        if owed == 0 {
+            self.end_overdraft();
+        }
+        owed
     }
 
     /// Whether the socket is read, as far as it depends on the broker.
@@ -180,11 +179,12 @@ impl Connection {
             self.body_tick = self.reactor.ticks();
         }
         let timeout = self.broker.limits.handshake_timeout();
-        if self.overdraws
+        let owed = if self.overdraws { self.pay() } else { 0 };
+        if owed > 0
             && let Some((had, is_wanted)) = self.broker.overdraft.had_by(self.link.id())
             && had > timeout
         {
-            if self.owed_bytes() > self.broker.config.message_bytes_max {
+            if owed > self.broker.config.message_bytes_max {
                 return Err(refusal("too many messages come at the same time"));
             }
             if is_wanted {
