@@ -56,7 +56,8 @@ impl Writer {
     /// Notes a sealed segment for the next sync. A log that nobody asks to sync does not remember what has come and gone.
     fn sync_later(&mut self, sealed: Arc<SealedSegment>) {
         if self.unsynced.len() >= self.unsynced_max {
-            self.unsynced.retain(|sealed| !sealed.lock().is_retired);
+            // Nobody else has it: it is in the log no more, and whoever has removed it has made sure of that.
+            self.unsynced.retain(|sealed| Arc::strong_count(sealed) > 1);
             self.unsynced_max = UNSYNCED_MIN.max(2 * self.unsynced.len());
         }
         self.unsynced.push(sealed);

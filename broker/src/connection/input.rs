@@ -289,6 +289,7 @@ impl Connection {
             return self.refuse_size(id, header.body_size);
         }
         content.owed += payload.len().saturating_sub(HEADER_BYTES_FREE);
+        self.body_tick = self.reactor.ticks();
         content.header.extend_from_slice(payload);
         content.body_bytes = header.body_size;
         self.finish_content(id)
@@ -340,14 +341,17 @@ impl Connection {
             return Ok(());
         };
         self.broker.pool.release_held(content.charged);
-        self.end_overdraft();
         if content.body_bytes > self.broker.config.message_bytes_max {
             return self.refuse_size(id, content.body_bytes);
         }
         let mut frames =
             Vec::with_capacity(content.header.len() + content.body.len() + 2 * wire::FRAME_OVERHEAD);
         let whole = RecordContent::build(&mut frames, &content.header, &content.body);
-        match self.publish(id, &content.method, &[whole], true) {
+        let published = self.publish(id, &content.method, &[whole], true);
+        if !self.budget_spent {
+            self.end_overdraft();
+        }
+        match published {
             Ok(()) => Ok(()),
             Err(failure) => self.fail_channel(id, failure, basic_publish()),
         }
@@ -361,6 +365,7 @@ impl Connection {
             .and_then(|channel| channel.content.take())
         {
             self.broker.pool.release_held(content.charged);
+            self.end_overdraft();
         }
     }
 }

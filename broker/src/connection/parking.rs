@@ -69,6 +69,7 @@ impl Connection {
 
     /// The opposite of `hold`.
     pub(super) fn release_held(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.held_bytes);
         self.held_bytes -= bytes;
         self.broker.alarms.unpark(bytes);
         let release = bytes.min(self.held_charged);

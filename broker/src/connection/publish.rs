@@ -353,6 +353,7 @@ impl Connection {
             self.process_parked(&parked.bytes)?;
         }
         self.blocked = self.channels.values().any(Channel::is_blocked);
+        self.review_overdraft();
         self.send_confirms();
         Ok(())
     }

@@ -51,8 +51,8 @@ struct Overdrawn {
 struct Holder {
     id: ConnectionId,
     since: Instant,
-    /// Somebody else has asked for it.
-    wanted: bool,
+    /// When somebody else has asked for it last.
+    asked: Option<Instant>,
 }
 
 impl Overdraft {
@@ -62,21 +62,23 @@ impl Overdraft {
     }
 
     /// True when it is this connection's from here on.
-    fn take(&self, id: ConnectionId) -> bool {
+    fn take(&self, id: ConnectionId, now: Instant) -> bool {
         let mut overdrawn = self.overdrawn.lock();
         if let Some(holder) = &mut overdrawn.holder {
-            holder.wanted |= holder.id != id;
+            if holder.id != id {
+                holder.asked = Some(now);
+            }
             return holder.id == id;
         }
-        let waits = |(passed_on, at): (ConnectionId, Instant)| passed_on == id && at.elapsed() < OTHERS_FIRST;
+        let waits = |(passed_on, at): (ConnectionId, Instant)| passed_on == id && now < at + OTHERS_FIRST;
         if overdrawn.passed_on.is_some_and(waits) {
             return false;
         }
         *overdrawn = Overdrawn {
             holder: Some(Holder {
                 id,
-                since: Instant::now(),
-                wanted: false,
+                since: now,
+                asked: None,
             }),
             passed_on: None,
         };
@@ -84,18 +86,25 @@ impl Overdraft {
     }
 
     /// For how long this connection has had it, and whether others want it.
-    fn had_by(&self, id: ConnectionId) -> Option<(Duration, bool)> {
+    fn had_by(&self, id: ConnectionId, now: Instant) -> Option<(Duration, bool)> {
         let overdrawn = self.overdrawn.lock();
         let holder = overdrawn.holder.as_ref().filter(|holder| holder.id == id)?;
-        Some((holder.since.elapsed(), holder.wanted))
+        Some((now - holder.since, holder.is_wanted(now)))
     }
 
     /// Nothing, if it is not this connection's.
-    fn give_back(&self, id: ConnectionId) {
+    fn give_back(&self, id: ConnectionId, now: Instant) {
         let mut overdrawn = self.overdrawn.lock();
         if let Some(holder) = overdrawn.holder.take_if(|holder| holder.id == id) {
-            overdrawn.passed_on = holder.wanted.then(|| (id, Instant::now()));
+            overdrawn.passed_on = holder.is_wanted(now).then_some((id, now));
         }
+    }
+}
+
+impl Holder {
+    /// True while somebody asks again and again.
+    fn is_wanted(&self, now: Instant) -> bool {
+        self.asked.is_some_and(|asked| now < asked + OTHERS_FIRST)
     }
 }
 
@@ -106,7 +115,14 @@ impl Connection {
             .channels
             .get_mut(&id)
             .and_then(|channel| channel.content.as_mut());
-        if content.is_none_or(|content| content.pay(&self.broker.pool)) || self.shortage.is_some() {
+        if content.is_none_or(|content| content.pay(&self.broker.pool)) {
+            return;
+        }
+        self.begin_shortage();
+    }
+
+    fn begin_shortage(&mut self) {
+        if self.shortage.is_some() {
             return;
         }
         self.shortage = Some(Shortage {
@@ -122,10 +138,10 @@ impl Connection {
         }
     }
 
-    /// A body is complete.
+    /// A body is complete and placed, or gone.
     pub(super) fn end_overdraft(&mut self) {
         if std::mem::take(&mut self.overdraws) {
-            self.broker.overdraft.give_back(self.link.id());
+            self.broker.overdraft.give_back(self.link.id(), Instant::now());
         }
     }
 
@@ -149,7 +165,9 @@ impl Connection {
         if owed == 0 {
             return true;
         }
-        self.overdraws = self.broker.overdraft.take(self.link.id());
+        // Who is not read for another reason could make nothing of it.
+        let is_read = self.may_read() && !self.is_paused();
+        self.overdraws = is_read && self.broker.overdraft.take(self.link.id(), Instant::now());
         self.overdraws && owed <= self.broker.config.message_bytes_max
     }
 
@@ -162,10 +180,18 @@ impl Connection {
                 owed += content.owed as u64;
             }
         }
-        if owed == 0 {
+        // A message that is complete and has no room anywhere is still beyond the budget.
+        if owed == 0 && !self.budget_spent {
             self.end_overdraft();
         }
         owed
+    }
+
+    /// What was blocked has been tried again.
+    pub(super) fn review_overdraft(&mut self) {
+        if self.overdraws {
+            self.pay();
+        }
     }
 
     /// Whether the socket is read, as far as it depends on the broker.
@@ -180,8 +206,11 @@ impl Connection {
         }
         let timeout = self.broker.limits.handshake_timeout();
         let owed = if self.overdraws { self.pay() } else { 0 };
-        if owed > 0
-            && let Some((had, is_wanted)) = self.broker.overdraft.had_by(self.link.id())
+        if owed > 0 && self.shortage.is_none() && !self.is_read() {
+            self.end_overdraft();
+            self.begin_shortage();
+        } else if owed > 0
+            && let Some((had, is_wanted)) = self.broker.overdraft.had_by(self.link.id(), Instant::now())
             && had > timeout
         {
             if owed > self.broker.config.message_bytes_max {
@@ -213,19 +242,22 @@ fn refusal(text: &str) -> Failure {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn one_has_the_overdraft_and_is_told_when_another_wants_it() {
+    #[test]
+    fn one_has_the_overdraft_and_is_told_while_another_wants_it() {
         let (overdraft, one, other) = (Overdraft::default(), ConnectionId(1), ConnectionId(2));
-        assert!(overdraft.take(one) && overdraft.take(one));
-        let is_wanted_from = |id| overdraft.had_by(id).map(|(_, is_wanted)| is_wanted);
-        assert_eq!(is_wanted_from(one), Some(false));
-        assert!(!overdraft.take(other));
-        assert_eq!((is_wanted_from(one), is_wanted_from(other)), (Some(true), None));
-        overdraft.give_back(other);
-        assert!(!overdraft.take(other));
-        overdraft.give_back(one);
-        assert!(!overdraft.take(one), "the other one comes first");
-        assert!(overdraft.take(other));
-        assert_eq!(is_wanted_from(other), Some(false));
+        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        assert!(overdraft.take(one, now) && overdraft.take(one, later));
+        assert_eq!(overdraft.had_by(one, later), Some((later - now, false)));
+        assert!(!overdraft.take(other, now));
+        assert_eq!(overdraft.had_by(one, now), Some((Duration::ZERO, true)));
+        assert_eq!(overdraft.had_by(other, now), None);
+        // Who has asked once has gone, or was served.
+        assert_eq!(overdraft.had_by(one, later), Some((later - now, false)));
+        overdraft.give_back(other, later);
+        assert!(!overdraft.take(other, later));
+        overdraft.give_back(one, later);
+        assert!(!overdraft.take(one, later), "the other one comes first");
+        assert!(overdraft.take(other, later));
+        assert_eq!(overdraft.had_by(other, later), Some((Duration::ZERO, false)));
     }
 }

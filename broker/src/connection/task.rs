@@ -237,8 +237,8 @@ impl Connection {
             };
         }
         loop {
-            ready!(self.poll_shortage(context));
             ready!(self.poll_pause(context));
+            ready!(self.poll_shortage(context));
             ready!(self.poll_login(context));
             if self.stage == Stage::Closed {
                 context.waker().wake_by_ref();
@@ -290,6 +290,10 @@ impl Connection {
         };
         self.remainder.clear();
         self.remainder.extend_from_slice(&input[consumed..]);
+        if !self.remainder.is_empty() {
+            // A part of a frame of a body has come, maybe.
+            self.body_tick = self.read_tick;
+        }
         Poll::Ready(Ok((read, more)))
     }
 
