@@ -11,7 +11,7 @@
 # BROKER_BIN and LOADGEN_BIN name release builds; without them they are made. Exit code 0: all flat and clean.
 #
 # Three generators load one broker. `main` is scenario 20p20c as an open loop at half the rate that a saturating run of 20 s reaches just
-# before, and its consumers stall. `durable` publishes persistent messages of 1 KiB with confirms to durable queues, and its connections are cut.
+# before, beside the other two, and its consumers stall. `durable` publishes persistent messages of 1 KiB with confirms to durable queues, and its connections are cut.
 # `churn` makes connections, channels and queues come and go.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -66,8 +66,16 @@ TOML
         "$LOADGEN_BIN" --scenario "$1" --url "$amqp" --broker-pid "$broker" --results "$scratch/results" --quiet --format json "${@:2}"
     }
 
+    # Beside the other loads, as in the hour.
     main_probe >"$scratch/probe.json"
+    for name in durable churn; do
+        "${name}_load" 30 >"$scratch/$name.json"
+        (loadgen "$scratch/$name.json" >/dev/null 2>&1 || true) &
+        generators+=($!)
+    done
     saturated=$(loadgen "$scratch/probe.json" | rate_of || true)
+    wait "${generators[@]}"
+    generators=()
     [ "${saturated:-0}" -gt 0 ] || { echo "the run that measures the full load failed" >&2; exit 1; }
     half=$((saturated / 2))
     echo "full load $saturated messages/s, half of it for $minutes min"
