@@ -48,7 +48,8 @@ JSON
         *http://*) metrics=http://${line##*http://} ;;
         esac
     done
-    cat <&4 >"$out/run.txt" &
+    # Without the path of a scratch directory.
+    sed '/^  files: /d' <&4 >"$out/run.txt" &
 
     python3 scripts/scrape-cost/blocks.py "http://$http/metrics" "$metrics" "$broker" "$load" "$out" | tee "$out/scrape-cost.json"
     wait "$load" || { cat "$out/run.txt" >&2; echo "the run did not pass; its figures are taken all the same" >&2; }
