@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use serde_json::json;
-use support::control::{ask, reply, socket, status, wait_of};
+use support::control::{ask, reply, socket, wait_of};
 use support::{BrokerProcess, Client, wait_for};
 
 #[test]
@@ -125,7 +125,10 @@ fn it_can_be_asked_when_no_descriptor_is_left() {
     );
     // Who takes a place for long keeps nobody out, and is counted.
     let silent: Vec<UnixStream> = (0..3).map(|_| socket(&broker)).collect();
-    let asked = status(&broker);
+    let asked = wait_for("an answer", || {
+        let said = ask(&broker, &["status", "--format=json", "--interval=100ms"]);
+        (said.code == 0).then(|| said.json())
+    });
     assert!(asked["file_descriptors"]["open"].is_u64(), "{asked}");
     assert_ne!(asked["threads"], json!([]));
     // Not as many as there are places: those who cannot be served are told so.

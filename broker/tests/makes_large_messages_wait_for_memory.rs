@@ -72,8 +72,8 @@ fn body(publisher: usize, number: usize) -> Vec<u8> {
 
 #[test]
 fn many_publishers_of_large_messages_get_all_of_them_confirmed() {
-    const PUBLISHERS: usize = 16;
-    const MESSAGES: usize = 8;
+    const PUBLISHERS: usize = 8;
+    const MESSAGES: usize = 4;
     let broker = BrokerProcess::start(&[&FLAGS[..], &["--handshake-timeout=10min"]].concat());
     std::thread::scope(|scope| {
         for number in 0..PUBLISHERS {

@@ -58,7 +58,12 @@ pub fn status(broker: &BrokerProcess) -> Value {
 /// The sentence about who waits for what, once there is one.
 pub fn wait_of(broker: &BrokerProcess, who: &str, cause: &str) -> String {
     wait_for("somebody to wait", || {
-        let status = status(broker);
+        let said = ask(broker, &["status", "--format=json", "--interval=100ms"]);
+        // Where descriptors are what is waited for, it may have to ask again.
+        if said.code != 0 {
+            return None;
+        }
+        let status = said.json();
         let mut waits = status["waits"].as_array().unwrap().iter();
         let found = waits.find(|wait| wait["who"] == who && wait["cause"] == cause)?;
         Some(found["text"].as_str().unwrap().to_owned())
