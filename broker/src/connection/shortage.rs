@@ -166,8 +166,11 @@ impl Connection {
             return true;
         }
         // Who is not read for another reason could make nothing of it.
-        let is_read = self.may_read() && !self.is_paused();
-        self.overdraws = is_read && self.broker.overdraft.take(self.link.id(), Instant::now());
+        if !self.may_read() || self.is_paused() {
+            self.end_overdraft();
+            return false;
+        }
+        self.overdraws = self.broker.overdraft.take(self.link.id(), Instant::now());
         self.overdraws && owed <= self.broker.config.message_bytes_max
     }
 
@@ -189,8 +192,12 @@ impl Connection {
 
     /// What was blocked has been tried again.
     pub(super) fn review_overdraft(&mut self) {
-        if self.overdraws {
-            self.pay();
+        if self.overdraws && !self.budget_spent {
+            // The message has found its place. For the next one others come first.
+            self.end_overdraft();
+            if self.pay() > 0 {
+                self.begin_shortage();
+            }
         }
     }
 
