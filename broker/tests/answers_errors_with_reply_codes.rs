@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{BrokerProcess, Client, consume, declare, encode_publish};
+use support::{BrokerProcess, Client, consume, declare, declare_own, encode_publish};
 use wire::{BasicProperties, Method, TableRef};
 
 const NONE: TableRef<'static> = TableRef::EMPTY;
@@ -50,15 +50,7 @@ fn refused_requests_close_what_the_specification_says() {
     admin.declare(1, "held");
     admin.publish(1, "held", b"x");
     admin.consume(1, "taken", "t", false);
-    let exclusive = Method::QueueDeclare {
-        queue: "mine",
-        passive: false,
-        durable: false,
-        exclusive: true,
-        auto_delete: false,
-        no_wait: false,
-        arguments: NONE,
-    };
+    let exclusive = declare_own("mine");
     assert!(matches!(
         admin.call(1, exclusive).method(),
         Method::QueueDeclareOk { .. }

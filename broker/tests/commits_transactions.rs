@@ -3,8 +3,8 @@
 
 mod support;
 
-use support::{BrokerProcess, Client, encode_publish};
-use wire::{FieldTable, Method};
+use support::{BrokerProcess, Client, bind, encode_publish};
+use wire::{BasicProperties, FieldTable, Method};
 
 const COMMIT: Method<'static> = Method::TxCommit;
 const ROLLBACK: Method<'static> = Method::TxRollback;
@@ -299,6 +299,27 @@ fn a_commit_that_a_full_queue_refuses_is_partial() {
         );
         client.open_channel(1);
         assert_eq!(client.ready(1, queue), 2);
+    }
+}
+
+#[test]
+fn what_finds_no_room_in_a_commit_is_not_overtaken() {
+    let broker = BrokerProcess::start(&["--ring-bytes=2MiB", "--message-bytes-max=1MiB"]);
+    let mut client = transactional(&broker);
+    client.declare(1, "orders");
+    client.send(1, bind("orders", "amq.direct", "small"));
+    client.expect(1, Method::QueueBindOk);
+    let plain = BasicProperties::default();
+    // Small ones, on another way to the queue, between large ones: there is always room for a small one.
+    for index in 0..10 {
+        client.publish_with(1, "", "orders", &plain, &[index; 700_000]);
+        client.publish_with(1, "amq.direct", "small", &plain, &[index; 7]);
+    }
+    commit(&mut client);
+    client.consume(1, "orders", "c", true);
+    for index in 0..10 {
+        assert_eq!(client.message().body, [index; 700_000]);
+        assert_eq!(client.message().body, [index; 7]);
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 
 use support::http::Http;
-use support::{Client, Watched, Witness, consume, narrow_stream, passive, wait_for};
+use support::{Client, Watched, Witness, consume, narrow_stream, passive, tune_ok, wait_for};
 use wire::{Method, PROTOCOL_HEADER, TableRef};
 
 /// Little memory for each connection, so that a test soon meets its limits; all outboxes together fit into half of the budget.
@@ -52,17 +52,12 @@ impl Deafening {
             response: b"\0guest\0guest",
             locale: "en_US",
         };
-        let tune_ok = Method::ConnectionTuneOk {
-            channel_max: 0,
-            frame_max: 0,
-            heartbeat: 0,
-        };
         let qos = Method::BasicQos {
             prefetch_size: 0,
             prefetch_count,
             global: false,
         };
-        for method in [start_ok, tune_ok, Method::ConnectionOpen { virtual_host: "/" }] {
+        for method in [start_ok, tune_ok(0), Method::ConnectionOpen { virtual_host: "/" }] {
             method.encode(0, &mut bytes);
         }
         for method in [Method::ChannelOpen, qos, consume("q", "deaf", no_ack)] {

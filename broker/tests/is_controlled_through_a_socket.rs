@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use support::control::{ask, reply, socket, status, wait_of};
@@ -256,53 +256,35 @@ fn a_deep_data_directory_has_a_socket_and_the_environment_may_name_it() {
     assert_eq!(broker.wait().code(), Some(0));
 }
 
-#[test]
-fn it_is_watched_until_nobody_reads_any_more() {
-    let broker = BrokerProcess::start(&[]);
+/// Watches the broker, every tenth of a second: the process, and what it says.
+fn watch(broker: &BrokerProcess, flag: &str) -> (Child, impl Iterator<Item = Value> + use<>) {
     let mut watching = Command::new(env!("CARGO_BIN_EXE_broker"))
-        .args([
-            "status",
-            "--watch=100ms",
-            "--interval=100ms",
-            "--format=json",
-            "--data-dir",
-        ])
+        .args(["status", "--watch=100ms", "--format=json", flag, "--data-dir"])
         .arg(broker.data_dir())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
-    let mut uptime = || {
-        serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap()["uptime_ms"]
-            .as_u64()
-            .unwrap()
-    };
+    let lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let seen = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap());
+    (watching, seen)
+}
+
+#[test]
+fn it_is_watched_until_nobody_reads_any_more() {
+    let broker = BrokerProcess::start(&[]);
+    let (mut watching, mut seen) = watch(&broker, "--interval=100ms");
+    let mut uptime = || seen.next().unwrap()["uptime_ms"].as_u64().unwrap();
     let (first, second) = (uptime(), uptime());
     assert!(second >= first + 100, "{first} {second}");
-    drop(lines);
+    drop(seen);
     assert_eq!(watching.wait().unwrap().code(), Some(0));
 }
 
 #[test]
 fn one_who_watches_gets_on_with_the_next_broker() {
     let mut broker = BrokerProcess::start(&[]);
-    let mut watching = Command::new(env!("CARGO_BIN_EXE_broker"))
-        .args([
-            "status",
-            "--watch=100ms",
-            "--interval=0",
-            "--format=json",
-            "--data-dir",
-        ])
-        .arg(broker.data_dir())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
-    let mut pid = || {
-        let line = lines.next().unwrap().unwrap();
-        serde_json::from_str::<Value>(&line).unwrap()["pid"].clone()
-    };
+    let (mut watching, mut seen) = watch(&broker, "--interval=0");
+    let mut pid = || seen.next().unwrap()["pid"].clone();
     let signal = |name: &str| {
         let kill = Command::new("kill")
             .args([name, &watching.id().to_string()])

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use support::control::{ask, ask_at, reply, socket, status};
 use support::held_up::held_up;
-use support::{BrokerProcess, Client, Watched, wait_for};
+use support::{BrokerProcess, Client, Watched, declare_own, wait_for};
 use wire::{FieldTable, Method};
 
 #[test]
@@ -54,16 +54,7 @@ fn a_queue_is_purged() {
     assert_eq!(client.ready(1, "q"), 0);
     ask(&broker, &["purge", "q", "--vhost=v"]).refused(1, "vhost: there is no virtual host 'v'");
     ask(&broker, &["purge", "p"]).refused(1, "no queue 'p' in vhost '/'");
-    let exclusive = Method::QueueDeclare {
-        queue: "own",
-        passive: false,
-        durable: false,
-        exclusive: true,
-        auto_delete: false,
-        no_wait: false,
-        arguments: wire::TableRef::EMPTY,
-    };
-    client.call(1, exclusive);
+    client.call(1, declare_own("own"));
     ask(&broker, &["purge", "own"]).refused(1, "exclusive");
 }
 

@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::http::Http;
-use support::{BrokerProcess, Client};
+use support::{BrokerProcess, Client, declare_own};
 
 /// A broker with two virtual hosts, a queue in each, and a user for every tag, all of whom may work in `one`.
 fn start() -> BrokerProcess {
@@ -185,16 +185,7 @@ fn exclusive_queues_are_seen_and_left_alone() {
     let broker = start();
     let guest = Http::guest(&broker);
     let mut client = Client::connect(&broker);
-    let declare = wire::Method::QueueDeclare {
-        queue: "own",
-        passive: false,
-        durable: false,
-        exclusive: true,
-        auto_delete: false,
-        no_wait: false,
-        arguments: wire::TableRef::EMPTY,
-    };
-    client.call(1, declare);
+    client.call(1, declare_own("own"));
     assert_eq!(guest.json("/api/queues/%2F/own")["exclusive"], true);
     for answer in [
         guest.delete("/api/queues/%2F/own"),

@@ -136,6 +136,20 @@ fn a_backlog_of_many_rings_lies_on_disk_and_comes_back_in_order() {
 }
 
 #[test]
+fn messages_of_a_third_of_a_ring_find_room_without_a_consumer() {
+    let broker = BrokerProcess::start(&["--ring-bytes=2MiB", "--message-bytes-max=1MiB"]);
+    let mut client = Client::connect(&broker);
+    client.declare(1, "large");
+    client.confirm_select(1);
+    (0..10).for_each(|index| client.publish(1, "large", &[index; 700_000]));
+    // Two fill so little of the ring that nothing would have to leave it for its own sake.
+    client.await_confirms(10);
+    for index in 0..10 {
+        assert_eq!(client.get(1, "large").unwrap().body, [index; 700_000]);
+    }
+}
+
+#[test]
 fn a_cold_message_can_be_got_and_given_back() {
     let broker = BrokerProcess::start(&FLAGS);
     let mut client = Client::connect(&broker);

@@ -6,7 +6,7 @@ mod support;
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
-use support::{BrokerProcess, Client, Witness, consume, encode_publish, passive, wait_for};
+use support::{BrokerProcess, Client, Witness, consume, encode_publish, passive, tune_ok, wait_for};
 use wire::{BasicProperties, FieldTable, Method, PROTOCOL_HEADER, TableRef};
 
 /// Little memory for each connection, so that a test soon meets its limits.
@@ -62,12 +62,7 @@ fn a_handshake_that_does_not_go_on_is_cut_off_at_any_stage() {
         |client| {
             client.start("guest", "guest");
             client.frame();
-            let tune_ok = Method::ConnectionTuneOk {
-                channel_max: 0,
-                frame_max: 0,
-                heartbeat: 0,
-            };
-            client.send(0, tune_ok);
+            client.send(0, tune_ok(0));
         },
     ];
     let mut peers: Vec<Client> = stages

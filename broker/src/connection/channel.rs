@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::ages::Ages;
 use super::link::Link;
+use super::parking::Parked;
 use super::replies::ReplyConsumer;
 use super::routes::{RouteBudget, RouteCache};
 use super::transaction::Transaction;
@@ -157,14 +158,6 @@ impl BlockedPublish {
     }
 }
 
-/// See [`Channel::parked`].
-#[derive(Debug, Default)]
-pub(super) struct Parked {
-    pub(super) bytes: Vec<u8>,
-    /// Something else than publishes is parked: nothing but acknowledgements may overtake any more.
-    pub(super) strict: bool,
-}
-
 impl Channel {
     pub(super) fn new(observed: ChannelShare, user_share: UserShare, routes: &RouteBudget) -> Channel {
         Channel {
@@ -189,12 +182,12 @@ impl Channel {
 
     /// Something has to happen before the next frames can be handled.
     pub(super) fn is_blocked(&self) -> bool {
-        !self.blocked.is_empty() || !self.parked.bytes.is_empty() || self.awaits_answer()
+        !self.blocked.is_empty() || !self.parked.is_empty() || self.awaits_answer()
     }
 
     /// Its publishes wait for room in a queue, or for the end of an alarm.
     pub(super) fn waits_for_room(&self) -> bool {
-        !self.blocked.is_empty() || !self.parked.bytes.is_empty() && !self.awaits_answer()
+        !self.blocked.is_empty() || !self.parked.is_empty() && !self.awaits_answer()
     }
 
     /// A request is not answered yet, and what follows it has to wait.

@@ -6,7 +6,7 @@
 use wire::fast::{self, Scan};
 use wire::{ContentHeader, Frame, FrameKind, Method, ReplyCode, decode_frame};
 
-use super::channel::Content;
+use super::channel::{Channel, Content};
 use super::failure::Failure;
 use super::routes::METHOD_BYTES_MAX;
 use super::settle::Fate;
@@ -24,22 +24,30 @@ const REFUSED_BODY_BYTES_MAX: u64 = 512 << 20;
 /// Octets of a content header that are kept without being charged while its body is on its way.
 const HEADER_BYTES_FREE: usize = 4096;
 
+/// Where frames come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// What is not handled is kept, and handled with the next read.
+    Socket,
+    /// Whole frames that were parked on this channel. None is left for a read that would complete its publish, because what
+    /// follows them comes by itself.
+    Parked(u16),
+}
+
 impl Connection {
     /// Handles every complete frame in `input`; returns how many bytes that were.
     pub(super) fn process(&mut self, input: &[u8]) -> Result<usize, Failure> {
-        self.handle_frames(input, true)
+        self.handle_frames(input, Origin::Socket)
     }
 
-    /// The same for whole frames that were parked: none is left for a read that would complete its publish, because what follows
-    /// them comes by itself.
-    pub(super) fn process_parked(&mut self, frames: &[u8]) -> Result<(), Failure> {
-        self.handle_frames(frames, false).map(|_| ())
+    /// The same for whole frames that were parked on a channel, until it is blocked again.
+    pub(super) fn process_parked(&mut self, id: u16, frames: &[u8]) -> Result<usize, Failure> {
+        self.handle_frames(frames, Origin::Parked(id))
     }
 
-    /// `more_follows`: what is not handled is kept, and handled with the next read.
-    fn handle_frames(&mut self, input: &[u8], more_follows: bool) -> Result<usize, Failure> {
+    fn handle_frames(&mut self, input: &[u8], origin: Origin) -> Result<usize, Failure> {
         let mut at = 0;
-        while self.stage == Stage::Open && at < input.len() {
+        while self.stage == Stage::Open && at < input.len() && !self.stops(origin) {
             let rest = &input[at..];
             match fast::scan_publish(rest, self.frame_bytes_max) {
                 Scan::Complete(publish)
@@ -50,8 +58,12 @@ impl Connection {
                         .map(|consumed| at += consumed)?;
                     continue;
                 }
+                Scan::Complete(publish) if self.parks_publishes(publish.channel) => {
+                    at += self.park_publishes(&publish, rest);
+                    continue;
+                }
                 Scan::Incomplete
-                    if more_follows
+                    if origin == Origin::Socket
                         && rest.len() < INCOMPLETE_PUBLISH_BYTES_MAX
                         && !self.awaits_content(rest) =>
                 {
@@ -90,6 +102,14 @@ impl Connection {
         }
         self.flush_settles();
         Ok(at)
+    }
+
+    /// True when the rest has to wait on.
+    fn stops(&self, origin: Origin) -> bool {
+        match origin {
+            Origin::Socket => false,
+            Origin::Parked(id) => self.channels.get(&id).is_some_and(Channel::is_blocked),
+        }
     }
 
     /// Frames outside the open stage: the handshake, and what follows a close.
@@ -174,7 +194,7 @@ impl Connection {
         }
         if self.must_park(&frame) {
             let raw = &consumed[consumed.len() - frame.payload.len() - wire::FRAME_OVERHEAD..];
-            self.park(frame.channel, frame.kind, raw);
+            self.park_frame(frame.channel, frame.kind, raw);
             return Ok(());
         }
         match frame.kind {
@@ -352,7 +372,7 @@ impl Connection {
             self.end_overdraft();
         }
         match published {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(failure) => self.fail_channel(id, failure, basic_publish()),
         }
     }

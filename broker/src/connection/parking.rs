@@ -3,13 +3,78 @@
 //! A frame whose channel has to wait is kept as it came, and handled when its turn comes: see `publish` about why a
 //! publish waits. What is kept is charged to the broker's memory budget; when that is spent, nothing more is read.
 
+use wire::fast::{self, PublishScan, Scan};
 use wire::{Frame, FrameKind, Method};
 
 use super::channel::Channel;
+use super::failure::Failure;
 use super::task::{Connection, Stage};
 
 /// Parked bytes of a connection that could free no ring by itself; more than this and it is not read.
 const PARKED_BYTES_MAX: usize = 256 * 1024;
+
+/// Whole frames of one channel that wait, in order; see [`Channel::parked`].
+#[derive(Debug, Default)]
+pub(super) struct Parked {
+    bytes: Vec<u8>,
+    /// Where the first frame that still waits starts.
+    start: usize,
+    /// Position behind the last frame that nothing but acknowledgements may overtake: one that is no part of a publish.
+    strict_through: usize,
+}
+
+impl Parked {
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    /// What waits.
+    pub(super) fn frames(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// True when nothing but acknowledgements may overtake what waits.
+    fn is_strict(&self) -> bool {
+        self.strict_through > self.start
+    }
+
+    fn push(&mut self, frames: &[u8], is_strict: bool) {
+        self.bytes.extend_from_slice(frames);
+        if is_strict {
+            self.strict_through = self.bytes.len();
+        }
+    }
+
+    /// The first so many bytes wait no more.
+    fn skip(&mut self, bytes: usize) {
+        self.start += bytes;
+        // No more is moved than was skipped.
+        if self.start >= self.len() {
+            self.bytes.drain(..self.start);
+            self.strict_through = self.strict_through.saturating_sub(self.start);
+            self.start = 0;
+        }
+    }
+
+    /// What waits behind these.
+    fn append(&mut self, behind: Parked) {
+        if self.is_empty() {
+            *self = behind;
+            return;
+        }
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(behind.frames());
+        if behind.is_strict() {
+            self.strict_through = at + behind.strict_through - behind.start;
+        }
+    }
+}
 
 impl Connection {
     /// True when a frame has to wait behind publishes that found no room.
@@ -34,26 +99,68 @@ impl Connection {
                     | Method::BasicConsume { .. }
                     | Method::BasicCancel { .. }
                     | Method::BasicGet { .. },
-                ) => channel.parked.strict || channel.awaits_answer(),
+                ) => channel.parked.is_strict() || channel.awaits_answer(),
                 _ => true,
             },
             _ => true,
         }
     }
 
+    /// True when whole publishes on this channel have to wait, and need not be looked at frame by frame for that.
+    pub(super) fn parks_publishes(&self, id: u16) -> bool {
+        let parks = |channel: &Channel| {
+            !channel.closing && channel.content.is_none() && (self.alarmed || channel.is_blocked())
+        };
+        !self.is_metered && self.channels.get(&id).is_some_and(parks)
+    }
+
+    /// Keeps `first` and the publishes on the same channel that follow it in `input`; how many bytes of `input` that were.
+    pub(super) fn park_publishes(&mut self, first: &PublishScan<'_>, input: &[u8]) -> usize {
+        let mut bytes = first.len;
+        while let Scan::Complete(next) = fast::scan_publish(&input[bytes..], self.frame_bytes_max)
+            && next.channel == first.channel
+        {
+            bytes += next.len;
+        }
+        self.park(first.channel, true, &input[..bytes]);
+        bytes
+    }
+
     /// Keeps a frame, `raw` being all of its octets.
-    pub(super) fn park(&mut self, id: u16, kind: FrameKind, raw: &[u8]) {
+    pub(super) fn park_frame(&mut self, id: u16, kind: FrameKind, raw: &[u8]) {
         let is_publish = kind != FrameKind::Method || is_basic_publish(raw);
+        self.park(id, is_publish, raw);
+    }
+
+    fn park(&mut self, id: u16, is_publish: bool, raw: &[u8]) {
         let channel = self.channels.get_mut(&id).expect("parking on an open channel");
         // What waits for the store waits for more than room: nothing may overtake.
-        channel.parked.strict |= !is_publish || channel.awaits_answer();
-        channel.parked.bytes.extend_from_slice(raw);
+        let is_strict = !is_publish || channel.awaits_answer();
+        channel.parked.push(raw, is_strict);
         let waits_for_room = channel.waits_for_room();
         self.hold(raw.len());
         if is_publish && waits_for_room {
             self.blocked = true;
             self.tell_blocked();
         }
+    }
+
+    /// Handles what waits on a channel that is not blocked any more, until it is again.
+    pub(super) fn unpark(&mut self, id: u16) -> Result<(), Failure> {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return Ok(());
+        };
+        let mut parked = std::mem::take(&mut channel.parked);
+        // Their own memory must not be what they wait for.
+        self.release_held(parked.len());
+        let handled = self.process_parked(id, parked.frames())?;
+        parked.skip(handled);
+        if let Some(channel) = self.channels.get_mut(&id).filter(|_| !parked.is_empty()) {
+            let bytes = parked.len();
+            channel.parked.append(parked);
+            self.hold(bytes);
+        }
+        Ok(())
     }
 
     /// Counts bytes kept for later against the memory budget. When that is spent, reading stops instead.
@@ -112,12 +219,12 @@ impl Connection {
 impl Channel {
     /// Nothing stands in the way of what is parked, which begins with a publish.
     pub(super) fn waits_for_the_alarm(&self) -> bool {
-        self.blocked.is_empty() && !self.awaits_answer() && is_basic_publish(&self.parked.bytes)
+        self.blocked.is_empty() && !self.awaits_answer() && is_basic_publish(self.parked.frames())
     }
 
     /// Bytes of blocked publishes and parked frames.
     pub(super) fn held_bytes(&self) -> usize {
-        self.parked.bytes.len()
+        self.parked.len()
             + self
                 .blocked
                 .iter()
@@ -135,4 +242,35 @@ fn is_basic_publish(raw: &[u8]) -> bool {
 /// The same for the frame's payload.
 pub(super) fn starts_basic_publish(payload: &[u8]) -> bool {
     payload.starts_with(&[0, 60, 0, 40])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_stays_in_order_and_strict_as_long_as_it_must() {
+        let mut parked = Parked::default();
+        parked.push(b"publish", false);
+        assert!(!parked.is_strict());
+        parked.push(b"declare", true);
+        parked.push(b"publish", false);
+        assert!(parked.is_strict());
+        parked.skip(7);
+        assert_eq!(parked.frames(), b"declarepublish");
+        assert!(parked.is_strict());
+        let mut before = Parked::default();
+        before.push(b"first", false);
+        before.append(parked);
+        assert_eq!(before.frames(), b"firstdeclarepublish");
+        assert!(before.is_strict());
+        before.skip(12);
+        assert_eq!(before.frames(), b"publish");
+        assert!(!before.is_strict());
+        before.skip(7);
+        assert!(before.is_empty());
+        before.push(b"again", true);
+        assert_eq!((before.frames(), before.len()), (b"again".as_slice(), 5));
+        assert!(before.is_strict());
+    }
 }

@@ -4,9 +4,10 @@
 //! lock per queue, one cumulative confirm.
 //!
 //! Back-pressure: a message that some full ring did not take is kept, in order, as a [`BlockedPublish`], and
-//! what follows on its channel is parked as raw frames. Acknowledgements never wait behind it; neither do
-//! consumes, cancels, qos and gets while only publishes are parked. The connection stops reading when it
-//! holds nothing that could free the ring, or when the memory budget is spent.
+//! what follows on its channel is parked as raw frames, many at a time, and not looked at before that has found
+//! its place. Acknowledgements never wait behind it; neither do consumes, cancels, qos and gets while only
+//! publishes are parked. The connection stops reading when it holds nothing that could free the ring, or when
+//! the memory budget is spent.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use super::replies::is_reply_key;
 use super::task::Connection;
 use crate::auth::{Operation, Resource};
 use crate::observe::{ReactorCounts, Stage};
-use crate::queue::{Placed, Publisher, Queue};
+use crate::queue::{Placed, Publisher};
 use crate::record::{Content, RecordFields, join_names};
 
 /// Most messages in one run.
@@ -33,7 +34,7 @@ const LOOKUP_SAMPLE_EVERY: u64 = 16;
 
 impl Connection {
     /// Publishes `first` and the complete publishes with the same method frame that follow it in `input`;
-    /// returns how many bytes of `input` that were.
+    /// returns how many bytes of `input` that were. What follows a message that found no room is left.
     pub(super) fn publish_run(&mut self, first: PublishScan<'_>, input: &[u8]) -> Result<usize, Failure> {
         let mut run: SmallVec<[Content<'_>; 64]> = SmallVec::new();
         let mut consumed = first.len;
@@ -56,27 +57,38 @@ impl Connection {
                 _ => break,
             }
         }
-        self.publish(first.channel, first.method, &run, uniform)?;
-        Ok(consumed)
+        let taken = self.publish(first.channel, first.method, &run, uniform)?;
+        if taken == run.len() {
+            return Ok(consumed);
+        }
+        // The same before each content.
+        let method_frame_bytes = first.len - first.frames.len();
+        let bytes = |content: &Content<'_>| method_frame_bytes + content.frames().len();
+        Ok(run[..taken].iter().map(bytes).sum())
     }
 
-    /// Publishes messages of one channel that share a method frame. `uniform`: their content headers have the same properties,
-    /// so that one look tells what all of them ask for (see [`wire::is_like_sound_header`]).
+    /// Publishes messages of one channel that share a method frame, the first of them at least; how many that were.
+    /// `uniform`: their content headers have the same properties, so that one look tells what all of them ask for (see
+    /// [`wire::is_like_sound_header`]).
     pub(super) fn publish(
         &mut self,
         id: u16,
         method: &[u8],
         run: &[Content<'_>],
         uniform: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<usize, Failure> {
         let (route, in_transaction) = self.route(id, method)?;
         let looked_at = if uniform { &run[..1] } else { run };
         let flags = |flags, content: &Content<'_>| flags | property_flags(content.header());
         let inspected = looked_at.iter().fold(0, flags) & INSPECTED_FLAGS != 0;
-        if !inspected && !route.by_headers {
-            return self.place_or_hold(id, &route, run, uniform, in_transaction);
+        if inspected || route.by_headers {
+            self.publish_inspected(id, &route, run, in_transaction)?;
+        } else if in_transaction {
+            self.hold_publishes(id, &route, run)?;
+        } else {
+            return self.place_some(id, &route, run, uniform);
         }
-        self.publish_inspected(id, &route, run, in_transaction)
+        Ok(run.len())
     }
 
     #[inline]
@@ -88,9 +100,6 @@ impl Connection {
         uniform: bool,
         in_transaction: bool,
     ) -> Result<(), Failure> {
-        if run.is_empty() {
-            return Ok(());
-        }
         if in_transaction {
             return self.hold_publishes(id, route, run);
         }
@@ -160,7 +169,7 @@ impl Connection {
         Ok(route)
     }
 
-    /// Appends a run to every queue of its route.
+    /// Appends a run to every queue of its route. What finds no room waits.
     pub(super) fn place(
         &mut self,
         id: u16,
@@ -168,6 +177,22 @@ impl Connection {
         run: &[Content<'_>],
         uniform: bool,
     ) -> Result<(), Failure> {
+        let mut taken = 0;
+        while taken < run.len() {
+            taken += self.place_some(id, route, &run[taken..], uniform)?;
+        }
+        Ok(())
+    }
+
+    /// As `place`, but of what no queue has room for only the first message has to wait; how many were taken. All of them
+    /// where something waits already, because they must not overtake it.
+    fn place_some(
+        &mut self,
+        id: u16,
+        route: &Rc<Route>,
+        run: &[Content<'_>],
+        uniform: bool,
+    ) -> Result<usize, Failure> {
         let Connection {
             channels,
             link,
@@ -180,23 +205,15 @@ impl Connection {
         if keeps && let Some(reason) = self.broker.store.poison_reason() {
             return Err(log_failed(reason));
         }
-        channel.count_published(reactor.counts(), route, run.len() as u64);
-        let first = channel.confirms.as_mut().map(|confirms| {
-            confirms.published += run.len() as u64;
-            confirming.push(id);
-            confirms.published + 1 - run.len() as u64
-        });
-        if route.queues.is_empty() && route.mandatory {
-            for content in run {
-                self.return_unroutable(id, route, content);
-            }
-            return Ok(());
-        }
         let now_ms = reactor.now_ms();
         let flags = uniform.then(|| run[0].record_flags());
-        let mut placed_by_all = run.len();
-        let mut short: SmallVec<[(usize, usize); 4]> = SmallVec::new();
-        for (index, queue) in route.queues.iter().enumerate() {
+        let first = channel.confirms.as_ref().map(|confirms| confirms.published + 1);
+        let is_behind = !channel.blocked.is_empty();
+        let offered = if is_behind { &[] } else { &route.queues[..] };
+        let mut placed_by_all = if is_behind { 0 } else { run.len() };
+        let mut placed_by_any = if offered.is_empty() { run.len() } else { 0 };
+        let mut placed_by = SmallVec::<[usize; 4]>::new();
+        for queue in offered {
             let fields = run.iter().map(|&content| RecordFields {
                 timestamp_ms: now_ms,
                 flags: flags.unwrap_or_else(|| content.record_flags()),
@@ -209,36 +226,42 @@ impl Connection {
                 first.is_some(),
                 Some(reactor.now_us()),
             );
-            if let Placed::First(count) = published.placed {
-                short.push((index, count));
-                placed_by_all = placed_by_all.min(count);
-            }
+            let placed = match published.placed {
+                Placed::All => run.len(),
+                Placed::First(count) => count,
+            };
+            placed_by.push(placed);
+            placed_by_all = placed_by_all.min(placed);
+            placed_by_any = placed_by_any.max(placed);
             if let Some((first, confirms)) = first.zip(channel.confirms.as_mut()) {
                 for &position in &published.refused {
                     confirms.refuse(first + position as u64);
                 }
-            }
-            if let Some(first) = first.filter(|_| keeps && queue.keeps())
-                && let Some(confirms) = &mut channel.confirms
-                && published.placed != Placed::First(0)
-            {
-                confirms.keep(first, queue, published.next);
+                if keeps && queue.keeps() && placed > 0 {
+                    confirms.keep(first, queue, published.next);
+                }
             }
             reactor.mark_dirty(queue);
         }
-        let mut held = 0;
-        for (position, content) in run.iter().enumerate().skip(placed_by_all) {
-            let late = short.iter().filter(|&&(_, count)| position >= count);
-            let remaining = late.map(|&(index, _)| Arc::clone(&route.queues[index])).collect();
-            channel.block(route, content, remaining);
-            held += content.frames().len();
+        // One message is to be called back for.
+        let taken = placed_by_any.max(placed_by_all + 1).min(run.len());
+        channel.count_published(reactor.counts(), route, taken as u64);
+        if let Some(confirms) = &mut channel.confirms {
+            confirms.published += taken as u64;
+            confirming.push(id);
         }
+        let held = channel.block_rest(route, &run[..taken], placed_by_all, &placed_by);
         if held > 0 {
             self.blocked = true;
             self.hold(held);
             self.tell_blocked();
         }
-        Ok(())
+        if route.queues.is_empty() && route.mandatory {
+            for content in run {
+                self.return_unroutable(id, route, content);
+            }
+        }
+        Ok(taken)
     }
 
     /// `basic.return` for a mandatory message without a queue.
@@ -345,12 +368,7 @@ impl Connection {
                     continue;
                 }
             }
-            let Some(channel) = self.channels.get_mut(&id) else {
-                continue;
-            };
-            let parked = std::mem::take(&mut channel.parked);
-            self.release_held(parked.bytes.len());
-            self.process_parked(&parked.bytes)?;
+            self.unpark(id)?;
         }
         self.blocked = self.channels.values().any(Channel::is_blocked);
         self.review_overdraft();
@@ -449,13 +467,29 @@ impl Channel {
         }
     }
 
-    fn block(&mut self, route: &Rc<Route>, content: &Content<'_>, remaining: SmallVec<[Arc<Queue>; 4]>) {
-        self.blocked.push_back(BlockedPublish {
-            route: Rc::clone(route),
-            frames: content.frames().to_vec(),
-            header_len: content.header_len(),
-            remaining,
-        });
+    /// Keeps the messages of a run from the one at `first` on for the queues that have not taken them: of `placed_by` each
+    /// says how many it has, those after that none. How many bytes are kept.
+    fn block_rest(
+        &mut self,
+        route: &Rc<Route>,
+        run: &[Content<'_>],
+        first: usize,
+        placed_by: &[usize],
+    ) -> usize {
+        let mut bytes = 0;
+        for (position, content) in run.iter().enumerate().skip(first) {
+            let placed = placed_by.iter().copied().chain(std::iter::repeat(0));
+            let late = route.queues.iter().zip(placed);
+            let late = late.filter(|&(_, placed)| position >= placed);
+            self.blocked.push_back(BlockedPublish {
+                route: Rc::clone(route),
+                frames: content.frames().to_vec(),
+                header_len: content.header_len(),
+                remaining: late.map(|(queue, _)| Arc::clone(queue)).collect(),
+            });
+            bytes += content.frames().len();
+        }
+        bytes
     }
 }
 

@@ -312,8 +312,9 @@ impl Queue {
             return;
         }
         let urgent = std::mem::take(&mut inner.urgent);
+        // Also a message that is too large for what is left of a ring waits for the log, not for consumers.
+        let pressed = self.is_pressed() || !inner.waiting.is_empty();
         let state = &mut inner.state;
-        let pressed = self.is_pressed();
         if !self.declaration.is_stored() && !state.may_spill(pressed) {
             return;
         }

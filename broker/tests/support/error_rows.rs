@@ -17,7 +17,7 @@ pub use modes::modes;
 pub use queues::queues;
 use wire::{FieldTable, FieldValue, Method, TableRef};
 
-use super::Client;
+use super::{Client, declare_own};
 
 const NONE: TableRef<'static> = TableRef::EMPTY;
 
@@ -26,19 +26,6 @@ fn one(name: &str, value: impl Into<FieldValue>) -> Vec<u8> {
     let mut table = FieldTable::new();
     table.insert(name, value);
     table.to_bytes()
-}
-
-/// A `queue.declare` of a queue that only its connection sees.
-fn declare_own(queue: &str) -> Method<'_> {
-    Method::QueueDeclare {
-        queue,
-        passive: false,
-        durable: false,
-        exclusive: true,
-        auto_delete: false,
-        no_wait: false,
-        arguments: NONE,
-    }
 }
 
 /// Declares a queue that goes with the connection.

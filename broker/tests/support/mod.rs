@@ -363,12 +363,7 @@ impl Client {
         let mut client = Client::raw(broker);
         client.start("guest", "guest");
         client.frame();
-        let tune_ok = Method::ConnectionTuneOk {
-            channel_max: 0,
-            frame_max: 0,
-            heartbeat: 1,
-        };
-        client.send(0, tune_ok);
+        client.send(0, tune_ok(1));
         client.send(0, Method::ConnectionOpen { virtual_host: "/" });
         client.expect(0, Method::ConnectionOpenOk);
         client.open_channel(1);
@@ -732,6 +727,28 @@ pub fn declare(queue: &str) -> Method<'_> {
         auto_delete: false,
         no_wait: false,
         arguments: TableRef::EMPTY,
+    }
+}
+
+/// A queue that goes with its connection, and that only this sees.
+pub fn declare_own(queue: &str) -> Method<'_> {
+    Method::QueueDeclare {
+        queue,
+        passive: false,
+        durable: false,
+        exclusive: true,
+        auto_delete: false,
+        no_wait: false,
+        arguments: TableRef::EMPTY,
+    }
+}
+
+/// Nothing asked for but heartbeats, every so many seconds; 0 = none.
+pub fn tune_ok(heartbeat: u16) -> Method<'static> {
+    Method::ConnectionTuneOk {
+        channel_max: 0,
+        frame_max: 0,
+        heartbeat,
     }
 }
 
