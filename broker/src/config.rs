@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::auth::{GUEST, User};
+use crate::broker::CHUNK_BYTES;
 use crate::definitions::Definitions;
 use crate::http::ManagementConfig;
 use crate::limits::LimitSettings;
@@ -165,6 +166,11 @@ impl Config {
         }
     }
 
+    /// The most bytes that a message takes in a ring.
+    pub fn record_bytes_max(&self) -> u64 {
+        self.message_bytes_max + u64::from(self.frame_max) + ENVELOPE_BYTES_MAX
+    }
+
     /// All settings that are out of bounds or contradict each other.
     pub fn contradictions(&self) -> Vec<ConfigError> {
         let (frame_min, frame_max) = FRAME_MAX_RANGE;
@@ -174,7 +180,7 @@ impl Config {
             self.ring_bytes as u64,
             self.memory_budget as u64,
         );
-        let record_max = self.message_bytes_max + u64::from(self.frame_max) + ENVELOPE_BYTES_MAX;
+        let ring_min = self.record_bytes_max() + 2 * CHUNK_BYTES as u64;
         let mut found = Vec::new();
         let mut refuse = |flag, value: u64, problem| {
             let value = value.to_string();
@@ -195,9 +201,9 @@ impl Config {
             let problem = format!("is more than --memory-budget {budget}, which all queues share");
             refuse("--ring-bytes", ring, problem);
         }
-        if ring < record_max {
+        if ring < ring_min {
             let problem = format!(
-                "is too small for one message of --message-bytes-max {} with its header frame: at least {record_max} bytes",
+                "is too small for a message of --message-bytes-max {} beside others: at least {ring_min} bytes",
                 self.message_bytes_max
             );
             refuse("--ring-bytes", ring, problem);
@@ -342,7 +348,7 @@ mod tests {
         );
         assert_eq!(
             refused(|c| c.ring_bytes = 16 << 20),
-            "--ring-bytes 16777216 is too small for one message of --message-bytes-max 16777216 with its header frame: at least 16909312 bytes"
+            "--ring-bytes 16777216 is too small for a message of --message-bytes-max 16777216 beside others: at least 17433600 bytes"
         );
         assert_eq!(refused(|c| c.reactors = 0), "--reactors 0 must be at least 1");
         assert_eq!(

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use ring::{ChunkPool, RingConfig};
 use seglog::SeglogError;
 
+use crate::broker::CHUNK_BYTES;
 use crate::census::Census;
 use crate::config::Config;
 use crate::inbox::Inbox;
@@ -66,7 +67,10 @@ impl QueueMaker {
         QueueMaker {
             config: QueueConfig {
                 ring,
-                spill: SpillLimits::above(f64::from(config.spill_above) / 100.0),
+                spill: SpillLimits::above(f64::from(config.spill_above) / 100.0).leaving_room(
+                    config.record_bytes_max() as usize + CHUNK_BYTES,
+                    config.ring_bytes,
+                ),
                 durable: false,
                 options: QueueOptions::default(),
             },

@@ -312,13 +312,13 @@ fn what_finds_no_room_in_a_commit_is_not_overtaken() {
     let plain = BasicProperties::default();
     // Small ones, on another way to the queue, between large ones: there is always room for a small one.
     for index in 0..10 {
-        client.publish_with(1, "", "orders", &plain, &[index; 700_000]);
+        client.publish_with(1, "", "orders", &plain, &vec![index; 700_000]);
         client.publish_with(1, "amq.direct", "small", &plain, &[index; 7]);
     }
     commit(&mut client);
     client.consume(1, "orders", "c", true);
     for index in 0..10 {
-        assert_eq!(client.message().body, [index; 700_000]);
+        assert_eq!(client.message().body, vec![index; 700_000]);
         assert_eq!(client.message().body, [index; 7]);
     }
 }

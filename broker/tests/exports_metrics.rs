@@ -20,6 +20,36 @@ fn metrics_when(http: &Http, name: &str, value: f64) -> Answer {
 }
 
 #[test]
+fn the_oldest_message_has_an_age_wherever_it_lies() {
+    let flags = [MANAGED, &["--ring-messages=100"]].concat();
+    let mut broker = BrokerProcess::start(&flags);
+    let mut client = Client::connect(&broker);
+    client.confirm_select(1);
+    client.declare_durable(1, "deep", &FieldTable::new());
+    (0..300).for_each(|_| client.publish_persistent(1, "", "deep", b"x"));
+    client.await_confirms(300);
+    metrics_when(
+        &Http::anonymous(&broker),
+        "rabbitmq_queue_messages_paged_out",
+        1.0,
+    );
+    let age = |broker: &BrokerProcess, at_least: f64| {
+        let http = Http::anonymous(broker);
+        wait_for("the age", || {
+            let queue = "broker_queue_oldest_message_age_seconds{vhost=\"/\",queue=\"deep\"}";
+            let of_queue = http.get("/metrics/per-object").metric(queue).unwrap_or(0.0);
+            let of_all = http.get("/metrics").value("broker_oldest_message_age_seconds");
+            (of_queue > at_least && of_all >= of_queue).then_some(of_queue)
+        })
+    };
+    let before = age(&broker, 0.0);
+    broker.kill();
+    // None of them is in memory now.
+    broker.restart(&flags);
+    age(&broker, before);
+}
+
+#[test]
 fn messages_are_counted_from_the_publisher_to_the_acknowledgement() {
     let broker = BrokerProcess::start(MANAGED);
     let http = Http::anonymous(&broker);

@@ -139,13 +139,28 @@ fn a_backlog_of_many_rings_lies_on_disk_and_comes_back_in_order() {
 fn messages_of_a_third_of_a_ring_find_room_without_a_consumer() {
     let broker = BrokerProcess::start(&["--ring-bytes=2MiB", "--message-bytes-max=1MiB"]);
     let mut client = Client::connect(&broker);
-    client.declare(1, "large");
+    client.declare(1, "transient");
+    client.declare_durable(1, "durable", &wire::FieldTable::new());
     client.confirm_select(1);
-    (0..10).for_each(|index| client.publish(1, "large", &[index; 700_000]));
-    // Two fill so little of the ring that nothing would have to leave it for its own sake.
-    client.await_confirms(10);
-    for index in 0..10 {
-        assert_eq!(client.get(1, "large").unwrap().body, [index; 700_000]);
+    // Two fill less than four fifths of the ring, and many small ones leave no room for a large one.
+    for index in 0..10u8 {
+        client.publish(1, "transient", &vec![index; 700_000]);
+        client.publish_persistent(1, "", "durable", &vec![index; 700_000]);
+        client.await_confirms(u64::from(index) * 2 + 2);
+    }
+    let mut small = Vec::new();
+    for queue in ["transient", "durable"] {
+        (0..10_000).for_each(|_| encode_publish(&mut small, 1, "", queue, false, b"small", 131_072));
+    }
+    client.write(&small);
+    for queue in ["transient", "durable"] {
+        client.publish_persistent(1, "", queue, &vec![10; 1 << 20]);
+    }
+    client.await_confirms(20_022);
+    for queue in ["transient", "durable"] {
+        for index in 0..10 {
+            assert_eq!(client.get(1, queue).unwrap().body, vec![index; 700_000]);
+        }
     }
 }
 

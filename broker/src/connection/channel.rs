@@ -153,6 +153,11 @@ pub(super) struct BlockedPublish {
 }
 
 impl BlockedPublish {
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.frames.len() + size_of::<BlockedPublish>()
+    }
+
     pub(super) fn content(&self) -> crate::record::Content<'_> {
         crate::record::Content::from_frames(&self.frames, self.header_len)
     }

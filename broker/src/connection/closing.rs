@@ -119,6 +119,7 @@ impl Connection {
         channel.deferred = None;
         channel.parked = Default::default();
         self.release_held(held);
+        self.charge_held();
         self.broker.pool.release_held(held_by_tx);
         self.requeue_all(id);
         self.link.outbound().windows.remove(window);
@@ -206,6 +207,8 @@ impl Connection {
             }
             self.remove_channel(id);
         }
+        // What was in no channel, because a defect has shown while it was handled.
+        self.release_held(self.held_bytes);
         self.blocked = false;
         self.end_shortage();
         self.end_overdraft();

@@ -6,7 +6,7 @@
 use wire::fast::{self, PublishScan, Scan};
 use wire::{Frame, FrameKind, Method};
 
-use super::channel::Channel;
+use super::channel::{BlockedPublish, Channel};
 use super::failure::Failure;
 use super::task::{Connection, Stage};
 
@@ -59,6 +59,10 @@ impl Parked {
             self.bytes.drain(..self.start);
             self.strict_through = self.strict_through.saturating_sub(self.start);
             self.start = 0;
+            // What is charged is what waits.
+            if self.bytes.capacity() > 4 * self.bytes.len() {
+                self.bytes.shrink_to(2 * self.bytes.len());
+            }
         }
     }
 
@@ -134,9 +138,7 @@ impl Connection {
 
     fn park(&mut self, id: u16, is_publish: bool, raw: &[u8]) {
         let channel = self.channels.get_mut(&id).expect("parking on an open channel");
-        // What waits for the store waits for more than room: nothing may overtake.
-        let is_strict = !is_publish || channel.awaits_answer();
-        channel.parked.push(raw, is_strict);
+        channel.parked.push(raw, !is_publish);
         let waits_for_room = channel.waits_for_room();
         self.hold(raw.len());
         if is_publish && waits_for_room {
@@ -151,16 +153,18 @@ impl Connection {
             return Ok(());
         };
         let mut parked = std::mem::take(&mut channel.parked);
-        // Their own memory must not be what they wait for.
-        self.release_held(parked.len());
-        let handled = self.process_parked(id, parked.frames())?;
-        parked.skip(handled);
-        if let Some(channel) = self.channels.get_mut(&id).filter(|_| !parked.is_empty()) {
-            let bytes = parked.len();
-            channel.parked.append(parked);
-            self.hold(bytes);
+        let bytes = parked.len();
+        let outcome = self.process_parked(id, parked.frames());
+        parked.skip(*outcome.as_ref().unwrap_or(&bytes));
+        let waiting = parked.len();
+        match self.channels.get_mut(&id).filter(|channel| !channel.closing) {
+            Some(channel) => {
+                channel.parked.append(parked);
+                self.release_held(bytes - waiting);
+            }
+            None => self.release_held(bytes),
         }
-        Ok(())
+        outcome.map(|_| ())
     }
 
     /// Counts bytes kept for later against the memory budget. When that is spent, reading stops instead.
@@ -182,7 +186,16 @@ impl Connection {
         let release = bytes.min(self.held_charged);
         self.held_charged -= release;
         self.broker.pool.release_held(release);
-        self.budget_spent = false;
+        self.budget_spent = self.held_charged < self.held_bytes;
+    }
+
+    /// Charges what found no room in the budget, if there is room now.
+    pub(super) fn charge_held(&mut self) {
+        let owed = self.held_bytes - self.held_charged;
+        if owed > 0 && self.broker.pool.try_hold(owed) {
+            self.held_charged += owed;
+            self.budget_spent = false;
+        }
     }
 
     /// True while the connection may read on: see the `publish` module about back-pressure.
@@ -224,12 +237,7 @@ impl Channel {
 
     /// Bytes of blocked publishes and parked frames.
     pub(super) fn held_bytes(&self) -> usize {
-        self.parked.len()
-            + self
-                .blocked
-                .iter()
-                .map(|publish| publish.frames.len())
-                .sum::<usize>()
+        self.parked.len() + self.blocked.iter().map(BlockedPublish::bytes).sum::<usize>()
     }
 }
 

@@ -371,6 +371,7 @@ impl Connection {
             self.unpark(id)?;
         }
         self.blocked = self.channels.values().any(Channel::is_blocked);
+        self.charge_held();
         self.review_overdraft();
         self.send_confirms();
         Ok(())
@@ -382,7 +383,7 @@ impl Connection {
             let Some(channel) = self.channels.get(&id) else {
                 return false;
             };
-            let Some(bytes) = channel.blocked.front().map(|publish| publish.frames.len()) else {
+            let Some(bytes) = channel.blocked.front().map(BlockedPublish::bytes) else {
                 return true;
             };
             // Its own memory must not be what it waits for.
@@ -481,13 +482,14 @@ impl Channel {
             let placed = placed_by.iter().copied().chain(std::iter::repeat(0));
             let late = route.queues.iter().zip(placed);
             let late = late.filter(|&(_, placed)| position >= placed);
-            self.blocked.push_back(BlockedPublish {
+            let publish = BlockedPublish {
                 route: Rc::clone(route),
                 frames: content.frames().to_vec(),
                 header_len: content.header_len(),
                 remaining: late.map(|(queue, _)| Arc::clone(queue)).collect(),
-            });
-            bytes += content.frames().len();
+            };
+            bytes += publish.bytes();
+            self.blocked.push_back(publish);
         }
         bytes
     }

@@ -61,7 +61,7 @@ pub struct QueueTotals {
     pub publishers_waiting: u64,
     /// Fill of the fullest ring, 0 to 1.
     pub fill_max: f64,
-    /// When the oldest message was published that is not settled and in memory.
+    /// When the oldest message was published that is not settled.
     pub oldest_ms: Option<u64>,
     /// Messages published into queues that are there.
     pub published: u64,

@@ -97,7 +97,8 @@ pub struct QueueView {
     pub consumers_able: u64,
     /// Publishers that wait for room.
     pub publishers_waiting: u64,
-    /// When the oldest message that is not settled was published: Unix time, milliseconds; unknown when it lies in the log only.
+    /// When the oldest message that is not settled was published: Unix time, milliseconds. Of one
+    /// in the log only it is known within a second or two.
     pub oldest_ms: Option<u64>,
     /// Messages could not be read back from its log: nothing from there on is delivered.
     pub unreadable: bool,

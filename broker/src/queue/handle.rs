@@ -76,6 +76,8 @@ pub(super) struct Inner {
     pub(super) unreadable: bool,
     /// See [`Queue::note_stored`].
     pub(super) stored: bool,
+    /// The oldest message, when it was in the log only, and when that was published: see [`Queue::look_up_oldest`].
+    pub(super) oldest_stored: Option<(Offset, u64)>,
     /// What the last checkpoint says.
     pub(super) checkpointed: Option<Snapshot>,
     pub(super) deleted: bool,
@@ -97,6 +99,7 @@ impl Queue {
             wants_read: false,
             unreadable: false,
             stored: parts.stored,
+            oldest_stored: None,
             checkpointed: None,
             deleted: false,
         });
@@ -312,14 +315,13 @@ impl Queue {
             return;
         }
         let urgent = std::mem::take(&mut inner.urgent);
-        // Also a message that is too large for what is left of a ring waits for the log, not for consumers.
-        let pressed = self.is_pressed() || !inner.waiting.is_empty();
         let state = &mut inner.state;
+        let pressed = self.is_pressed();
         if !self.declaration.is_stored() && !state.may_spill(pressed) {
             return;
         }
         // Memory comes back only when it is written.
-        let urgent = urgent || pressed;
+        let urgent = urgent || pressed || !inner.waiting.is_empty();
         self.log.stage(urgent, |push| {
             state.stage(pressed, |offset, record| push(offset, record))
         });

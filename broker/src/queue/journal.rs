@@ -15,6 +15,10 @@
 
 use ring::{Offset, Ring};
 
+/// Publishers that found the ring full are called back once it is this empty again, while it spills: the gap keeps it from waking them for every
+/// message that leaves.
+const RETRY_FILL_RATIO: f64 = 0.75;
+
 /// Evicted between two looks at how full the ring is.
 const EVICT_MESSAGES: u64 = 1024;
 
@@ -34,6 +38,13 @@ impl SpillLimits {
             high,
             low: high * 0.75,
         }
+    }
+
+    /// The same, or lower where a ring of `bytes_max` bytes would keep less than `bytes` free: who finds it full finds room once it has
+    /// spilled, whether anybody consumes or not.
+    pub fn leaving_room(self, bytes: usize, bytes_max: usize) -> SpillLimits {
+        let high = 1.0 - bytes as f64 / bytes_max as f64;
+        SpillLimits::above(self.high.min(high.max(0.0)))
     }
 }
 
@@ -65,6 +76,12 @@ impl Journal {
             gate: next,
             spilling: false,
         }
+    }
+
+    /// True when the ring has room for any message, and it is time to say so.
+    pub(super) fn has_room(&self, ring: &Ring) -> bool {
+        let retry = if self.spilling { RETRY_FILL_RATIO } else { 1.0 };
+        ring.fill_ratio() <= self.limits.high.min(retry)
     }
 
     /// Below this offset nothing is in the ring.
@@ -179,6 +196,14 @@ mod tests {
             room
         });
         taken
+    }
+
+    #[test]
+    fn a_ring_that_large_messages_fill_spills_earlier() {
+        let usual = SpillLimits::above(0.8);
+        assert_eq!(usual.leaving_room(16 << 20, 128 << 20), usual);
+        assert_eq!(usual.leaving_room(1 << 20, 2 << 20), SpillLimits::above(0.5));
+        assert_eq!(usual.leaving_room(3 << 20, 2 << 20), SpillLimits::above(0.0));
     }
 
     #[test]

@@ -6,10 +6,6 @@ use super::consumer::ConsumerId;
 use super::handle::{Inner, Queue};
 use crate::connection::Signal;
 
-/// Publishers that found the ring full are called back once it is this empty again. The gap keeps a full
-/// queue from waking them for every message that leaves.
-const RETRY_FILL_RATIO: f64 = 0.75;
-
 impl Queue {
     /// Settles runs of messages that one consumer (or gets) held; true when dispatch may now go on.
     pub fn settle(&self, consumer: Option<ConsumerId>, runs: &[(Offset, usize)]) -> bool {
@@ -69,7 +65,7 @@ impl Queue {
 impl Inner {
     /// Tells publishers when the ring has room again.
     pub(super) fn call_back_publishers(&mut self) {
-        if !self.waiting.is_empty() && self.state.fill_ratio() <= RETRY_FILL_RATIO {
+        if !self.waiting.is_empty() && self.state.has_room() {
             for publisher in self.waiting.drain(..) {
                 publisher.raise(Signal::RetryPublish);
             }

@@ -143,6 +143,11 @@ impl<T: DeliveryTarget> QueueState<T> {
         self.backlog.ring.fill_ratio()
     }
 
+    /// True when publishers that found no room are to be called back: see `Journal::has_room`.
+    pub fn has_room(&self) -> bool {
+        self.backlog.journal.has_room(&self.backlog.ring)
+    }
+
     /// Bytes of ring memory held.
     pub fn bytes_held(&self) -> usize {
         self.backlog.ring.bytes_held()
@@ -176,6 +181,11 @@ impl<T: DeliveryTarget> QueueState<T> {
             attempts: attempts.map(|attempts| attempts.counts()).unwrap_or_default(),
             expiring: special.is_some_and(|special| special.is_expiring()),
         }
+    }
+
+    /// True for a message that is not settled and in the log only.
+    pub fn is_stored_only(&self, offset: Offset) -> bool {
+        self.backlog.live_len() > 0 && self.backlog.record(offset).is_none()
     }
 
     /// True when something may have to leave memory: see `Journal`.

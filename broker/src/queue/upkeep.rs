@@ -42,6 +42,31 @@ impl Queue {
         self.lock().state.trim();
     }
 
+    /// Reads from the log when the oldest message was published, where it is nowhere else and not known. To be called about once a second; may
+    /// wait for the disk.
+    pub fn look_up_oldest(&self) {
+        let offset = {
+            let mut inner = self.lock();
+            let frontier = inner.state.frontier();
+            if inner.unreadable || inner.deleted || !inner.state.is_stored_only(frontier) {
+                inner.oldest_stored = None;
+                return;
+            }
+            if inner.oldest_stored.is_some_and(|(offset, _)| offset == frontier) {
+                return;
+            }
+            frontier
+        };
+        let mut bytes = Vec::new();
+        // What is damaged there is told by who delivers it.
+        if self.log().read(offset, 1, &mut bytes).is_ok()
+            && let Some((_, bytes)) = Records::new(&bytes).next()
+            && let Some(record) = Record::parse(bytes)
+        {
+            self.lock().oldest_stored = Some((offset, record.timestamp_ms));
+        }
+    }
+
     /// What is settled, if that has changed since the last call that answered.
     pub fn changed_snapshot(&self) -> Option<Snapshot> {
         let mut inner = self.lock();

@@ -18,9 +18,12 @@ impl Queue {
         let (state, backlog) = (&inner.state, &inner.state.backlog);
         let (ready, in_memory) = (backlog.ready_len() as u64, backlog.ring.len() as u64);
         let frontier = backlog.settled.frontier();
-        let oldest = (backlog.live_len() > 0)
-            .then(|| backlog.record(frontier))
-            .flatten();
+        let is_live = backlog.live_len() > 0;
+        let in_memory_ms = is_live.then(|| backlog.record(frontier)).flatten();
+        let in_memory_ms = in_memory_ms.map(|record| record.timestamp_ms);
+        // Of a message before it, maybe: as of the last second.
+        let in_log_ms = || inner.oldest_stored.map(|(_, ms)| ms);
+        let oldest_ms = in_memory_ms.or_else(|| is_live.then(in_log_ms).flatten());
         QueueView {
             queue: Arc::clone(self),
             counts: state.counts,
@@ -36,7 +39,7 @@ impl Queue {
             consumers: state.consumer_count() as u64,
             consumers_able: state.roster.able_len() as u64,
             publishers_waiting: inner.waiting.len() as u64,
-            oldest_ms: oldest.map(|record| record.timestamp_ms),
+            oldest_ms,
             unreadable: inner.unreadable,
             deleted: inner.deleted,
             next: state.next_offset(),

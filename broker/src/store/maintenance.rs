@@ -235,10 +235,11 @@ impl Worker {
         }
     }
 
-    /// Frees segments that hold nothing live, and rewrites sparse ones at a bounded rate.
+    /// Frees segments that hold nothing live, and rewrites sparse ones at a bounded rate; on the way looks up how old the oldest messages are.
     fn compact(&mut self) {
         let mut budget = self.broker.config.compaction_rate.0;
         for queue in self.broker.queues() {
+            queue.look_up_oldest();
             let log = queue.log().log();
             if log.segments() == 0 {
                 continue;

@@ -116,7 +116,7 @@ pub(super) fn write_each(scrape: &Scrape<'_>, out: &mut Exposition) {
     out.family(
         Kind::Gauge,
         "broker_queue_oldest_message_age_seconds",
-        "Age of the oldest message that is not settled, where it is in memory.",
+        "Age of the oldest message that is not settled.",
     );
     for (vhost, view) in &queues {
         if let Some(ms) = view.oldest_ms {
@@ -144,7 +144,7 @@ fn write_extremes(scrape: &Scrape<'_>, out: &mut Exposition) {
     );
     out.gauge(
         "broker_oldest_message_age_seconds",
-        "Age of the oldest message that is not settled and in memory.",
+        "Age of the oldest message that is not settled; 0 where there is none.",
         totals.oldest_ms.map_or(0.0, age_s),
     );
 }
