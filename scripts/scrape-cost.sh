@@ -1,19 +1,25 @@
 #!/usr/bin/env bash
-# What it costs to scrape /metrics every second while 20p20c runs as fast as it goes.
+# What it costs to scrape /metrics every second while 20p20c runs as fast as it goes; with --api, which comes first, to read besides
+# /metrics/per-object and of the management API the overview, queues, connections, channels, consumers and bindings.
 #
-#   scripts/scrape-cost.sh [--minutes N] [--out DIR]
+#   scripts/scrape-cost.sh [--api] [--minutes N] [--out DIR]
 #
 # One run of N minutes (20 by default) on one broker, in blocks of 2 s with and without scraping: see scripts/scrape-cost/blocks.py. Prints the
 # ratio of the throughput with scraping to that without, with a 95 % bootstrap interval over the pairs of blocks, and what a scrape costs
-# the broker's HTTP thread in CPU time. DIR (results/scrape-cost by default) gets the blocks and their figures. Needs python3. BROKER_BIN and
+# the broker's HTTP thread in CPU time. DIR (results/scrape-cost by default, results/api-cost with --api) gets the blocks and their figures. Needs python3. BROKER_BIN and
 # LOADGEN_BIN name release builds.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/scripts/measurement.sh"
 
 main() {
-    local minutes=20 out=$root/results/scrape-cost
-    read_options "$(sed -n '2,9s/^# \{0,1\}//p' "$0")" "$@"
+    local minutes=20 out=$root/results/scrape-cost paths=/metrics
+    if [ "${1:-}" = --api ]; then
+        shift
+        out=$root/results/api-cost
+        paths='/metrics /metrics/per-object /api/overview /api/queues /api/connections /api/channels /api/consumers /api/bindings'
+    fi
+    read_options "$(sed -n '2,10s/^# \{0,1\}//p' "$0")" "$@"
     cd "$root"
     find_builds
     scratch=$(mktemp -d)
@@ -51,7 +57,9 @@ JSON
     # Without the path of a scratch directory.
     sed '/^  files: /d' <&4 >"$out/run.txt" &
 
-    python3 scripts/scrape-cost/blocks.py "http://$http/metrics" "$metrics" "$broker" "$load" "$out" | tee "$out/scrape-cost.json"
+    local urls='' path
+    for path in $paths; do urls+="${urls:+,}http://guest:guest@$http$path"; done
+    python3 scripts/scrape-cost/blocks.py "$urls" "$metrics" "$broker" "$load" "$out" | tee "$out/scrape-cost.json"
     wait "$load" || { cat "$out/run.txt" >&2; echo "the run did not pass; its figures are taken all the same" >&2; }
 }
 

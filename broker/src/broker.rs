@@ -19,7 +19,7 @@ use crate::connection::{ConnectionId, Overdraft, Peer, ReplyConsumers};
 use crate::definitions;
 use crate::inbox::Inbox;
 use crate::limits::Limits;
-use crate::observe::Tallies;
+use crate::observe::{LoginProtocol, Tallies};
 use crate::queue::{Queue, Starved};
 use crate::queue_maker::QueueMaker;
 use crate::restore;
@@ -195,9 +195,16 @@ impl Broker {
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn log_in(&self, mechanism: &str, response: &[u8], peer: &Peer) -> Result<Account, Refused> {
+    pub async fn log_in(
+        &self,
+        protocol: LoginProtocol,
+        mechanism: &str,
+        response: &[u8],
+        peer: &Peer,
+    ) -> Result<Account, Refused> {
         let start = tokio::time::Instant::now();
         let decided = self.users.authenticate(mechanism, response, peer).await;
+        self.tallies.logins(protocol).count(decided.is_ok());
         if let Err(refused) = &decided {
             // Who, from where, how and why; never with what.
             let user = refused.user().unwrap_or_default();

@@ -169,7 +169,8 @@ struct Settings {
     #[arg(long, value_name = "SIZE", default_value = size_text(Config::default().ring_bytes as u64), value_parser = bytes)]
     ring_bytes: usize,
 
-    /// Percentage of a full ring from which the oldest messages leave memory, 1 to 95.
+    /// Percentage of a full ring from which the oldest messages leave memory, 1 to 95; a lower one applies where the rest of a
+    /// ring would be too small for a message of --message-bytes-max.
     #[arg(long, value_name = "PERCENT", default_value_t = Config::default().spill_above,
           value_parser = clap::value_parser!(u8).range(1..=95))]
     spill_above: u8,
@@ -204,7 +205,8 @@ struct Settings {
     #[arg(long, value_name = "TIME", default_value = duration_text(Config::default().auth_failure_delay), value_parser = auth_failure_delay)]
     auth_failure_delay: Duration,
 
-    /// A user besides guest, or another password for guest; repeat it for several.
+    /// A user besides guest, or another password for guest; repeat it for several. Who is new is an administrator and may do
+    /// everything in the virtual host "/".
     #[arg(long = "user", value_name = "NAME:PASSWORD")]
     users: Vec<User>,
 

@@ -16,7 +16,7 @@ use crate::logging;
 use crate::notify::Notifier;
 use crate::stage::ReloadRequest;
 use crate::store::metadata::Entity;
-use crate::tls::Handshakes;
+use crate::tls::{Handshakes, note_expiries};
 
 /// Keys of what takes effect at once. Users and definitions that are gone from the configuration stay, as at a start.
 const LIVE_KEYS: [&str; 33] = [
@@ -199,6 +199,7 @@ impl Reload {
         let mut done = Vec::new();
         if let (Some(handshakes), Some(tls)) = (&self.handshakes, &new.tls) {
             handshakes.change(Arc::clone(tls), new.config.tls.clone());
+            note_expiries(&self.broker, &new.config.tls);
             done.push("certificates read again".to_owned());
         }
         let mut failures = self.put_users(&new);

@@ -33,7 +33,7 @@ use crate::shutdown;
 use crate::stage::{Protocol, Serving, Stage};
 use crate::start;
 use crate::store::{Job, Maintenance};
-use crate::tls::{Established, Handshakes};
+use crate::tls::{Established, Handshakes, note_expiries};
 use crate::unix_socket::UnixSocket;
 use seglog::LogOptions;
 
@@ -126,6 +126,7 @@ pub(crate) fn run(loaded: Loaded, sources: Sources) -> anyhow::Result<()> {
             let (established, arrivals) = mpsc::channel(HANDOVER_MAX);
             let (started, thread) =
                 Handshakes::start(&broker, Arc::clone(tls), config.tls.clone(), established)?;
+            note_expiries(&broker, &config.tls);
             threads.push(thread);
             serving.spawn(deal_established(arrivals, Arc::clone(&reactors)));
             handshakes = Some(started);

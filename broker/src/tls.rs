@@ -8,11 +8,13 @@
 //! |---|---|
 //! | `settings` | what can be configured |
 //! | `files` | PEM files to what rustls wants |
+//! | `expiry` | when certificates end |
 //! | `server_names` | which certificate for which name |
 //! | `handshake` | the thread |
 //! | `login_name` | the user that a client's certificate names |
 //! | `unblocked` | a socket as rustls wants it |
 
+mod expiry;
 mod files;
 mod handshake;
 mod login_name;
@@ -20,6 +22,8 @@ mod server_names;
 mod settings;
 mod unblocked;
 
+pub use expiry::Expiry;
+pub(crate) use expiry::note_expiries;
 pub(crate) use files::{FileProblem, load};
 pub(crate) use handshake::{Established, Handshakes, PROTOCOL_BYTE};
 pub use settings::{LoginFrom, MinimumVersion, NamedCertificate, SanType, TlsSettings, Verify};

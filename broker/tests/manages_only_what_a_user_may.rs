@@ -59,6 +59,9 @@ fn nobody_gets_in_without_a_password_and_a_tag() {
     );
     let odd = Http::anonymous(&broker).request("GET", "/api/whoami", &[("Authorization", "Bearer x")], None);
     assert_eq!(odd.status, 401);
+    let metrics = Http::anonymous(&broker).get("/metrics");
+    let failed = metrics.value("rabbitmq_auth_attempts_failed_total{protocol=\"http\"}");
+    assert_eq!(failed, 3.0, "nothing was tried without a name");
 }
 
 #[test]
@@ -83,6 +86,9 @@ fn each_tag_sees_what_it_may() {
         assert_eq!(http.get("/api/users").status, users, "{tag}");
         assert_eq!(http.get("/api/permissions").status, users, "{tag}");
         assert_eq!(http.get("/api/definitions").status, users, "{tag}");
+        assert_eq!(http.get("/api/definitions/%2F").status, users, "{tag}");
+        // As some clients write it.
+        assert_eq!(http.get("/api/users/").status, users, "{tag}");
         assert_eq!(http.get("/api/nodes").status, nodes, "{tag}");
         let elsewhere = if vhosts == 1 { 401 } else { 200 };
         assert_eq!(http.get("/api/queues/two").status, elsewhere, "{tag}");

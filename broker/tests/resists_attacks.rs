@@ -110,6 +110,19 @@ fn names_that_look_like_paths_are_names() {
 }
 
 #[test]
+fn silent_http_connections_keep_no_probe_out() {
+    let (_broker, http) = start();
+    // More than there are places; each of them may wait for longer than this test.
+    let connect = |_| TcpStream::connect(http.address()).unwrap();
+    let silent: Vec<TcpStream> = (0..300).map(connect).collect();
+    for _ in 0..3 {
+        assert_eq!(http.get("/healthz").status, 200);
+        assert_eq!(http.get("/api/overview").status, 200);
+    }
+    drop(silent);
+}
+
+#[test]
 fn paths_lead_to_routes_and_to_no_file() {
     let (_broker, http) = start();
     for path in [

@@ -46,7 +46,7 @@ fn every_metric_of_the_dashboard_is_exported() {
         .collect();
     let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
-    let mut named = metrics_in(dashboard["templating"]["list"][1]["query"].as_str().unwrap());
+    let mut named = metrics_in(dashboard["templating"]["list"][2]["query"].as_str().unwrap());
     for panel in panels {
         let targets = panel["targets"].as_array().unwrap();
         assert!(!targets.is_empty(), "{}", panel["title"]);

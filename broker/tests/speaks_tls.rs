@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 
 use rustls::version::{TLS12, TLS13};
+use serde_json::Value;
 use support::http::Http;
 use support::tls::{Authority, TlsClient, read_to_end, shown};
 use support::{Client, DEADLINE, Watched, consume, declare, encode_publish};
@@ -247,6 +248,38 @@ fn new_certificates_are_read_on_sighup_and_open_connections_stay() {
 }
 
 #[test]
+fn the_end_of_a_certificate_is_told_until_it_is_renewed() {
+    let authority = Authority::new();
+    let name = format!("--tls-sni=old.example={}", shown(&authority.path("old.pem")));
+    authority.write("old", &authority.sign_ended(&["old.example"]));
+    let name = format!("{name},{}", shown(&authority.path("old.key")));
+    let secured = start(&authority, &["--management-listen=127.0.0.1:0", &name]);
+    secured
+        .broker
+        .expect_log(&["WARN", "a certificate ends soon", "old.pem", "days=-"]);
+    let http = Http::guest(&secured.broker);
+    let end = format!(
+        "broker_tls_certificate_not_after_seconds{{certfile=\"{}\"}}",
+        shown(&authority.path("old.pem"))
+    );
+    assert_eq!(http.get("/metrics").value(&end), 1_577_836_800.0);
+    let check = "/api/health/checks/certificate-expiration/2/weeks";
+    let failed = http.get(check);
+    assert_eq!(failed.status, 503);
+    assert!(failed.body.contains("old.pem") && !failed.body.contains("server.pem"));
+    assert_eq!(
+        http.get("/api/health/checks/certificate-expiration/2/hours")
+            .status,
+        400
+    );
+
+    authority.write("old", &authority.sign(&["old.example"]));
+    secured.broker.signal("HUP");
+    secured.broker.expect_log(&["certificates read again"]);
+    assert_eq!(http.get(check).status, 200);
+}
+
+#[test]
 fn an_orderly_stop_reaches_sessions_too() {
     let authority = Authority::new();
     let mut secured = start(&authority, &[]);
@@ -291,6 +324,14 @@ fn the_management_api_knows_who_listens() {
     let listeners = &http.json("/api/overview")["listeners"];
     assert_eq!(listeners[1]["protocol"], "amqp/ssl");
     assert_eq!(listeners[1]["port"], port);
+
+    let _plain = Client::connect(&secured.broker);
+    let _encrypted = TlsClient::guest(secured.address, &authority.client(&[&TLS13], None));
+    let connections = http.json("/api/connections?sort=ssl");
+    let of = |field: &str| [0, 1].map(|index| connections[index][field].clone());
+    assert_eq!(of("ssl"), [false, true]);
+    assert_eq!(of("ssl_protocol"), [Value::Null, "tlsv1.3".into()]);
+    assert!(of("ssl_cipher")[1].as_str().unwrap().starts_with("TLS13_"));
 }
 
 #[test]

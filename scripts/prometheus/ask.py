@@ -65,7 +65,7 @@ with open(DASHBOARD, encoding="utf-8") as file:
 expressions = [target["expr"] for panel in panels for target in panel.get("targets", [])]
 empty = []
 for expression in expressions:
-    expression = expression.replace('instance=~"$instance"', 'job="broker"').replace("$__rate_interval", "5s")
+    expression = expression.replace('job=~"$job", instance=~"$instance"', 'job="broker"').replace("$__rate_interval", "5s")
     if not ask(expression):
         empty.append(expression)
 for expression in empty:

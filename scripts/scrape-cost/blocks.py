@@ -1,13 +1,14 @@
 """The throughput of a run with scraping and without, in turn.
 
-    blocks.py BROKER-METRICS GENERATOR-METRICS BROKER-PID GENERATOR-PID DIRECTORY
+    blocks.py BROKER-URLS GENERATOR-METRICS BROKER-PID GENERATOR-PID DIRECTORY
 
-Both metrics are URLs. While the generator runs, blocks of BLOCK_S seconds with a scrape of the broker each second alternate with blocks
-without, in the order A B B A: neighbours are compared with each other, so that a drift of the machine hits both alike. What a block consumed is
+BROKER-URLS, with commas in between, are what one scrape reads. While the generator runs, blocks of BLOCK_S seconds with a scrape of the broker each
+second alternate with blocks without, in the order A B B A: neighbours are compared with each other, so that a drift of the machine hits both alike. What a block consumed is
 the difference of the generator's own counter at its ends, read at the instant at which the counter moves. DIRECTORY gets blocks.csv;
 the summary is printed.
 """
 
+import base64
 import csv
 import http.client
 import json
@@ -30,10 +31,14 @@ class Endpoint:
     def __init__(self, url):
         parts = urllib.parse.urlsplit(url)
         self.path = parts.path
-        self.connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+        self.headers = {}
+        if parts.username:
+            login = base64.b64encode(f"{parts.username}:{parts.password}".encode())
+            self.headers["Authorization"] = f"Basic {login.decode()}"
+        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
 
     def get(self):
-        self.connection.request("GET", self.path)
+        self.connection.request("GET", self.path, headers=self.headers)
         response = self.connection.getresponse()
         body = response.read()
         if response.status != 200:
@@ -89,7 +94,7 @@ def blocks(broker, generator, counts):
         turn += 1
         for second in range(BLOCK_S):
             if is_scraped:
-                counts["bytes"] = len(broker.get())
+                counts["bytes"] = sum(len(endpoint.get()) for endpoint in broker)
                 counts["scrapes"] += 1
             time.sleep(max(0.0, began[0] + second + 1 - time.monotonic()))
         ended = consumed_now(generator)
@@ -100,15 +105,16 @@ def blocks(broker, generator, counts):
 
 
 def main():
-    broker_url, generator_url, broker_pid, generator_pid, directory = sys.argv[1:]
+    broker_urls, generator_url, broker_pid, generator_pid, directory = sys.argv[1:]
     counts = {"scrapes": 0, "bytes": 0}
     found = []
     ticks = thread_ticks(broker_pid, "http")
+    broker = [Endpoint(url) for url in broker_urls.split(",")]
     with open(f"{directory}/blocks.csv", "w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["scraped", "consumed_per_s"])
         try:
-            for is_scraped, rate in blocks(Endpoint(broker_url), Endpoint(generator_url), counts):
+            for is_scraped, rate in blocks(broker, Endpoint(generator_url), counts):
                 found.append((is_scraped, rate))
                 out.writerow([int(is_scraped), round(rate)])
         except (OSError, http.client.HTTPException):

@@ -13,7 +13,7 @@ use wire::{FieldTable, Method, TableRef};
 use super::failure::Failure;
 use super::task::{Connection, Stage};
 use crate::auth::{Account, Refused};
-use crate::observe::Client;
+use crate::observe::{Client, LoginProtocol};
 
 /// A login that is not decided.
 pub(super) struct Login {
@@ -49,7 +49,7 @@ impl Connection {
         let broker = Arc::clone(&self.broker);
         let peer = self.peer.clone();
         let (name, response) = (mechanism.to_owned(), response.to_vec());
-        let decision = async move { broker.log_in(&name, &response, &peer).await };
+        let decision = async move { broker.log_in(LoginProtocol::Amqp, &name, &response, &peer).await };
         self.login = Some(Login {
             mechanism: mechanism.to_owned(),
             told_of_refusal: capability("authentication_failure_close"),

@@ -16,6 +16,7 @@ use rustls::ServerConnection;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
+use crate::observe::Encryption;
 use crate::reactor::{READ_BYTES_MAX, Reactor};
 use crate::tls::Unblocked;
 
@@ -70,6 +71,18 @@ impl Socket {
             Socket::Tcp(stream) | Socket::Tls(stream, ..) => stream.local_addr().ok(),
             Socket::Unix(_) => None,
         }
+    }
+
+    /// The TLS session, if it has one.
+    pub(super) fn encryption(&self) -> Option<Encryption> {
+        let Socket::Tls(_, session, _) = self else {
+            return None;
+        };
+        let version = format!("{:?}", session.protocol_version()?);
+        Some(Encryption {
+            version: version.to_lowercase().replace('_', "."),
+            cipher: format!("{:?}", session.negotiated_cipher_suite()?.suite()),
+        })
     }
 
     /// What is gone of the time for the handshakes.

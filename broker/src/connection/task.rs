@@ -26,7 +26,7 @@ use super::throttle::Throttle;
 use super::window::SettledRun;
 use crate::auth::{Account, UserShare};
 use crate::broker::Broker;
-use crate::observe::{Client, Opened, now_ms};
+use crate::observe::{Client, Encryption, Opened, now_ms};
 use crate::queue::Queue;
 use crate::reactor::{Reactor, remainder_bytes_max};
 use crate::store::metadata::UserRecord;
@@ -68,6 +68,7 @@ pub struct Connection {
     pub(super) peer: Peer,
     /// The broker's end of the socket.
     local: Peer,
+    encryption: Option<Encryption>,
     /// What the client has said about itself, until the connection is open.
     pub(super) client: Client,
     /// The login, as long as it is not decided.
@@ -141,6 +142,7 @@ impl Connection {
         let (socket, peer) = (socket.into(), peer.into());
         // A socket that has lost its address is about to fail anyway.
         let local = socket.local().map_or_else(|| peer.clone(), Peer::from);
+        let encryption = socket.encryption();
         let time_left = broker.limits.handshake_timeout().saturating_sub(socket.spent());
         let (reader, writer) = socket.split();
         let config = &broker.config;
@@ -156,6 +158,7 @@ impl Connection {
             link: Arc::clone(&link),
             peer,
             local,
+            encryption,
             client: Client::default(),
             login: None,
             account: None,
@@ -459,6 +462,7 @@ impl Connection {
             vhost: vhost.name().to_owned(),
             peer: self.peer.clone(),
             local: self.local.clone(),
+            encryption: self.encryption.clone(),
             opened_ms: now_ms(),
             channel_max: self.channel_max,
             frame_max: self.frame_bytes_max,

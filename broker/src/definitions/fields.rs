@@ -40,7 +40,6 @@ impl Fields {
         self.fields.shift_remove(field).filter(|value| !value.is_null())
     }
 
-    /// Takes a text that must be there.
     /// Gives a field a value.
     pub(crate) fn set(&mut self, field: &str, value: Value) {
         self.fields.insert(field.to_owned(), value);
@@ -51,6 +50,7 @@ impl Fields {
         self.fields.contains_key(field)
     }
 
+    /// Takes a text that must be there.
     pub(crate) fn text(&mut self, field: &str) -> Result<String, String> {
         self.optional_text(field)?
             .ok_or_else(|| format!("{}: missing", self.place(field)))

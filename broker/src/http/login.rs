@@ -22,6 +22,7 @@ use crate::access::Access;
 use crate::auth::Permissions;
 use crate::broker::Broker;
 use crate::connection::Failure;
+use crate::observe::LoginProtocol;
 use crate::store::metadata::UserRecord;
 use crate::vhost::VirtualHost;
 
@@ -50,7 +51,7 @@ impl FromRequestParts<Shared> for Session {
             .ok_or_else(Refusal::not_authenticated)?;
         let response = format!("\0{name}\0{password}");
         let account = broker
-            .log_in("PLAIN", response.as_bytes(), &peer.into())
+            .log_in(LoginProtocol::Http, "PLAIN", response.as_bytes(), &peer.into())
             .await
             .map_err(|_| Refusal::not_authenticated())?;
         let session = Session {

@@ -19,6 +19,15 @@ pub struct Client {
     pub properties: FieldTable,
 }
 
+/// The TLS session of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// As RabbitMQ writes it: `tlsv1.3`.
+    pub version: String,
+    /// Cipher suite.
+    pub cipher: String,
+}
+
 /// What is known of a connection once it is open, and stays so.
 #[derive(Clone, Debug)]
 pub struct Opened {
@@ -30,6 +39,8 @@ pub struct Opened {
     pub peer: Peer,
     /// The broker's end.
     pub local: Peer,
+    /// None without TLS.
+    pub encryption: Option<Encryption>,
     /// Unix time, milliseconds.
     pub opened_ms: u64,
     /// Highest channel number.

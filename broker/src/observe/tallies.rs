@@ -2,10 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::RwLock;
+
 use super::histogram::Histogram;
 use super::reactor::ReactorCounts;
 use super::stages::Stages;
 use crate::queue::DeathReason;
+use crate::tls::Expiry;
 
 /// See the module documentation. Totals since the start.
 #[derive(Debug, Default)]
@@ -16,6 +19,9 @@ pub struct Tallies {
     pub stages: Stages,
     /// Microseconds of one look at everything, for whoever asked.
     pub snapshot_us: Histogram,
+    certificates: RwLock<Vec<Expiry>>,
+    amqp_logins: Logins,
+    http_logins: Logins,
     queues_created: AtomicU64,
     queues_deleted: AtomicU64,
     expired: AtomicU64,
@@ -26,6 +32,36 @@ pub struct Tallies {
     checkpointed_ms: AtomicU64,
     checkpoints: AtomicU64,
     checkpoints_failed: AtomicU64,
+}
+
+/// How somebody has reached the login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginProtocol {
+    /// AMQP 0-9-1, over whatever socket.
+    Amqp,
+    /// The management API.
+    Http,
+}
+
+/// Logins by one protocol.
+#[derive(Debug, Default)]
+pub struct Logins {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Logins {
+    /// Somebody has tried.
+    pub fn count(&self, succeeded: bool) {
+        let count = if succeeded { &self.succeeded } else { &self.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Those that succeeded and those that failed.
+    pub fn counts(&self) -> (u64, u64) {
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (get(&self.succeeded), get(&self.failed))
+    }
 }
 
 /// Messages that went to a dead-letter exchange, by reason.
@@ -42,6 +78,24 @@ pub struct DeadLetterCounts {
 }
 
 impl Tallies {
+    /// The broker's certificates in use, and when they end.
+    pub fn certificates(&self) -> Vec<Expiry> {
+        self.certificates.read().clone()
+    }
+
+    /// Others are in use from here on.
+    pub fn set_certificates(&self, certificates: Vec<Expiry>) {
+        *self.certificates.write() = certificates;
+    }
+
+    /// Logins by a protocol.
+    pub fn logins(&self, protocol: LoginProtocol) -> &Logins {
+        match protocol {
+            LoginProtocol::Amqp => &self.amqp_logins,
+            LoginProtocol::Http => &self.http_logins,
+        }
+    }
+
     /// A queue was declared that was not there.
     pub fn queue_created(&self) {
         self.queues_created.fetch_add(1, Ordering::Relaxed);

@@ -116,7 +116,11 @@ fn certified_key(
     }
 }
 
-fn certificates(flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, FileProblem> {
+/// All certificates of a PEM file.
+pub(super) fn certificates(
+    flag: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, FileProblem> {
     let refuse = |problem: String| FileProblem::new(flag, path, problem);
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

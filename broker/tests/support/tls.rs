@@ -50,6 +50,14 @@ impl Authority {
         self.sign_with(CertificateParams::new(names).unwrap())
     }
 
+    /// A certificate that ended years ago.
+    pub fn sign_ended(&self, names: &[&str]) -> Identity {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        self.sign_with(params)
+    }
+
     /// A client's certificate: organisation, common name and e-mail address.
     pub fn sign_client(&self, organisation: &str, name: &str, email: &str) -> Identity {
         let mut params = CertificateParams::new(Vec::new()).unwrap();

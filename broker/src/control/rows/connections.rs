@@ -107,6 +107,15 @@ impl Row for ConnectionRow {
         column("port", |row: &ConnectionRow| {
             row.opened(|opened| json!(opened.local.port()))
         }),
+        column("ssl", |row: &ConnectionRow| {
+            row.opened(|opened| opened.encryption.is_some())
+        }),
+        column("ssl_protocol", |row: &ConnectionRow| {
+            row.opened(|opened| json!(opened.encryption.as_ref().map(|tls| &tls.version)))
+        }),
+        column("ssl_cipher", |row: &ConnectionRow| {
+            row.opened(|opened| json!(opened.encryption.as_ref().map(|tls| &tls.cipher)))
+        }),
         column("auth_mechanism", |row: &ConnectionRow| {
             row.opened(|opened| opened.client.mechanism.clone())
         }),

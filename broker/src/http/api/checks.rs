@@ -29,6 +29,10 @@ pub(super) fn add(routes: Routes) -> Routes {
         .get("/api/health/checks/below-node-connection-limit", below_limit)
         .get("/api/health/checks/port-listener/{port}", port)
         .get("/api/health/checks/protocol-listener/{protocol}", protocol)
+        .get(
+            "/api/health/checks/certificate-expiration/{within}/{unit}",
+            certificates,
+        )
         .get("/api/aliveness-test/{vhost}", alive)
 }
 
@@ -95,6 +99,35 @@ async fn protocol(session: Session, Path(protocol): Path<String>) -> (StatusCode
         _ => false,
     };
     checked((!is_there).then(|| format!("nothing listens for protocol '{protocol}'")))
+}
+
+async fn certificates(
+    session: Session,
+    Path((within, unit)): Path<(String, String)>,
+) -> Result<(StatusCode, Json), Refusal> {
+    let days = match unit.as_str() {
+        "days" => 1,
+        "weeks" => 7,
+        "months" => 30,
+        "years" => 365,
+        _ => {
+            let text = format!("unit: expected days, weeks, months or years, found '{unit}'");
+            return Err(Refusal::bad_request(text));
+        }
+    };
+    let within: u32 = within.parse().map_err(|_| {
+        Refusal::bad_request(format!("within: expected a number from 0 on, found '{within}'"))
+    })?;
+    let deadline_s = (now_ms() / 1000) as i64 + i64::from(within) * days * 24 * 60 * 60;
+    let certificates = session.broker.tallies.certificates().into_iter();
+    let ending: Vec<String> = certificates
+        .filter(|certificate| certificate.not_after_s < deadline_s)
+        .map(|certificate| certificate.path.display().to_string())
+        .collect();
+    let is_sound = ending.is_empty();
+    Ok(checked((!is_sound).then(|| {
+        format!("Certificates expiring: {}", ending.join(", "))
+    })))
 }
 
 /// Declares a queue, publishes into it, and gets the message.

@@ -28,6 +28,7 @@ async fn export(session: Session) -> Result<Json, Refusal> {
 }
 
 async fn export_vhost(session: Session, Path(vhost): Path<String>) -> Result<Json, Refusal> {
+    session.administrator()?;
     let vhost = session.vhost(&vhost)?;
     exported(&session, Some(vhost))
 }

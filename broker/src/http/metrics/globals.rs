@@ -2,7 +2,7 @@
 
 use super::Scrape;
 use super::exposition::{Exposition, Kind};
-use crate::observe::{Stage, limited, overview};
+use crate::observe::{LoginProtocol, Stage, limited, overview};
 
 /// Both are the same queue here; RabbitMQ's dashboards expect the label.
 const QUEUE_TYPE: (&str, &str) = ("queue_type", "rabbit_classic_queue");
@@ -90,6 +90,7 @@ pub(super) fn write(scrape: &Scrape<'_>, out: &mut Exposition) {
         out.family(Kind::Counter, name, help)
             .sample(&[PROTOCOL, QUEUE_TYPE], value);
     }
+    write_logins(scrape, out);
     write_dead_letters(scrape, out);
     write_limits(scrape, out);
     write_objects(scrape, out);
@@ -158,6 +159,32 @@ fn write_limits(scrape: &Scrape<'_>, out: &mut Exposition) {
         if let Some(max) = row.max {
             out.sample(&[("what", row.name)], max);
         }
+    }
+}
+
+fn write_logins(scrape: &Scrape<'_>, out: &mut Exposition) {
+    let of = |protocol| scrape.broker.tallies.logins(protocol).counts();
+    let (amqp, http) = (of(LoginProtocol::Amqp), of(LoginProtocol::Http));
+    for (name, help, values) in [
+        (
+            "rabbitmq_auth_attempts_total",
+            "Logins that were tried.",
+            [amqp, http].map(|(succeeded, failed)| succeeded + failed),
+        ),
+        (
+            "rabbitmq_auth_attempts_succeeded_total",
+            "Logins that succeeded.",
+            [amqp.0, http.0],
+        ),
+        (
+            "rabbitmq_auth_attempts_failed_total",
+            "Logins that were refused.",
+            [amqp.1, http.1],
+        ),
+    ] {
+        out.family(Kind::Counter, name, help)
+            .sample(&[PROTOCOL], values[0])
+            .sample(&[("protocol", "http")], values[1]);
     }
 }
 

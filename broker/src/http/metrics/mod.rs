@@ -26,6 +26,8 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// One look for one scrape.
 struct Scrape<'a> {
+    /// Which of the two it is for, as RabbitMQ names them: its dashboards choose by that.
+    endpoint: &'static str,
     stage: &'a Service,
     broker: &'a Broker,
     queues: Vec<QueueView>,
@@ -34,7 +36,7 @@ struct Scrape<'a> {
 
 /// `/metrics`.
 pub(super) async fn aggregated(State(shared): State<Shared>) -> Result<Response, Refusal> {
-    let scrape = Scrape::take(&shared)?;
+    let scrape = Scrape::take(&shared, "aggregated")?;
     let mut out = Exposition::default();
     scrape.write_common(&mut out);
     queues::write_totals(&scrape, &mut out);
@@ -43,7 +45,7 @@ pub(super) async fn aggregated(State(shared): State<Shared>) -> Result<Response,
 
 /// `/metrics/per-object`.
 pub(super) async fn per_object(State(shared): State<Shared>) -> Result<Response, Refusal> {
-    let scrape = Scrape::take(&shared)?;
+    let scrape = Scrape::take(&shared, "per-object")?;
     let mut out = Exposition::default();
     scrape.write_common(&mut out);
     queues::write_each(&scrape, &mut out);
@@ -51,11 +53,12 @@ pub(super) async fn per_object(State(shared): State<Shared>) -> Result<Response,
 }
 
 impl<'a> Scrape<'a> {
-    fn take(stage: &'a Service) -> Result<Scrape<'a>, Refusal> {
+    fn take(stage: &'a Service, endpoint: &'static str) -> Result<Scrape<'a>, Refusal> {
         let broker = stage.broker()?;
         let start = Instant::now();
         let vhosts = broker.vhosts();
         let scrape = Scrape {
+            endpoint,
             stage,
             broker,
             queues: queue_views(&vhosts),

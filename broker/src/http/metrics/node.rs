@@ -5,6 +5,7 @@ use super::exposition::{Exposition, Kind};
 use crate::alarms::Alarm;
 use crate::node::Node;
 use crate::observe::{Process, now_ms};
+use crate::tls::Expiry;
 
 pub(super) fn write(scrape: &Scrape<'_>, out: &mut Exposition) {
     let broker = scrape.broker;
@@ -25,6 +26,7 @@ pub(super) fn write(scrape: &Scrape<'_>, out: &mut Exposition) {
                 ("rabbitmq_node", &node.name),
                 ("rabbitmq_cluster", &node.name),
                 ("rabbitmq_cluster_permanent_id", &node.name),
+                ("rabbitmq_endpoint", scrape.endpoint),
             ],
             1,
         );
@@ -48,6 +50,15 @@ pub(super) fn write(scrape: &Scrape<'_>, out: &mut Exposition) {
         "Bytes of publishes that wait, and of what waits behind them.",
         broker.alarms.parked_bytes(),
     );
+    out.family(
+        Kind::Gauge,
+        "broker_tls_certificate_not_after_seconds",
+        "When the first certificate in a file of the broker's own ends: Unix time.",
+    );
+    for Expiry { path, not_after_s } in broker.tallies.certificates() {
+        let file = path.display().to_string();
+        out.sample(&[("certfile", &file)], not_after_s);
+    }
     out.gauge_if(
         "rabbitmq_process_open_fds",
         "Open file descriptors.",
