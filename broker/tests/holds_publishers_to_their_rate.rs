@@ -210,6 +210,27 @@ fn the_connections_of_a_user_take_turns() {
 }
 
 #[test]
+fn whoever_is_closed_while_it_waits_leaves_its_turn_to_others() {
+    let broker = BrokerProcess::start(&[MANAGED, "--user=ada:a", "--user-publish-rate-max=1"]);
+    let http = Http::as_user(&broker, "ada", "a");
+    let waiting = |_| {
+        let mut client = publisher(&broker, "q");
+        client.write(&numbered("q", 2));
+        client
+    };
+    // A turn a second for each of them: more than the test would wait for.
+    let waiting: Vec<Client> = (0..30).map(waiting).collect();
+    wait_for("all of them to wait", || {
+        (http.get("/metrics").value("broker_publish_pauses_total") >= 30.0).then_some(())
+    });
+    assert_eq!(http.delete("/api/connections/username/guest").status, 204);
+    let mut next = publisher(&broker, "q");
+    next.write(&numbered("q", 1));
+    next.await_confirms(1);
+    drop(waiting);
+}
+
+#[test]
 fn acknowledgements_do_not_count() {
     let broker = BrokerProcess::start(&[MANAGED, "--user=ada:a"]);
     let http = Http::guest(&broker);
