@@ -259,6 +259,19 @@ fn bad_requests_name_the_field() {
         let reason = answer.json()["reason"].as_str().unwrap().to_owned();
         assert!(reason.starts_with(expected), "{path}: {reason}");
     }
+    // There is none of what cannot be made.
+    for path in [
+        "/api/policies/%2F/p",
+        "/api/operator-policies/%2F/p",
+        "/api/parameters/shovel/%2F/s",
+    ] {
+        assert_eq!(
+            (http.get(path).status, http.delete(path).status),
+            (404, 404),
+            "{path}"
+        );
+    }
+    assert_eq!(http.json("/api/parameters/shovel/%2F"), json!([]));
     let no_json = http.request("PUT", "/api/queues/%2F/r", &[], Some(b"{"));
     assert!(
         no_json.status == 400 && no_json.body.contains("not JSON"),

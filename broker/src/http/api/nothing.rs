@@ -1,4 +1,4 @@
-//! What RabbitMQ has and this broker has not: lists of it are empty, and it cannot be made.
+//! What RabbitMQ has and this broker has not: lists of it are empty, there is none of any name, and it cannot be made.
 
 use axum::extract::Path;
 use serde_json::json;
@@ -11,13 +11,22 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes
         .get("/api/policies", none)
         .get("/api/policies/{vhost}", none_in)
+        .get("/api/policies/{vhost}/{name}", missing)
         .put("/api/policies/{vhost}/{name}", refuse)
+        .delete("/api/policies/{vhost}/{name}", missing)
         .get("/api/operator-policies", none)
         .get("/api/operator-policies/{vhost}", none_in)
+        .get("/api/operator-policies/{vhost}/{name}", missing)
         .put("/api/operator-policies/{vhost}/{name}", refuse)
+        .delete("/api/operator-policies/{vhost}/{name}", missing)
         .get("/api/parameters", none)
+        .get("/api/parameters/{component}", none)
+        .get("/api/parameters/{component}/{vhost}", none_of_component)
+        .get("/api/parameters/{component}/{vhost}/{name}", missing)
         .put("/api/parameters/{component}/{vhost}/{name}", refuse_parameter)
+        .delete("/api/parameters/{component}/{vhost}/{name}", missing)
         .get("/api/global-parameters", none)
+        .get("/api/global-parameters/{name}", missing)
         .get("/api/feature-flags", none)
         .get("/api/extensions", none)
 }
@@ -29,6 +38,17 @@ async fn none(_: Session) -> Json {
 async fn none_in(session: Session, Path(vhost): Path<String>) -> Result<Json, Refusal> {
     session.visible(&vhost)?;
     Ok(Json(json!([])))
+}
+
+async fn none_of_component(
+    session: Session,
+    Path((_, vhost)): Path<(String, String)>,
+) -> Result<Json, Refusal> {
+    none_in(session, Path(vhost)).await
+}
+
+async fn missing(_: Session) -> Refusal {
+    Refusal::not_found()
 }
 
 async fn refuse(_: Session, Path(_): Path<(String, String)>) -> Refusal {
