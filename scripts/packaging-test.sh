@@ -108,14 +108,17 @@ expand() {
 
 # What needs no container engine: the build's context is complete, and the broker lives and dies as the image has it.
 image() {
-    local dockerfile=$packaging/Dockerfile pinned context=$scratch/context path from
+    local dockerfile=$packaging/Dockerfile pinned context=$scratch/context path from host
     pinned=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
     grep -q "^FROM rust:$pinned-slim-bookworm AS build$" "$dockerfile" || fail "Dockerfile: not built with the pinned Rust $pinned"
     grep -q "^ENV RUSTUP_TOOLCHAIN=$pinned$" "$dockerfile" || fail "Dockerfile: RUSTUP_TOOLCHAIN is not $pinned"
     mkdir "$context"
     sed -n 's/^!//p' .dockerignore | while read -r path; do cp -r "$path" "$context"; done
     sed -n '/^[a-z]/p' .dockerignore | while read -r path; do rm -r "${context:?}/$path"; done
-    (cd "$context" && cargo metadata --locked --offline --format-version 1 >/dev/null) || fail ".dockerignore leaves out what the build needs"
+    # Of this platform only: what others need may never have been downloaded.
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    (cd "$context" && cargo metadata --locked --offline --filter-platform "$host" --format-version 1 >/dev/null) ||
+        fail ".dockerignore leaves out what the build needs"
     while read -r from; do
         [ -e "$context/$from" ] || fail ".dockerignore leaves out $from, which the Dockerfile copies"
     done < <(sed -n 's/^COPY \([^-.][^ ]*\) .*/\1/p' "$dockerfile")
