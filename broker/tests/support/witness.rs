@@ -2,7 +2,7 @@
 
 use wire::{Method, TableRef};
 
-use super::{BrokerProcess, Client, encode_publish};
+use super::{BrokerProcess, Client, declare_own, encode_publish};
 
 /// A second client, which must be served whatever the first one does.
 #[derive(Debug)]
@@ -14,18 +14,7 @@ pub struct Witness {
 impl Witness {
     pub fn of(broker: &BrokerProcess) -> Witness {
         let mut client = Client::connect(broker);
-        let declared = client.call(
-            1,
-            Method::QueueDeclare {
-                queue: "",
-                passive: false,
-                durable: false,
-                exclusive: true,
-                auto_delete: false,
-                no_wait: false,
-                arguments: TableRef::EMPTY,
-            },
-        );
+        let declared = client.call(1, declare_own(""));
         assert!(matches!(declared.method(), Method::QueueDeclareOk { .. }));
         client.consume(1, "", "witness", true);
         Witness { client, sent: 0 }
